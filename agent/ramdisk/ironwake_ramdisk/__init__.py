@@ -1,0 +1,1 @@
+"""Builds the deploy ramdisk, kernel and initrd, from Debian packages."""

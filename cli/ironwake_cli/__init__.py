@@ -1,0 +1,1 @@
+"""The ironwake command."""

@@ -1,0 +1,1 @@
+"""Input and output that two or more services need."""

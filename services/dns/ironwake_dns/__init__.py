@@ -1,0 +1,1 @@
+"""The DNS service: names of the site's machines and of the appliance."""

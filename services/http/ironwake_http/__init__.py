@@ -1,0 +1,1 @@
+"""The HTTP service on the LAN side: scripts, orders, answers, artifacts, callbacks."""

@@ -1,0 +1,1 @@
+"""The imager: artifacts, loaders and media, built from the distribution's packages."""
