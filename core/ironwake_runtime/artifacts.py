@@ -1,0 +1,143 @@
+"""The artifact store: a folder that processes share without talking to each other.
+
+    <directory>/sha256/ab/abcdef…       the bytes, immutable
+    <directory>/manifests/<name>.json   what they mean, replaced as a whole
+
+A name appears only when its bytes are complete and on disk (write aside, fsync, rename, fsync of
+the folder), so a reader never needs a lock, and a power cut leaves at worst a stray `.incoming-*`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from ironwake.artifact import Artifact, ArtifactError, Manifest
+
+_CHUNK = 1 << 20
+_INCOMING = ".incoming-"
+# Writers' umask must not hide artifacts from services that run as another user.
+_FILE_MODE = 0o644
+
+
+class ArtifactStore:
+    """Content-addressed files and their manifests below one directory.
+
+    Any number of processes may read and add at once. Raises ArtifactError for names that are not
+    there or not well-formed, OSError for what the file system refuses.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def path(self, sha256: str) -> Path:
+        """Give where the bytes of this hash are, or would be."""
+        Artifact(sha256, 0)  # a hash is all that may become a path
+        return self.directory / "sha256" / sha256[:2] / sha256
+
+    def has(self, artifact: Artifact) -> bool:
+        """Say whether the bytes are there, with the right size."""
+        try:
+            return self.path(artifact.sha256).stat().st_size == artifact.size
+        except FileNotFoundError:
+            return False
+
+    def add_file(self, source: Path) -> Artifact:
+        """Copy a file in; adding the same bytes again changes nothing."""
+        with source.open("rb") as stream:
+            return self._add(iter(lambda: stream.read(_CHUNK), b""))
+
+    def add_bytes(self, data: bytes) -> Artifact:
+        """Put bytes in; adding the same bytes again changes nothing."""
+        return self._add(iter((data,)))
+
+    def _add(self, chunks: Iterator[bytes]) -> Artifact:
+        root = self.directory / "sha256"
+        root.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256()
+        with _incoming(root) as (stream, temporary):
+            for chunk in chunks:
+                digest.update(chunk)
+                stream.write(chunk)
+            artifact = Artifact(digest.hexdigest(), stream.tell())
+            if not self.has(artifact):
+                _settle(stream, temporary, self.path(artifact.sha256))
+        return artifact
+
+    def publish(self, manifest: Manifest) -> None:
+        """Make the manifest the current one of its name; all its artifacts must be in the store."""
+        for role, entry in manifest.artifacts.items():
+            if not self.has(entry.artifact):
+                raise ArtifactError(
+                    f"{manifest.name}: the bytes of {role!r} are not in {self.directory}: add them"
+                    " before the manifest is published"
+                )
+        folder = self.directory / "manifests"
+        folder.mkdir(parents=True, exist_ok=True)
+        with _incoming(folder) as (stream, temporary):
+            stream.write(manifest.to_json().encode())
+            _settle(stream, temporary, folder / f"{manifest.name}.json")
+
+    def manifest(self, name: str) -> Manifest:
+        """Read one manifest."""
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+            raise ArtifactError(f"{name!r} is not a manifest name")
+        path = self.directory / "manifests" / f"{name}.json"
+        if not path.is_file():
+            raise ArtifactError(
+                f"{name} is not in {self.directory}: add it with 'ironwake media add'"
+            )
+        return _read(path)
+
+    def manifests(self) -> tuple[Manifest, ...]:
+        """Read all manifests, sorted by name; an empty or absent store has none."""
+        folder = self.directory / "manifests"
+        paths = folder.glob("[!.]*.json") if folder.is_dir() else iter(())
+        return tuple(_read(path) for path in sorted(paths))
+
+
+def _read(path: Path) -> Manifest:
+    try:
+        manifest = Manifest.from_json(path.read_bytes())
+    except ArtifactError as error:
+        raise ArtifactError(
+            f"the manifest {path} is damaged ({error}): delete the file and add the media again"
+        ) from error
+    if manifest.name != path.stem:
+        raise ArtifactError(
+            f"the manifest {path} is of {manifest.name!r}: delete the file and add the media again"
+        )
+    return manifest
+
+
+@contextmanager
+def _incoming(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """Give a file under a name that no reader looks at, gone at the end unless it was renamed."""
+    descriptor, name = tempfile.mkstemp(prefix=_INCOMING, dir=folder)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream, temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _settle(stream: BinaryIO, temporary: Path, target: Path) -> None:
+    """Give complete bytes their name, in an order that survives a power cut."""
+    stream.flush()
+    os.fchmod(stream.fileno(), _FILE_MODE)
+    os.fsync(stream.fileno())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary.replace(target)
+    for folder in (target.parent, target.parent.parent):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
