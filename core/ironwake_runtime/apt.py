@@ -14,13 +14,14 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ironwake.errors import BrokenError
 from ironwake_runtime.aptsources import Mirror, MirrorError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _DOWNLOAD_TIMEOUT = 1800.0  # seconds; a kernel over a slow line
 
 
-class AptError(RuntimeError):
+class AptError(BrokenError):
     """apt refused: unknown package, bad signature, conflict."""
 
 
@@ -65,8 +66,9 @@ class AptRoot:
         done = self._run(command)
         if done.returncode != 0:
             raise MirrorError(
-                f"cannot read the package lists of {self.suite} from {self.mirror.main}:"
-                f" {_complaint(done)}"
+                f"cannot read the package lists of {self.suite}: {_complaint(done)}",
+                "check the network, the proxy and IRONWAKE_MIRROR",
+                self.mirror.main,
             )
 
     def resolve(self, packages: Iterable[str], *, dependencies: bool = True) -> dict[str, str]:
@@ -110,7 +112,7 @@ class AptRoot:
         matching = [name for name in names if re.fullmatch(pattern, name)]
         if len(matching) != 1:
             raise AptError(f"{package} in {self.suite} depends on no single {pattern!r}: {names}")
-        return matching[0]
+        return str(matching[0])
 
     def download(self, versions: dict[str, str], directory: Path) -> tuple[Path, ...]:
         """Download these versions into a directory; files already there are verified and kept.
@@ -196,9 +198,7 @@ class AptRoot:
                 timeout=_DOWNLOAD_TIMEOUT,
             )
         except FileNotFoundError as error:
-            raise AptError(
-                f"{command[0]} is not on this host: this build needs a Debian"
-            ) from error
+            raise AptError(f"{command[0]} is not on this host", "build on a Debian") from error
 
 
 def _complaint(done: subprocess.CompletedProcess[str]) -> str:

@@ -13,8 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ironwake.errors import BrokenError
 
-class MirrorError(RuntimeError):
+
+class MirrorError(BrokenError):
     """No usable mirror, or one that does not answer."""
 
 
@@ -38,7 +40,9 @@ class Mirror:
         """
         words = text.split()
         if len(words) not in (1, 2) or not all(re.match(r"[a-z+]+:/", word) for word in words):
-            raise MirrorError(f"mirror {text!r} is not a URI: give one such as http://HOST/debian")
+            raise MirrorError(
+                f"mirror {text!r} is not a URI", "give one such as http://HOST/debian"
+            )
         main = words[0].rstrip("/")
         if len(words) == 2:
             return cls(main, words[1].rstrip("/"))
@@ -74,8 +78,8 @@ def choose_mirror(sources: Iterable[_Source], codename: str) -> Mirror:
             security = security or source.uri
     if main is None:
         raise MirrorError(
-            f"the apt configuration of this host names no mirror of Debian {codename} main:"
-            " set IRONWAKE_MIRROR to one"
+            f"the apt configuration of this host names no mirror of Debian {codename} main",
+            "set IRONWAKE_MIRROR to one",
         )
     return Mirror(main, security)
 
@@ -85,11 +89,11 @@ def _codename(os_release: Path) -> str:
         text = os_release.read_text()
     except OSError as error:
         raise MirrorError(f"cannot read {os_release}: {error.strerror}") from error
-    values = dict(re.findall(r'^([A-Z_]+)="?([^"\n]*)"?$', text, re.MULTILINE))
+    values: dict[str, str] = dict(re.findall(r'^([A-Z_]+)="?([^"\n]*)"?$', text, re.MULTILINE))
     if values.get("ID") != "debian" or not values.get("VERSION_CODENAME"):
         raise MirrorError(
-            "this host is not a Debian release, so its apt configuration names no Debian mirror:"
-            " set IRONWAKE_MIRROR to one"
+            "this host is not a Debian release, so its apt configuration names no Debian mirror",
+            "set IRONWAKE_MIRROR to one",
         )
     return values["VERSION_CODENAME"]
 

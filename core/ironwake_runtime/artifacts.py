@@ -19,18 +19,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ironwake.artifact import Artifact, ArtifactError, Manifest
+from ironwake.errors import UnknownError
 
 _CHUNK = 1 << 20
 _INCOMING = ".incoming-"
 # Writers' umask must not hide artifacts from services that run as another user.
 _FILE_MODE = 0o644
+_MEND = "delete the file and add the media again"
 
 
 class ArtifactStore:
     """Content-addressed files and their manifests below one directory.
 
-    Any number of processes may read and add at once. Raises ArtifactError for names that are not
-    there or not well-formed, OSError for what the file system refuses.
+    Any number of processes may read and add at once. Raises ArtifactError for what is
+    damaged, UnknownError for what is not there, OSError for what the file system refuses.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -72,11 +74,11 @@ class ArtifactStore:
 
     def publish(self, manifest: Manifest) -> None:
         """Make the manifest the current one of its name; all its artifacts must be in the store."""
-        for role, entry in manifest.artifacts.items():
-            if not self.has(entry.artifact):
+        for role, artifact in manifest.artifacts.items():
+            if not self.has(artifact):
                 raise ArtifactError(
-                    f"{manifest.name}: the bytes of {role!r} are not in {self.directory}: add them"
-                    " before the manifest is published"
+                    f"the bytes of {role!r} of {manifest.name} are not in {self.directory}",
+                    "add them before the manifest is published",
                 )
         folder = self.directory / "manifests"
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,11 +89,11 @@ class ArtifactStore:
     def manifest(self, name: str) -> Manifest:
         """Read one manifest."""
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
-            raise ArtifactError(f"{name!r} is not a manifest name")
+            raise UnknownError(f"{name!r:.60} is not a manifest name")
         path = self.directory / "manifests" / f"{name}.json"
         if not path.is_file():
-            raise ArtifactError(
-                f"{name} is not in {self.directory}: add it with 'ironwake media add'"
+            raise UnknownError(
+                f"{name} is not in {self.directory}", f"build it with 'ironwake media add {name}'"
             )
         return _read(path)
 
@@ -106,13 +108,9 @@ def _read(path: Path) -> Manifest:
     try:
         manifest = Manifest.from_json(path.read_bytes())
     except ArtifactError as error:
-        raise ArtifactError(
-            f"the manifest {path} is damaged ({error}): delete the file and add the media again"
-        ) from error
+        raise ArtifactError(f"is damaged: {error}", _MEND, str(path)) from error
     if manifest.name != path.stem:
-        raise ArtifactError(
-            f"the manifest {path} is of {manifest.name!r}: delete the file and add the media again"
-        )
+        raise ArtifactError(f"is the manifest of {manifest.name!r}", _MEND, str(path))
     return manifest
 
 
