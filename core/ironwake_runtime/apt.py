@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ironwake.errors import BrokenError
+
 from ironwake_runtime.aptsources import Mirror, MirrorError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")

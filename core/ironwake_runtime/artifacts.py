@@ -59,6 +59,17 @@ class ArtifactStore:
         """Put bytes in; adding the same bytes again changes nothing."""
         return self._add(iter((data,)))
 
+    def adopt(self, source: Path, artifact: Artifact) -> None:
+        """Take over an immutable file whose hash is known, by a hard link where that works."""
+        if self.has(artifact):
+            return
+        target = self.path(artifact.sha256)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, target)
+        except OSError:  # another file system, or one without hard links
+            self.add_file(source)
+
     def _add(self, chunks: Iterator[bytes]) -> Artifact:
         root = self.directory / "sha256"
         root.mkdir(parents=True, exist_ok=True)
