@@ -112,6 +112,7 @@ class Transfer:
         self._base, self._sent = 0, 0 if options else 1
 
         self._rto = limits.rto_first
+        self._backoff = 0  # how often the wait was doubled
         self._rto_max = float(options.get("timeout", limits.rto_ceiling))
         self._srtt: float | None = None
         self._rttvar = 0.0
@@ -193,7 +194,7 @@ class Transfer:
         if now >= self._deadline():
             self.close(Outcome.TIMED_OUT, f"no acknowledgement for {self.idle(now):.0f} s")
         elif self._resend_at is not None and now >= self._resend_at:
-            self._rto = min(self._rto * 2, self._rto_max)
+            self._backoff = min(self._backoff + 1, 16)
             if self.half_open:
                 self.repeat_offer()
                 self._resend_at = None  # the second and last packet
@@ -254,6 +255,11 @@ class Transfer:
             return  # ACK 0 although we offered DATA 1: no option was taken, so it means nothing
         if self._flight_clean and self._base + ahead == self._sent:
             self._measure(now - self._flight_at)
+            self._backoff = 0
+        else:
+            # Karn keeps the whole back-off until a clean sample; at 20 % loss that means minutes.
+            # On a LAN a loss is noise more than congestion, so some of it is forgiven.
+            self._backoff //= 2
         self.state = State.SENDING
         self._progress_at = now
         self._base += ahead
@@ -276,7 +282,7 @@ class Transfer:
         self._sent = end
         self._flight_at = now
         self._nak_used = self._nak_used and again
-        self._resend_at = now + self._rto
+        self._resend_at = now + min(self._rto * 2**self._backoff, self._rto_max)
         self.retransmitted += again
 
     def _measure(self, rtt: float) -> None:
