@@ -1,0 +1,56 @@
+"""What a reply says, in words; `template` alone knows how that looks on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from ironwake_dhcp.packet import MessageType
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What comes with an address in server mode: never a part of a proxy's reply.
+
+    `seconds` is the lease time, or None in the answer to an INFORM, which gives no lease
+    (RFC 2131 section 4.3.5). The renewal and rebinding times follow from it.
+    """
+
+    netmask: IPv4Address
+    router: IPv4Address | None
+    name_servers: tuple[IPv4Address, ...]
+    domain: str
+    seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The part of a reply that is the same for every request it answers; a template's key.
+
+    `boot_file` is a TFTP path or a URL and stands in the BOOTP field *and* in option 67: shim takes
+    its directory from the field, some firmware reads only the option. `skip_discovery` tells PXE
+    firmware to load that file at once, without asking port 4011 (PXE 2.1 section 2.2.3, tag 6).
+    """
+
+    message_type: MessageType
+    server: IPv4Address
+    vendor_class: str = ""
+    boot_file: str = ""
+    skip_discovery: bool = False
+    terms: Terms | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Send this, and `address` as the client's own (None: a proxy gives none)."""
+
+    content: Content
+    address: IPv4Address | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Send nothing: a decision like any other, with its reason."""
+
+    reason: str
