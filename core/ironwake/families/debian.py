@@ -1,0 +1,178 @@
+"""Debian: its installer (d-i) and the preseed file that answers it.
+
+A preseed has one line per answer, `owner name type value`, the value running to the end of the
+line; there is no quoting, so a value with a line break is refused rather than written.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ironwake import firstboot
+from ironwake.errors import InputError
+from ironwake.families.base import Install
+from ironwake.mac import Mac
+
+
+@dataclass(frozen=True)
+class Debian:
+    name: str = "debian"
+    answer_file: str = "preseed.cfg"
+
+    def kernel_arguments(self, install: Install, mac: Mac) -> tuple[str, ...]:
+        return (
+            "auto=true",
+            "priority=critical",
+            f"url={install.answers}",
+            f"hostname={install.machine.name}",
+            f"domain={install.site.domain}",
+            # By MAC address: "auto" takes the first card with a link, which need not be this one.
+            f"interface={mac}",
+            f"BOOTIF={mac.bootif}",
+            "DEBIAN_FRONTEND=text",
+            "console=tty0",
+            "console=ttyS0,115200",
+            *install.profile.parameters.kernel_arguments,
+            "---",
+        )
+
+    def answers(self, install: Install) -> str:
+        rows = (*_basics(install), *_mirror(install), *_account(install), *_disk(install))
+        lines = [_line(owner, name, kind, value) for owner, name, kind, value in rows]
+        return "\n".join(("#_preseed_V1", *lines, *_hooks(install), ""))
+
+
+Row = tuple[str, str, str, str]
+
+
+def _line(owner: str, name: str, kind: str, value: str) -> str:
+    if any(ord(character) < 32 for character in value):
+        raise InputError(
+            f"the answer to {name} has a line break or another control character in it",
+            "write it on one line",
+            name,
+        )
+    return f"{owner} {name} {kind} {value}".rstrip()
+
+
+def _basics(install: Install) -> tuple[Row, ...]:
+    parameters = install.profile.parameters
+    return (
+        ("d-i", "debian-installer/locale", "string", parameters.locale),
+        ("d-i", "keyboard-configuration/xkb-keymap", "select", parameters.keyboard),
+        ("d-i", "netcfg/get_hostname", "string", install.machine.name),
+        ("d-i", "netcfg/get_domain", "string", install.site.domain),
+        ("d-i", "hw-detect/load_firmware", "boolean", "true"),
+        ("d-i", "clock-setup/utc", "boolean", "true"),
+        ("d-i", "time/zone", "string", parameters.timezone),
+        ("d-i", "apt-setup/cdrom/set-first", "boolean", "false"),
+        ("tasksel", "tasksel/first", "multiselect", "standard, ssh-server"),
+        ("d-i", "pkgsel/include", "string", " ".join(("sudo", "curl", *parameters.packages))),
+        ("d-i", "pkgsel/upgrade", "select", "none"),
+        ("popularity-contest", "popularity-contest/participate", "boolean", "false"),
+        ("d-i", "grub-installer/only_debian", "boolean", "true"),
+        # The removable path too: firmware that lost its boot entries still finds the disk.
+        ("d-i", "grub-installer/force-efi-extra-removable", "boolean", "true"),
+        ("d-i", "finish-install/reboot_in_progress", "note", ""),
+    )
+
+
+def _mirror(install: Install) -> tuple[Row, ...]:
+    if not install.site.mirror:
+        return ()
+    parts = urlsplit(install.site.mirror)
+    return (
+        ("d-i", "mirror/country", "string", "manual"),
+        ("d-i", "mirror/protocol", "select", parts.scheme),
+        ("d-i", f"mirror/{parts.scheme}/hostname", "string", parts.netloc),
+        ("d-i", f"mirror/{parts.scheme}/directory", "string", parts.path or "/"),
+        ("d-i", f"mirror/{parts.scheme}/proxy", "string", ""),
+    )
+
+
+def _account(install: Install) -> tuple[Row, ...]:
+    user = install.profile.user
+    if user is None:
+        return (
+            ("d-i", "passwd/make-user", "boolean", "false"),
+            ("d-i", "passwd/root-login", "boolean", "true"),
+            ("d-i", "passwd/root-password-crypted", "password", "!"),
+        )
+    return (
+        ("d-i", "passwd/root-login", "boolean", "false"),
+        ("d-i", "passwd/user-fullname", "string", user.name),
+        ("d-i", "passwd/username", "string", user.name),
+        ("d-i", "passwd/user-password-crypted", "password", user.password_hash or "!"),
+    )
+
+
+def _disk(install: Install) -> tuple[Row, ...]:
+    match = install.profile.disk.match
+    # With no disk named, partman takes the only one, and asks (so it stops) where there are more.
+    disk = (("d-i", "partman-auto/disk", "string", match),) if match.startswith("/dev/") else ()
+    return (
+        *disk,
+        ("d-i", "partman-auto/method", "string", "regular"),
+        ("d-i", "partman-auto/choose_recipe", "select", "atomic"),
+        ("d-i", "partman-partitioning/confirm_write_new_label", "boolean", "true"),
+        ("d-i", "partman-partitioning/choose_label", "select", "gpt"),
+        ("d-i", "partman/default_label", "string", "gpt"),
+        ("d-i", "partman/choose_partition", "select", "finish"),
+        ("d-i", "partman/confirm", "boolean", "true"),
+        ("d-i", "partman/confirm_nooverwrite", "boolean", "true"),
+    )
+
+
+def _hooks(install: Install) -> tuple[str, ...]:
+    """Commands of ours at three moments; all words in them are our own URLs and tokens.
+
+    early_command runs once the answers are loaded, before anything is written; partman's just
+    before the first write: there the guard looks whether the disk is blank.
+    """
+    report = f"wget -q -O /dev/null --post-data='' '{install.callbacks}?stage="
+    early = f"{report}installing&step=installer&id=early'"
+    partman = f"{report}installing&step=partitioning&id=partman'"
+    late = f"{report}installed&id=late'"
+    return (
+        f"d-i preseed/early_command string {early} || true",
+        f"d-i partman/early_command string {_guard(install)}{partman} || true",
+        f"d-i preseed/late_command string {_first_boot(install)}; {late}",
+    )
+
+
+def _guard(install: Install) -> str:
+    """Refuse a disk that is not blank, unless this deployment may erase it.
+
+    `blkid -p` finds partition tables and file systems; the installer then stops for good, and
+    says why.
+    """
+    if install.erase:
+        return ""
+    failed = f"{install.callbacks}?stage=failed&id=guard&message=the+disk+is+not+blank"
+    return (
+        'for d in $(list-devices disk); do if [ -n "$(blkid $d*)" ]; then '
+        f"wget -q -O /dev/null --post-data='' '{failed}'; poweroff -f; fi; done; "
+    )
+
+
+def _first_boot(install: Install) -> str:
+    """Put the health report's unit, and the user's keys, into the installed system."""
+    return firstboot.late_command(install.health) + _keys(install)
+
+
+def _keys(install: Install) -> str:
+    user = install.profile.user
+    if user is None or not user.ssh_keys:
+        return ""
+    text = base64.b64encode("".join(f"{key}\n" for key in user.ssh_keys).encode()).decode()
+    home = f"/home/{user.name}/.ssh"
+    return (
+        f"; in-target sh -c 'install -d -m 700 -o {user.name} -g {user.name} {home}; "
+        f"echo {text} | base64 -d > {home}/authorized_keys; "
+        f"chown {user.name}: {home}/authorized_keys; chmod 600 {home}/authorized_keys'"
+    )
+
+
+FAMILY = Debian()

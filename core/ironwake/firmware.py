@@ -1,0 +1,94 @@
+"""Which firmware is asking: DHCP options 93, 60, 77 and 175 in, one row of `FIRMWARE` out.
+
+Option 93 is the client architecture (RFC 4578 §2.1, IANA "Processor Architecture Types"). It names
+the processor and the way of booting, never whether Secure Boot is on: hence every UEFI client gets
+the signed shim, which does no harm where Secure Boot is off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Architecture(StrEnum):
+    AMD64 = "amd64"
+    ARM64 = "arm64"
+
+
+class Transport(StrEnum):
+    """How the firmware itself fetches the first file."""
+
+    TFTP = "tftp"
+    HTTP = "http"
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """One kind of network boot firmware."""
+
+    name: str
+    option_93: tuple[int, ...]
+    architecture: Architecture
+    uefi: bool
+    transport: Transport
+    ipxe: bool
+
+    @property
+    def vendor_class(self) -> str:
+        """Option 60 as the reply must carry it (PXE 2.1 §2.2.2; UEFI 2.10 §24.7.2)."""
+        if self.transport is Transport.HTTP and not self.ipxe:
+            return "HTTPClient"
+        return "PXEClient"
+
+
+_A, _R = Architecture.AMD64, Architecture.ARM64
+_T, _H = Transport.TFTP, Transport.HTTP
+
+FIRMWARE: tuple[Firmware, ...] = (
+    Firmware("bios-pxe", (0,), _A, False, _T, False),
+    # 7 is what edk2 sends for x64; 9 ("EBC" by the RFC's erratum) is sent by some vendors for it.
+    Firmware("uefi-amd64-pxe", (7, 9), _A, True, _T, False),
+    Firmware("uefi-amd64-http", (16,), _A, True, _H, False),
+    Firmware("uefi-arm64-pxe", (11,), _R, True, _T, False),
+    Firmware("uefi-arm64-http", (19,), _R, True, _H, False),
+    # iPXE speaks HTTP by itself, whichever ROM it came in: it gets a script's URL, no loader.
+    Firmware("bios-ipxe", (0,), _A, False, _H, True),
+    Firmware("uefi-amd64-ipxe", (7, 9), _A, True, _H, True),
+    Firmware("uefi-arm64-ipxe", (11,), _R, True, _H, True),
+)
+
+BY_NAME: dict[str, Firmware] = {row.name: row for row in FIRMWARE}
+
+
+def identify(
+    option_93: int | None,
+    option_60: bytes,
+    option_77: bytes = b"",
+    option_175: bytes | None = None,
+) -> Firmware | None:
+    """The row for a DHCP client, or None for one that is not booting from the network.
+
+    `option_77` is compared as bare text: iPXE sends the four bytes `iPXE`, not RFC 3004's
+    length-prefixed list. A client with option 175 (Etherboot's) is iPXE even without it.
+    """
+    if option_60.startswith(b"HTTPClient"):
+        transport = Transport.HTTP
+    elif option_60.startswith(b"PXEClient"):
+        transport = Transport.TFTP
+    else:
+        return None
+    ipxe = b"iPXE" in option_77 or option_175 is not None
+    code = option_93 if option_93 is not None else _architecture_of(option_60)
+    for row in FIRMWARE:
+        if code in row.option_93 and row.ipxe == ipxe and (ipxe or row.transport is transport):
+            return row
+    return None
+
+
+def _architecture_of(option_60: bytes) -> int:
+    """From `PXEClient:Arch:00007:UNDI:003000`, for clients that leave option 93 out; else BIOS."""
+    parts = option_60.split(b":")
+    if len(parts) >= 3 and parts[1] == b"Arch" and parts[2].isdigit():
+        return int(parts[2][:5])
+    return 0

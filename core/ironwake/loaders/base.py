@@ -1,0 +1,32 @@
+"""What every loader can do."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ironwake.boot import KernelBoot
+from ironwake.firmware import Firmware
+from ironwake.mac import Mac
+from ironwake.site import Site
+
+
+class Loader(Protocol):
+    """`script_name` is the last part of the per-machine script's path."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def script_name(self) -> str: ...
+
+    def serves(self, firmware: Firmware) -> bool:
+        """Whether this loader is for that firmware."""
+
+    def first_file(self, firmware: Firmware, mac: Mac, site: Site) -> str:
+        """What DHCP names: a TFTP path without a leading slash, or a URL."""
+
+    def boot_script(self, boot: KernelBoot, site: Site) -> str:
+        """Start that kernel."""
+
+    def local_script(self, reason: str) -> str:
+        """Boot the local disk, saying why."""

@@ -1,0 +1,60 @@
+"""A machine: a physical computer, known by its network cards and its SMBIOS identity."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+
+from ironwake.errors import InputError
+from ironwake.firmware import Architecture
+from ironwake.mac import Mac
+from ironwake.names import HostName
+
+
+class MachineUuid(str):
+    """The SMBIOS UUID as `dmidecode` prints it: lower case, with hyphens."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> MachineUuid:
+        try:
+            return str.__new__(cls, str(uuid.UUID(text)))
+        except ValueError:
+            raise InputError(
+                f"{text!r:.60} is not a UUID", "copy it from dmidecode -s system-uuid", "uuid"
+            ) from None
+
+    @classmethod
+    def from_option_97(cls, value: bytes) -> MachineUuid | None:
+        """From DHCP option 97: a zero byte and 16 more, the first three groups little-endian.
+
+        RFC 4578 §2.3. None where the client sent something else, or all zero (QEMU without -uuid).
+        """
+        if len(value) != 17 or value[0] != 0 or not any(value[1:]):
+            return None
+        return cls(str(uuid.UUID(bytes_le=value[1:])))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a person enrolled.
+
+    `macs`: the first is the one that Wake-on-LAN and the installed system use. `uuid` and `serial`
+    are "" while nobody has named them. `locked` machines are never offered anything.
+    """
+
+    name: HostName
+    macs: tuple[Mac, ...]
+    uuid: str = ""
+    serial: str = ""
+    architecture: Architecture = Architecture.AMD64
+    labels: dict[str, str] = field(default_factory=dict)
+    locked: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.macs:
+            raise InputError("a machine needs a MAC address", "give at least one", "macs")
+        if len(set(self.macs)) != len(self.macs):
+            raise InputError("the same MAC address is given twice", "give each once", "macs")
+        if self.uuid:
+            object.__setattr__(self, "uuid", MachineUuid(self.uuid))

@@ -1,0 +1,80 @@
+"""Method `archive`: the agent, in the deploy ramdisk, unpacks a root file system onto the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ironwake import release as releases
+from ironwake import routes, wire
+from ironwake.boot import KernelBoot
+from ironwake.deployment import Deployment
+from ironwake.errors import RefusedError
+from ironwake.mac import Mac
+from ironwake.machine import Machine
+from ironwake.order import Archive, Order
+from ironwake.report import Grant
+from ironwake.site import Policy, Stored
+
+
+def _stored(policy: Policy, manifest: str, role: str) -> Stored:
+    item = policy.shelf.find(manifest, role)
+    if item is None:
+        raise RefusedError(f"{manifest} has no {role}", f"run: ironwake media add {manifest}")
+    return item
+
+
+@dataclass(frozen=True)
+class ArchiveMethod:
+    def missing(self, deployment: Deployment, policy: Policy) -> tuple[str, ...]:
+        media = releases.find(deployment.profile.release).media
+        needed = ((f"ramdisk-{policy.site.ramdisk}", "kernel"), (media, "archive"))
+        return tuple(name for name, role in needed if policy.shelf.find(name, role) is None)
+
+    def boot(
+        self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy
+    ) -> KernelBoot:
+        ramdisk = f"ramdisk-{policy.site.ramdisk}"
+        release = releases.find(deployment.profile.release)
+        return KernelBoot(
+            f"Ironwake: {machine.name} becomes {release.title}",
+            _stored(policy, ramdisk, "kernel"),
+            _stored(policy, ramdisk, "initrd"),
+            (
+                f"ironwake.url={policy.site.url}",
+                f"ironwake.token={deployment.token}",
+                f"BOOTIF={mac.bootif}",
+                "console=tty0",
+                "console=ttyS0,115200",
+                "quiet",
+            ),
+        )
+
+    def payload(self, deployment: Deployment, machine: Machine, policy: Policy) -> Grant:
+        release = releases.find(deployment.profile.release)
+        item = _stored(policy, release.media, "archive")
+        unpacked = int(policy.shelf.facts.get(release.media, {}).get("unpacked_bytes", "0"))
+        profile = deployment.profile
+        order = Order(
+            deployment=deployment.id,
+            machine=machine.name,
+            domain=policy.site.domain,
+            mac=machine.macs[0],
+            archive=Archive(
+                f"{policy.site.url}/{routes.artifact(item)}", item.sha256, item.size, unpacked
+            ),
+            disk=profile.disk.match,
+            erase=deployment.erase,
+            least_disk=release.least_disk,
+            callbacks=routes.callbacks(policy.site, deployment.token),
+            health=routes.health(policy.site, deployment.health_token),
+            timezone=profile.parameters.timezone,
+            locale=profile.parameters.locale,
+            keyboard=profile.parameters.keyboard,
+            user=profile.user,
+            packages=profile.parameters.packages,
+            kernel_arguments=profile.parameters.kernel_arguments,
+        )
+        return Grant("application/json", wire.encode(order).decode())
+
+
+METHOD = ArchiveMethod()

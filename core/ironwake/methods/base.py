@@ -1,0 +1,25 @@
+"""What every method can do: start a kernel, and hand out a payload once."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ironwake.boot import KernelBoot
+from ironwake.deployment import Deployment
+from ironwake.mac import Mac
+from ironwake.machine import Machine
+from ironwake.report import Grant
+from ironwake.site import Policy
+
+
+class InstallMethod(Protocol):
+    def missing(self, deployment: Deployment, policy: Policy) -> tuple[str, ...]:
+        """Names of the manifests that must be built first; empty when all is there."""
+
+    def boot(
+        self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy
+    ) -> KernelBoot:
+        """The kernel to start on the machine that boots from `mac`; nothing may be missing."""
+
+    def payload(self, deployment: Deployment, machine: Machine, policy: Policy) -> Grant:
+        """The order or the answer file: what the claim guards."""

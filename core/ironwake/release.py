@@ -1,0 +1,72 @@
+"""Releases: one version of an operating system is one row of data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ironwake.errors import InputError
+from ironwake.firmware import Architecture
+
+
+@dataclass(frozen=True)
+class Release:
+    """`media` names the manifest that `ironwake media add` publishes; sizes are in bytes."""
+
+    name: str
+    title: str
+    family: str
+    codename: str
+    architectures: tuple[Architecture, ...]
+    media: str
+    least_memory: int
+    least_disk: int
+
+
+_GIB = 1 << 30
+
+RELEASES: tuple[Release, ...] = (
+    Release(
+        "debian-12",
+        "Debian 12",
+        "debian",
+        "bookworm",
+        (Architecture.AMD64,),
+        "debian-12",
+        768 << 20,
+        2 * _GIB,
+    ),
+    # The same system with Debian's smaller kernel for virtual machines.
+    Release(
+        "debian-12-cloud",
+        "Debian 12",
+        "debian",
+        "bookworm",
+        (Architecture.AMD64,),
+        "debian-12-cloud",
+        768 << 20,
+        2 * _GIB,
+    ),
+    Release(
+        "debian-13",
+        "Debian 13",
+        "debian",
+        "trixie",
+        (Architecture.AMD64,),
+        "debian-13",
+        768 << 20,
+        2 * _GIB,
+    ),
+)
+
+BY_NAME: dict[str, Release] = {row.name: row for row in RELEASES}
+
+
+def find(name: str) -> Release:
+    """The row of that name; InputError naming those that exist."""
+    try:
+        return BY_NAME[name]
+    except KeyError:
+        known = ", ".join(BY_NAME)
+        raise InputError(
+            f"there is no release {name!r:.60}", f"known are: {known}", "release"
+        ) from None

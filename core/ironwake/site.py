@@ -1,0 +1,79 @@
+"""The site: what the appliance is to its network, and what it has in store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ironwake.artifact import Manifest
+from ironwake.names import DomainName
+
+
+@dataclass(frozen=True)
+class Site:
+    """`address`: the appliance's IPv4 address on the machines' network, `prefix` bits long.
+
+    `ramdisk` names the flavour: `generic`, or `cloud` for virtual machines. `mirror` is where the
+    vendor's installer gets its packages: a URL, or "" where nothing was configured. `proxy`: beside
+    a foreign DHCP server (True) or with our own.
+    """
+
+    address: str
+    prefix: int
+    http_port: int = 80
+    domain: DomainName = field(default_factory=lambda: DomainName("ironwake.internal"))
+    ramdisk: str = "generic"
+    mirror: str = ""
+    proxy: bool = True
+
+    @property
+    def authority(self) -> str:
+        """`address`, with the port where it is not 80: as GRUB and URLs both write it."""
+        return self.address if self.http_port == 80 else f"{self.address}:{self.http_port}"
+
+    @property
+    def url(self) -> str:
+        """Where machines reach the http service, without a slash at the end."""
+        return f"http://{self.authority}"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One artifact of a manifest: served as `/artifacts/<sha256>/<file>`; `size` in bytes."""
+
+    manifest: str
+    role: str
+    sha256: str
+    size: int
+    file: str
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """All that has been built, and the manifests' facts (numbers as text), by manifest name."""
+
+    items: tuple[Stored, ...] = ()
+    facts: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, manifests: Iterable[Manifest]) -> Shelf:
+        rows = sorted(manifests, key=lambda row: row.name)
+        return cls(
+            tuple(
+                Stored(row.name, role, item.sha256, item.size, row.files[role])
+                for row in rows
+                for role, item in sorted(row.artifacts.items())
+            ),
+            {row.name: {key: str(value) for key, value in row.facts.items()} for row in rows},
+        )
+
+    def find(self, manifest: str, role: str) -> Stored | None:
+        return next((i for i in self.items if i.manifest == manifest and i.role == role), None)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a boot decision depends on besides the machine and its deployment."""
+
+    site: Site
+    shelf: Shelf

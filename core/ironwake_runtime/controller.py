@@ -1,0 +1,208 @@
+"""The controller as the services see it: the view, claims, callbacks, observations."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import secrets
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import structlog
+from ironwake import wire
+from ironwake.errors import BY_STATUS, BrokenError, IronwakeError
+from ironwake.report import (
+    Callback,
+    ClaimRequest,
+    Grant,
+    HealthReport,
+    Observation,
+    Observations,
+    Seen,
+)
+from ironwake.view import Index, View
+
+_LONG_POLL = 25.0  # seconds; the controller answers 204 when nothing changed for so long
+_BACK_OFF = (0.2, 0.5, 1.0, 2.0)  # seconds between attempts while it is away, the last repeated
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+
+
+class ControllerClient:
+    """Calls the internal API.
+
+    Every method raises IronwakeError: the controller's own, or BrokenError when it is away.
+    """
+
+    def __init__(self, url: str, token_file: Path, http: httpx2.AsyncClient | None = None) -> None:
+        self._http = http or httpx2.AsyncClient(base_url=url, timeout=_LONG_POLL + 10)
+        self._token_file = token_file
+        self._url = url
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def view(self, after: int) -> View | None:
+        """The view once it is newer than version `after`; None when it stayed so for a while."""
+        reply = await self._send("GET", f"/internal/view?after={after}&wait={_LONG_POLL:.0f}")
+        return None if reply.status_code == 204 else wire.decode(View, reply.content)
+
+    async def claim(self, request: ClaimRequest) -> Grant:
+        """The payload, once. UnknownError: no such token. GoneError: it was handed out already."""
+        reply = await self._send("POST", "/internal/claims", wire.encode(request))
+        return wire.decode(Grant, reply.content)
+
+    async def callback(self, token: str, callback: Callback) -> None:
+        """Returns once it is committed. RefusedError, GoneError: too late, or out of turn."""
+        await self._send("POST", f"/internal/deployments/{token}/callbacks", wire.encode(callback))
+
+    async def health(self, health_token: str, report: HealthReport) -> None:
+        """Returns once it is committed."""
+        await self._send("POST", f"/internal/health/{health_token}", wire.encode(report))
+
+    async def observe(self, items: tuple[Observation, ...]) -> None:
+        await self._send("POST", "/internal/observations", wire.encode(Observations(items)))
+
+    async def _send(self, method: str, path: str, body: bytes | None = None) -> httpx2.Response:
+        try:
+            # Read anew for each call: the controller makes the file at its first start.
+            token = await asyncio.to_thread(self._token_file.read_text)
+            headers = {"authorization": f"Bearer {token.strip()}"}
+            if body is not None:
+                headers["content-type"] = "application/json"
+            reply = await self._http.request(method, path, content=body, headers=headers)
+        except (httpx2.HTTPError, OSError) as error:
+            raise BrokenError(
+                f"the controller at {self._url} does not answer: {error}",
+                "see whether it runs: ironwake doctor",
+            ) from error
+        if reply.status_code >= 400:
+            raise problem(reply)
+        return reply
+
+
+def problem(reply: httpx2.Response) -> IronwakeError:
+    """The error that a problem+json reply (RFC 9457) stands for."""
+    try:
+        data = reply.json()
+        what = str(data.get("detail") or data.get("title"))
+        step, where = str(data.get("next_step", "")), str(data.get("where", ""))
+    except (ValueError, AttributeError):
+        what, step, where = f"the controller answered {reply.status_code}", "", ""
+    return BY_STATUS.get(reply.status_code, BrokenError)(what, step, where)
+
+
+class ViewFollower:
+    """Keeps the newest view in memory (`index`) and on disk, for when the controller is away."""
+
+    def __init__(self, client: ControllerClient, saved: Path, log: structlog.stdlib.BoundLogger):
+        self._client = client
+        self._saved = saved
+        self._log = log
+        self._changed: list[Callable[[Index], None]] = []
+        self.index: Index | None = self._load()
+
+    def on_change(self, call: Callable[[Index], None]) -> None:
+        """Call it with every new view, and at once with the present one."""
+        self._changed.append(call)
+        if self.index is not None:
+            call(self.index)
+
+    async def run(self) -> None:
+        """Follow for ever; a controller that is away is only logged."""
+        waits = _Waits()
+        while True:
+            try:
+                view = await self._client.view(self.index.view.version if self.index else -1)
+            except IronwakeError as error:
+                self._log.warning("view not followed", error=str(error))
+                await asyncio.sleep(waits.next())
+                continue
+            waits.reset()
+            if view is not None:
+                self._take(view)
+
+    def _take(self, view: View) -> None:
+        self.index = Index(view)
+        self._save(view)
+        for call in self._changed:
+            call(self.index)
+
+    def _load(self) -> Index | None:
+        try:
+            return Index(wire.decode(View, self._saved.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (IronwakeError, OSError) as error:
+            self._log.warning("saved view not used", file=str(self._saved), error=str(error))
+            return None
+
+    def _save(self, view: View) -> None:
+        aside = self._saved.with_suffix(".new")
+        try:
+            self._saved.parent.mkdir(parents=True, exist_ok=True)
+            # Deployment tokens stand in it: for this user's eyes only.
+            with os.fdopen(os.open(aside, _NEW_FILE, 0o600), "wb") as out:
+                out.write(wire.encode(view))
+            aside.replace(self._saved)
+        except OSError as error:
+            self._log.warning("view not saved", file=str(self._saved), error=str(error))
+
+
+class Reporter:
+    """Sends observations to the controller, in order, in the background; drops the oldest of many.
+
+    Packets never wait for it: `report` only queues.
+    """
+
+    def __init__(self, client: ControllerClient, service: str, log: structlog.stdlib.BoundLogger):
+        self._client = client
+        self._service = service
+        self._log = log
+        self._start = secrets.token_hex(6)
+        self._count = itertools.count()
+        self._queue: deque[Observation] = deque(maxlen=10_000)
+        self._wake = asyncio.Event()
+
+    def report(
+        self, seen: Seen, mac: str = "", client: str = "", detail: dict[str, str] | None = None
+    ) -> None:
+        """Queue one observation; see `ironwake.report.Observation` for the fields."""
+        number = f"{self._service}-{self._start}-{next(self._count)}"
+        self._queue.append(Observation(number, self._service, seen, mac, client, detail or {}))
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send for ever; what could not be sent is sent again."""
+        waits = _Waits()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                batch = tuple(itertools.islice(self._queue, 200))
+                try:
+                    await self._client.observe(batch)
+                except IronwakeError as error:
+                    self._log.warning("observations not sent", error=str(error))
+                    await asyncio.sleep(waits.next())
+                    continue
+                waits.reset()
+                for item in batch:
+                    if self._queue and self._queue[0] is item:
+                        self._queue.popleft()
+
+
+class _Waits:
+    """Pauses that grow, until something works."""
+
+    def __init__(self) -> None:
+        self._left = list(_BACK_OFF)
+
+    def next(self) -> float:
+        return self._left.pop(0) if len(self._left) > 1 else self._left[0]
+
+    def reset(self) -> None:
+        self._left = list(_BACK_OFF)

@@ -1,0 +1,104 @@
+"""Settings: `IRONWAKE_…` in the environment, read once, frozen, handed down.
+
+An unknown `IRONWAKE_…` is an error: a mistyped setting must not be silently without effect.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from ironwake.errors import InputError
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "IRONWAKE_"
+
+
+class Settings(BaseSettings):
+    """Every setting there is. Each description stands in docs/settings.md."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    interface: str = Field("", description="network interface that the machines are on; no default")
+    address: str = Field("", description="our address there; default: the interface's first IPv4")
+    state_dir: Path = Field(Path("/var/lib/ironwake"), description="database and saved views")
+    artifacts_dir: Path | None = Field(None, description="artifacts; default: artifacts in state")
+    secrets_dir: Path | None = Field(None, description="token files; default: secrets in state")
+    profiles_dir: Path | None = Field(None, description="profile files; default: profiles in state")
+    cache_dir: Path = Field(Path("/var/cache/ironwake"), description="what builds may keep")
+    database_url: str = Field("", description="SQLAlchemy URL; default: SQLite in the state folder")
+    controller_listen: str = Field("127.0.0.1:8080", description="where the API listens")
+    controller_url: str = Field("http://127.0.0.1:8080", description="where clients find the API")
+    dhcp_mode: Literal["proxy", "server", "off"] = Field(
+        "proxy", description="beside a foreign DHCP server, with our own leases, or not at all"
+    )
+    dhcp_pool: str = Field("", description="first-last address of the pool, for mode server")
+    dhcp_router: str = Field("", description="default route given to clients, for mode server")
+    dhcp_port: int = Field(67, description="UDP port of the DHCP service")
+    dhcp_proxy_port: int = Field(4011, description="UDP port of the PXE boot server")
+    tftp_port: int = Field(69, description="UDP port of the TFTP service")
+    http_port: int = Field(80, description="TCP port of the http service")
+    dns_port: int = Field(53, description="UDP and TCP port of the DNS service")
+    dns_forward: str = Field("", description="resolver for other names; default: none, refuse them")
+    domain: str = Field("ironwake.internal", description="domain of the machines' names")
+    ramdisk: Literal["generic", "cloud"] = Field(
+        "generic", description="deploy ramdisk: for real machines, or the smaller one for virtual"
+    )
+    mirror: str = Field("", description="package mirror; default: this host's own apt mirror")
+    arm_minutes: float = Field(60, gt=0, description="how long an armed deployment waits")
+    deadline_scale: float = Field(1, gt=0, description="multiplies every stage's deadline")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="logging")
+    log_format: Literal["text", "json"] = Field("text", description="text for people, or JSON")
+
+    @property
+    def artifacts(self) -> Path:
+        return self.artifacts_dir or self.state_dir / "artifacts"
+
+    @property
+    def secrets(self) -> Path:
+        return self.secrets_dir or self.state_dir / "secrets"
+
+    @property
+    def profiles(self) -> Path:
+        return self.profiles_dir or self.state_dir / "profiles"
+
+    @property
+    def views(self) -> Path:
+        """Where each data-plane service keeps the last view that it has seen."""
+        return self.state_dir / "views"
+
+    @property
+    def admin_token_file(self) -> Path:
+        return self.secrets / "admin.token"
+
+    @property
+    def service_token_file(self) -> Path:
+        return self.secrets / "service.token"
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.state_dir / 'ironwake.sqlite'}"
+
+
+def read(environ: Mapping[str, str], **overrides: Any) -> Settings:
+    """The settings of this process; InputError names the wrong one and what it may be."""
+    known = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    given: dict[str, Any] = {}
+    for name, value in environ.items():
+        if not name.upper().startswith(PREFIX) or value == "":
+            continue
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else "see docs/settings.md for all there are"
+            raise InputError(f"there is no setting {name}", hint, name)
+        given[known[name]] = value
+    try:
+        # _env_file and the environment are not read by pydantic: what was checked above is all.
+        return Settings.model_validate({**given, **overrides})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        raise InputError(f"{first['msg'].lower()}, not {first['input']!r}", "", name) from None
