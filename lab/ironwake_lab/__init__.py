@@ -1,1 +1,7 @@
 """A virtual rack: a network without uplink, a foreign DHCP server, machines with real firmware."""
+
+from ironwake_lab.machine import Machine
+from ironwake_lab.rack import Rack
+from ironwake_lab.spec import MachineSpec, RackSpec, RouterSpec
+
+__all__ = ["Machine", "MachineSpec", "Rack", "RackSpec", "RouterSpec"]

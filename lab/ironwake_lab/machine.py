@@ -1,0 +1,173 @@
+"""One machine of the rack: its power, its serial line, its disk. All state is on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ironwake.errors import BrokenError, RefusedError
+
+from ironwake_lab import network, process, qmp
+from ironwake_lab.firmware import FIRMWARE
+from ironwake_lab.host import call
+from ironwake_lab.qemu import Paths, command_line
+from ironwake_lab.spec import MachineSpec
+
+_POLL_SECONDS = 0.05
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold the directory against other processes (the power button, another command)."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+class Machine:
+    """A handle; any number of them, in any number of processes, may stand for one machine."""
+
+    def __init__(self, spec: MachineSpec, paths: Paths, namespace: str, tap: str) -> None:
+        self.spec = spec
+        self.paths = paths
+        self._namespace = namespace
+        self._tap = tap
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def mac(self) -> str:
+        return self.spec.mac
+
+    @property
+    def disk(self) -> Path:
+        """The raw disk image (sparse)."""
+        return self.paths.disk
+
+    @property
+    def serial_log(self) -> Path:
+        """All that the machine ever wrote on its serial line."""
+        return self.paths.serial_log
+
+    def create(self) -> None:
+        """Make what is missing of its files: a blank disk, factory NVRAM, an empty serial log."""
+        self.paths.directory.mkdir(parents=True, exist_ok=True)
+        self.paths.disk.parent.mkdir(parents=True, exist_ok=True)
+        if not self.paths.disk.exists():
+            with self.paths.disk.open("wb") as disk:
+                disk.truncate(self.spec.disk_bytes)
+        factory = FIRMWARE[self.spec.firmware].variables
+        if factory and not self.paths.variables.exists():
+            shutil.copyfile(factory, self.paths.variables)
+        self.paths.serial_log.touch()
+
+    # Power
+
+    @property
+    def pid(self) -> int | None:
+        """Its QEMU process, while it is on."""
+        return process.alive(self.paths.pid)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it has power: a guest that shut itself down has ended its QEMU."""
+        return self.pid is not None
+
+    def power_on(self) -> bool:
+        """Switch on; False when it was on. BrokenError with QEMU's own words if it can't."""
+        with locked(self.paths.directory):
+            if self.is_on:
+                return False
+            for stale in (self.paths.pid, self.paths.qmp, self.paths.serial):
+                stale.unlink(missing_ok=True)
+            words = command_line(self.spec, self.paths, self._tap)
+            call([*network.enter(self._namespace), *words], cwd=self.paths.directory)
+            return True
+
+    def power_off(self) -> bool:
+        """Pull the plug; False when it was off. Returns once it is off."""
+        with locked(self.paths.directory):
+            pid = self.pid
+            if pid is None:
+                return False
+            process.end(pid)
+            return True
+
+    def reset(self) -> None:
+        """Press the reset button: same process, firmware starts again."""
+        self._on_only("reset")
+        qmp.command(self.paths.qmp, "system_reset")
+
+    def shut_down(self) -> None:
+        """Press the power switch shortly (ACPI): the operating system decides what follows."""
+        self._on_only("shutdown")
+        qmp.command(self.paths.qmp, "system_powerdown")
+
+    def wait_off(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds until it is off; BrokenError if it stays on."""
+        pid = self.pid
+        if pid is not None and not process.wait_gone(pid, timeout):
+            raise BrokenError(f"machine {self.name} was still on after {timeout:g} s")
+
+    def status(self) -> str:
+        """`off`, or QEMU's run state (`running`, `paused`, `shutdown`, …)."""
+        return str(qmp.command(self.paths.qmp, "query-status")["status"]) if self.is_on else "off"
+
+    def _on_only(self, what: str) -> None:
+        if not self.is_on:
+            raise RefusedError(
+                f"machine {self.name} is off: it cannot take {what!r}", "power it on first"
+            )
+
+    # Serial line
+
+    def serial_mark(self) -> int:
+        """Where the serial log ends now, in bytes; `since` of the functions below takes it."""
+        return self.paths.serial_log.stat().st_size
+
+    def serial_text(self, since: int = 0) -> str:
+        """What it wrote on its serial line, terminal control sequences included."""
+        with self.paths.serial_log.open("rb") as log:
+            log.seek(since)
+            return log.read().decode("utf-8", "replace")
+
+    def wait_serial(self, pattern: str, timeout: float, since: int = 0) -> re.Match[str]:
+        """Wait up to `timeout` seconds until the regular expression is found in the serial text.
+
+        BrokenError with the last lines when it does not come, or when the machine went off.
+        """
+        deadline = time.monotonic() + timeout
+        wanted = re.compile(pattern)
+        while True:
+            is_on = self.is_on  # asked before reading: its last words count
+            late = time.monotonic() > deadline
+            text = self.serial_text(since)
+            if found := wanted.search(text):
+                return found
+            if late or not is_on:
+                last = "\n".join(text.splitlines()[-10:])
+                why = f"within {timeout:g} s" if late else "before it went off"
+                raise BrokenError(
+                    f"machine {self.name} did not write {pattern!r} {why}; its last lines:\n{last}",
+                    where=str(self.serial_log),
+                )
+            time.sleep(_POLL_SECONDS)
+
+    # Disk
+
+    def disk_sha256(self) -> str:
+        """SHA-256 of the whole disk, holes read as zeros (about 1 s per GiB)."""
+        with self.paths.disk.open("rb") as disk:
+            return hashlib.file_digest(disk, "sha256").hexdigest()

@@ -1,0 +1,111 @@
+"""The QEMU command line of one machine. Pure: a description in, words out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ironwake_lab.firmware import FIRMWARE, Firmware
+from ironwake_lab.host import QEMU
+from ironwake_lab.spec import MachineSpec
+
+# A socket's name is relative to the directory that QEMU starts in: addresses hold 108 bytes only.
+SERIAL_SOCKET = "serial.sock"
+QMP_SOCKET = "qmp.sock"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where a machine keeps its things. All absolute."""
+
+    directory: Path
+    disk: Path
+
+    @property
+    def variables(self) -> Path:
+        return self.directory / "nvram.fd"
+
+    @property
+    def serial_log(self) -> Path:
+        return self.directory / "serial.log"
+
+    @property
+    def pid(self) -> Path:
+        return self.directory / "pid"
+
+    @property
+    def qmp(self) -> Path:
+        return self.directory / QMP_SOCKET
+
+    @property
+    def serial(self) -> Path:
+        return self.directory / SERIAL_SOCKET
+
+
+def command_line(spec: MachineSpec, paths: Paths, tap: str) -> list[str]:
+    """Words that start the machine in the background.
+
+    To be run in `paths.directory` and in the rack's namespace. QEMU comes back once its sockets
+    listen, or with its complaint; a guest that resets itself stays in the same process.
+    """
+    firmware = FIRMWARE[spec.firmware]
+    return [
+        QEMU,
+        *("-name", spec.name, "-daemonize", "-pidfile", str(paths.pid)),
+        # Emulation: KVM's presence does not mean that it boots guests, and OVMF's Secure Boot
+        # build needs SMM. The translation cache of 256 MB stops kernel boots from flushing it.
+        *("-accel", "tcg,thread=multi,tb-size=256"),
+        # `max`, because current distributions want x86-64-v2; without five-level page tables,
+        # whose walks are slower in software.
+        *("-cpu", "max,la57=off", "-smp", str(spec.cpus), "-m", str(spec.memory_mb)),
+        *("-machine", firmware.machine, "-nodefaults", "-no-user-config", "-display", "none"),
+        *_identity(spec),
+        *_firmware(spec, firmware, paths),
+        *_network(spec, firmware, tap),
+        *_disk(spec, paths),
+        *_lines(paths),
+        *("-device", "virtio-rng-pci"),
+    ]
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace(",", ",,")
+
+
+def _identity(spec: MachineSpec) -> list[str]:
+    smbios = f"type=1,manufacturer=Ironwake,product=Lab machine,serial={spec.serial}"
+    return ["-uuid", spec.uuid, "-smbios", smbios]
+
+
+def _firmware(spec: MachineSpec, firmware: Firmware, paths: Paths) -> list[str]:
+    words = list(firmware.arguments)
+    if firmware.code:
+        code = f"if=pflash,unit=0,format=raw,readonly=on,file={_escaped(firmware.code)}"
+        nvram = f"if=pflash,unit=1,format=raw,file={_escaped(paths.variables)}"
+        words += ["-drive", code, "-drive", nvram]
+    if firmware.uefi and not spec.ipv6_pxe:
+        words += ["-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"]
+    return words
+
+
+def _network(spec: MachineSpec, firmware: Firmware, tap: str) -> list[str]:
+    backend = f"tap,id=net0,ifname={tap},script=no,downscript=no"
+    card = ["virtio-net-pci", "netdev=net0", f"mac={spec.mac}", "bootindex=1"]
+    card += [firmware.nic] if firmware.nic else []
+    return ["-netdev", backend, "-device", ",".join(card)]
+
+
+def _disk(spec: MachineSpec, paths: Paths) -> list[str]:
+    # cache=unsafe: no flush reaches the host's disk; the machine's life ends with the host's.
+    drive = f"if=none,id=disk0,format=raw,cache=unsafe,discard=unmap,file={_escaped(paths.disk)}"
+    device = f"virtio-blk-pci,drive=disk0,serial={spec.disk_serial},bootindex=2"
+    return ["-drive", drive, "-device", device]
+
+
+def _lines(paths: Paths) -> list[str]:
+    log = f"logfile={_escaped(paths.serial_log)},logappend=on"
+    return [
+        *("-chardev", f"socket,id=serial0,path={SERIAL_SOCKET},server=on,wait=off,{log}"),
+        *("-serial", "chardev:serial0"),
+        *("-qmp", f"unix:{QMP_SOCKET},server=on,wait=off"),
+    ]

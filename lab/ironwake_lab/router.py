@@ -1,0 +1,72 @@
+"""The router: dnsmasq as a plain foreign DHCP server that knows nothing of booting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ironwake_lab import network, process
+from ironwake_lab.host import call
+from ironwake_lab.spec import RackSpec, RouterSpec
+
+
+def configuration(spec: RackSpec, router: RouterSpec, directory: Path) -> str:
+    """dnsmasq's configuration file: a pool and a gateway (option 3), nothing else.
+
+    `no-ping` because dnsmasq else holds each offer back for 3 s to probe the address.
+    """
+    lines = [
+        "port=0",
+        "no-resolv",
+        "no-hosts",
+        "user=root",
+        "interface=eth0",
+        "bind-interfaces",
+        "no-ping",
+        "dhcp-authoritative",
+        f"dhcp-range={router.first},{router.last},{spec.network.netmask},1h",
+        f"dhcp-option=3,{router.address}",
+        f"dhcp-leasefile={directory / 'leases'}",
+        "log-dhcp",
+        f"log-facility={directory / 'log'}",
+    ]
+    if router.advertise:
+        lines += ["enable-ra", "dhcp-range=::,constructor:eth0,ra-only"]
+    return "\n".join((*lines, *router.extra_lines)) + "\n"
+
+
+@dataclass(frozen=True)
+class Router:
+    """The running server; its files are in `directory`."""
+
+    spec: RackSpec
+    directory: Path
+
+    @property
+    def pid_file(self) -> Path:
+        return self.directory / "pid"
+
+    @property
+    def log(self) -> Path:
+        """What dnsmasq did, packet by packet."""
+        return self.directory / "log"
+
+    @property
+    def is_on(self) -> bool:
+        return process.alive(self.pid_file) is not None
+
+    def start(self) -> None:
+        """Start it unless it runs; it listens when this returns."""
+        if self.spec.router is None or self.is_on:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        file = self.directory / "dnsmasq.conf"
+        text = configuration(self.spec, self.spec.router, self.directory)
+        file.write_text(text, encoding="utf-8")
+        inside = network.enter(network.gateway_of(self.spec.name))
+        call([*inside, "dnsmasq", f"--conf-file={file}", f"--pid-file={self.pid_file}"])
+
+    def stop(self) -> None:
+        """Stop it, if it runs: from then on the network has no DHCP server."""
+        if pid := process.alive(self.pid_file):
+            process.end(pid)
