@@ -1,0 +1,155 @@
+"""Which kernel modules the deploy ramdisk carries: what reaches a disk, a network, a keyboard.
+
+Modules are unpacked (.ko.xz → .ko): the initramfs is compressed as a whole, and busybox then loads
+them without an xz decoder. The signature is part of the .ko, so Secure Boot accepts them as before.
+"""
+
+from __future__ import annotations
+
+import lzma
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from ironwake_ramdisk.userland import in_root
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """One kind of ramdisk.
+
+    :ivar kernel: Debian's meta package
+    :ivar modules: regular expressions of wanted paths below `kernel/`, without `.ko`; what they
+        depend on comes along
+    """
+
+    name: str
+    kernel: str
+    modules: tuple[str, ...]
+    title: str
+
+
+_FILE_SYSTEMS = (
+    r"fs/(ext4|fat|xfs|btrfs|squashfs|overlayfs|efivarfs|isofs|udf)/.*",
+    r"fs/nls/nls_(cp437|ascii|iso8859-1|utf8)",
+    r"drivers/block/(loop|zram/zram|virtio_blk|xen-blkfront)",
+    r"drivers/md/(dm-mod|dm-crypt|dm-snapshot|dm-thin-pool|dm-raid|raid0|raid1|raid10|raid456)",
+    r"crypto/(crc32c_generic|xts|af_alg|algif_skcipher)",
+    r"lib/.*crc.*",
+    # 802.3ad and VLANs are how servers are cabled
+    r"drivers/net/bonding/.*",
+    r"net/8021q/.*",
+    r"net/packet/.*",
+)
+
+_VIRTUAL = (
+    r"drivers/virtio/.*",
+    r"drivers/net/(virtio_net|net_failover|vmxnet3/.*|xen-netfront|hyperv/.*|macvlan|dummy)",
+    r"drivers/net/ethernet/(amazon|google|microsoft|intel/e1000|intel/e1000e|realtek/8139cp)/.*",
+    r"drivers/scsi/(virtio_scsi|vmw_pvscsi|hv_storvsc|sd_mod|sr_mod|sg|xen-scsifront)",
+    r"drivers/(nvme/host|ata)/.*",
+    r"drivers/hv/.*",
+    r"drivers/char/hw_random/virtio-rng",
+    r"drivers/firmware/.*",
+)
+
+_HARDWARE = (
+    r"drivers/net/ethernet/.*",
+    r"drivers/net/(phy|pcs|mdio|usb|fjes|thunderbolt)/.*",
+    r"drivers/net/(mii|mdio)",
+    r"drivers/(ata|nvme/host|nvme/common|scsi|message/fusion|nvdimm|ufs)/.*",
+    r"drivers/scsi/.*",
+    r"drivers/mmc/(core|host)/.*",
+    r"drivers/usb/(storage|host|common|core|typec/ucsi)/.*",
+    r"drivers/hid/(hid|hid-generic|usbhid/.*|i2c-hid/.*|hid-apple|hid-microsoft|hid-logitech.*)",
+    r"drivers/input/keyboard/.*",
+    r"drivers/input/serio/.*",
+    r"drivers/(pci/controller|pci/hotplug|dca|thunderbolt|edac|ipmi|char/ipmi)/.*",
+    r"drivers/char/(tpm|hw_random)/.*",
+    r"drivers/(dax|block/mtip32xx|block/rnbd|block/nvme)/.*",
+    r"drivers/misc/(mei/.*|enclosure|cb710/.*|cardreader/.*)",
+    r"drivers/hwmon/(coretemp|k10temp)",
+    r"drivers/(i2c|pinctrl|gpio)/.*(intel|amd|designware).*",
+)
+
+FLAVOURS = {
+    flavour.name: flavour
+    for flavour in (
+        Flavour(
+            "generic",
+            "linux-image-amd64",
+            (*_FILE_SYSTEMS, *_VIRTUAL, *_HARDWARE),
+            "deploy ramdisk for real hardware",
+        ),
+        Flavour(
+            "cloud",
+            "linux-image-cloud-amd64",
+            (*_FILE_SYSTEMS, *_VIRTUAL),
+            "deploy ramdisk for virtual machines, smaller",
+        ),
+    )
+}
+
+
+def assemble(toolbox: Path, release: str, flavour: Flavour, target: Path) -> int:
+    """Copy the flavour's modules of one kernel from the toolbox into a root at `target`.
+
+    :param release: as `uname -r` would say
+    :returns: how many modules were taken
+    """
+    folder = f"usr/lib/modules/{release}"
+    _unpack_modules(toolbox / folder)
+    in_root(toolbox, "/usr/sbin/depmod", "-b", "/usr", release)
+    dependencies = read_dependencies((toolbox / folder / "modules.dep").read_text())
+    wanted = select(dependencies, flavour.modules)
+    for module in wanted:
+        destination = target / folder / module
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(toolbox / folder / module, destination)
+    for name in ("modules.builtin", "modules.order", "modules.builtin.modinfo"):
+        shutil.copyfile(toolbox / folder / name, target / folder / name)
+    _index(toolbox, release, target)
+    return len(wanted)
+
+
+def read_dependencies(text: str) -> dict[str, tuple[str, ...]]:
+    """Read modules.dep: `path: path…` relative to the kernel's folder."""
+    lines = (line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return {name: tuple(needs.split()) for name, needs in lines}
+
+
+def select(dependencies: dict[str, tuple[str, ...]], patterns: tuple[str, ...]) -> list[str]:
+    """Give the modules that match a pattern and all that they depend on, sorted.
+
+    modules.dep is already transitive: each line names the whole chain.
+    """
+    one = re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+    chosen = {
+        name
+        for name in dependencies
+        if one.fullmatch(name.removeprefix("kernel/").removesuffix(".ko"))
+    }
+    return sorted(chosen | {need for name in chosen for need in dependencies[name]})
+
+
+def _unpack_modules(folder: Path) -> None:
+    for path in sorted(folder.rglob("*.ko.xz")):
+        path.with_suffix("").write_bytes(lzma.decompress(path.read_bytes()))
+        path.unlink()
+
+
+def _index(toolbox: Path, release: str, target: Path) -> None:
+    """Write modules.dep and modules.alias of what was taken.
+
+    depmod runs in the toolbox, so the selection is shown to it there; the binary indexes are for
+    kmod only, and busybox reads the texts.
+    """
+    stage = toolbox / "stage" / "lib" / "modules"
+    stage.mkdir(parents=True)
+    (target / "usr/lib/modules" / release).rename(stage / release)
+    in_root(toolbox, "/usr/sbin/depmod", "-b", "/stage", release)
+    for path in (stage / release).glob("modules.*"):
+        if path.name not in ("modules.dep", "modules.alias", "modules.softdep", "modules.builtin"):
+            path.unlink()
+    (stage / release).rename(target / "usr/lib/modules" / release)
