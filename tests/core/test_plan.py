@@ -1,0 +1,117 @@
+"""The one decision: who gets what, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from ironwake import loaders, plan
+from ironwake.firmware import FIRMWARE, Firmware
+from ironwake.lifecycle import BOOTABLE, State
+from ironwake.loaders import ipxe
+from ironwake.mac import Mac
+from ironwake.machine import Machine
+from ironwake.plan import BootPlan, BootRequest, LocalBoot, Silence
+from ironwake.profile import Method
+from ironwake.site import Policy, Shelf
+from ironwake_testing.core import MAC, Bench
+
+STRANGER = Mac("52:54:00:99:99:99")
+
+
+def _resolve(bench: Bench, firmware: Firmware) -> plan.Decision:
+    request = BootRequest(MAC, firmware)
+    return plan.resolve(request, bench.machine, bench.deployment, bench.policy)
+
+
+@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("firmware", FIRMWARE, ids=lambda row: row.name)
+@pytest.mark.parametrize("method", list(Method))
+def test_only_an_armed_unclaimed_deployment_boots_a_machine(
+    bench: Bench, state: State, firmware: Firmware, method: Method
+) -> None:
+    """In every state, for every firmware and method: a boot plan before the claim, never after."""
+    decision = _resolve(bench.with_state(state).with_method(method), firmware)
+    assert isinstance(decision, BootPlan) == (state in BOOTABLE)
+    assert decision.reason
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_a_locked_machine_gets_silence_whatever_its_deployment(bench: Bench, state: State) -> None:
+    """A lock outranks an arming."""
+    locked = dataclasses.replace(
+        bench.with_state(state), machine=dataclasses.replace(bench.machine, locked=True)
+    )
+    assert isinstance(_resolve(locked, FIRMWARE[2]), Silence)
+
+
+def test_an_unknown_machine_gets_silence(bench: Bench) -> None:
+    """No enrolment, no packet."""
+    decision = plan.resolve(BootRequest(STRANGER, FIRMWARE[2]), None, None, bench.policy)
+    assert isinstance(decision, Silence)
+
+
+def test_a_machine_without_a_deployment_boots_its_disk(bench: Bench) -> None:
+    """An empty or restored database installs nothing."""
+    decision = plan.resolve(BootRequest(MAC, FIRMWARE[2]), bench.machine, None, bench.policy)
+    assert isinstance(decision, LocalBoot)
+
+
+def test_missing_media_are_named_and_nothing_is_served(bench: Bench) -> None:
+    """An armed machine whose media are not there is left alone, and the plan says what to run."""
+    bare = dataclasses.replace(bench, policy=Policy(bench.policy.site, Shelf()))
+    decision = _resolve(bare, FIRMWARE[2])
+    assert isinstance(decision, Silence)
+    assert "ironwake media add ramdisk-generic debian-12" in decision.reason
+
+
+def test_ipxe_never_gets_ipxe_again(bench: Bench) -> None:
+    """The chainload loop, in which ROM and loader load each other for ever, cannot happen."""
+    for firmware in FIRMWARE:
+        decision = _resolve(bench, firmware)
+        assert isinstance(decision, BootPlan)
+        if firmware.ipxe:
+            assert decision.first_file.startswith("http://10.77.0.2/boot/")
+
+
+def test_uefi_gets_the_signed_shim_by_its_own_transport(bench: Bench) -> None:
+    """Option 93 cannot tell whether Secure Boot is on, so the shim it is, for all."""
+    rows = {row.name: _resolve(bench, row) for row in FIRMWARE if row.uefi and not row.ipxe}
+    files = {name: row.first_file for name, row in rows.items() if isinstance(row, BootPlan)}
+    assert files["uefi-amd64-pxe"] == "sb/shimx64.efi"
+    assert files["uefi-amd64-http"] == "http://10.77.0.2/sb/shimx64.efi"
+
+
+def test_every_loader_always_gets_a_script(bench: Bench) -> None:
+    """GRUB runs the body of a 404: so even a stranger's script is a valid one that says why."""
+    index = bench.index()
+    for loader in loaders.LOADERS:
+        for mac in (MAC, STRANGER):
+            text = index.script(mac, loader)
+            assert text.endswith("\n")
+            assert text.startswith("#!ipxe\n") == (loader is ipxe.LOADER)
+    assert "no machine with 52:54:00:99:99:99" in index.script(STRANGER, ipxe.LOADER)
+
+
+def test_a_machine_with_two_cards_is_told_the_one_it_boots_from(bench: Bench) -> None:
+    """BOOTIF is the card that asked, not the first one enrolled."""
+    second = Mac("52:54:00:77:00:11")
+    machine = Machine(bench.machine.name, (MAC, second))
+    decision = plan.resolve(
+        BootRequest(second, FIRMWARE[2]), machine, bench.deployment, bench.policy
+    )
+    assert isinstance(decision, BootPlan)
+    assert "BOOTIF=01-52-54-00-77-00-11" in decision.script
+
+
+def test_the_digest_tells_plans_apart(bench: Bench) -> None:
+    """Equal plans have equal digests; another token is another plan."""
+    first, again = _resolve(bench, FIRMWARE[2]), _resolve(bench, FIRMWARE[2])
+    other = dataclasses.replace(
+        bench, deployment=dataclasses.replace(bench.deployment, token="ef" * 32)
+    )
+    changed = _resolve(other, FIRMWARE[2])
+    assert isinstance(first, BootPlan)
+    assert isinstance(again, BootPlan)
+    assert isinstance(changed, BootPlan)
+    assert first.digest == again.digest != changed.digest

@@ -1,0 +1,64 @@
+"""A machine, a deployment and a policy, easily varied."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ironwake.deployment import Deployment
+from ironwake.lifecycle import State
+from ironwake.mac import Mac
+from ironwake.machine import Machine
+from ironwake.names import HostName, UserName
+from ironwake.profile import Method, Profile, User
+from ironwake.site import Policy, Shelf, Site, Stored
+from ironwake.view import Entry, Index, View
+
+MAC = Mac("52:54:00:77:00:10")
+_FILES = [
+    ("ramdisk-generic", "kernel", "vmlinuz"),
+    ("ramdisk-generic", "initrd", "initrd"),
+    ("debian-12", "archive", "debian-12.tar.zst"),
+    ("debian-12", "installer-kernel", "linux"),
+    ("debian-12", "installer-initrd", "initrd.gz"),
+]
+SHELF = Shelf(
+    tuple(
+        Stored(name, role, f"{i:064x}", 1000 + i, file)
+        for i, (name, role, file) in enumerate(_FILES)
+    ),
+    {"debian-12": {"unpacked_bytes": "900000000"}},
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """One machine with one armed deployment."""
+
+    machine: Machine
+    deployment: Deployment
+    policy: Policy
+
+    def with_state(self, state: State) -> Bench:
+        return dataclasses.replace(
+            self, deployment=dataclasses.replace(self.deployment, state=state)
+        )
+
+    def with_method(self, method: Method) -> Bench:
+        profile = dataclasses.replace(self.deployment.profile, method=method)
+        return dataclasses.replace(
+            self, deployment=dataclasses.replace(self.deployment, profile=profile)
+        )
+
+    def index(self) -> Index:
+        entry = Entry(self.machine, self.deployment, "10.77.0.100")
+        return Index(View(1, self.policy.site, self.policy.shelf, (entry,)))
+
+
+def make_bench() -> Bench:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFake me@laptop"
+    profile = Profile("debian-12", Method.ARCHIVE, user=User(UserName("admin"), (key,)))
+    deployment = Deployment(
+        "d1", "node1", "web", "f" * 64, profile, State.ARMED, "ab" * 32, "cd" * 32
+    )
+    site = Site("10.77.0.2", 24, mirror="http://mirror.example/debian")
+    return Bench(Machine(HostName("node1"), (MAC,)), deployment, Policy(site, SHELF))
