@@ -1,4 +1,4 @@
-"""One transfer over a simulated network: the file arrives intact, or the engine gives up in time."""
+"""One transfer over a simulated network: the file arrives intact, or it ends in bounded time."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_file_arrives_intact(
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_fifth_lost_is_no_reason_to_fail(seed: int) -> None:
-    """At 20 % loss each way a shim-sized read with a window completes, at the client, every time."""
+    """At 20 % loss each way a read as shim makes it gets all its bytes, every time."""
     content = content_of(120_000)
     client = Client(blksize=512, windowsize=4)
     network = Network(seed, loss=0.2, jitter=0.003, duplication=0.05)

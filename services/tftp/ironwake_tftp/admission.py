@@ -34,6 +34,16 @@ class Verdict(enum.Enum):
     REFUSE = "refuse"  # no room: silence
 
 
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A verdict on a request; `transfer` is the running one that is meant by REPEAT and IGNORE,
+    `dropped` the one that was closed to make room."""
+
+    verdict: Verdict
+    transfer: Transfer | None = None
+    dropped: Transfer | None = None
+
+
 class Admission:
     """The table of running transfers, by client address and port."""
 
@@ -45,11 +55,7 @@ class Admission:
     def __len__(self) -> int:
         return len(self._running)
 
-    def running(self) -> list[Transfer]:
-        """All transfers, the oldest first."""
-        return list(self._running.values())
-
-    def ask(self, request: ReadRequest, client: Address, now: float) -> Verdict:
+    def ask(self, request: ReadRequest, client: Address, now: float) -> Ruling:
         """Judge a request; makes room by closing others (outcome REPLACED) where that is right."""
         known = self._running.get(client)
         if known is not None:
@@ -59,23 +65,21 @@ class Admission:
         elif len(self._running) >= self.caps.total:
             source = None
         else:
-            return Verdict.BEGIN
+            return Ruling(Verdict.BEGIN)
         victim = self._oldest_half_open(source) or self._silent(source, now)
         if victim is None:
-            return Verdict.REFUSE
-        self._drop(victim, "made room for a newer request")
-        return Verdict.BEGIN
+            return Ruling(Verdict.REFUSE)
+        return self._drop(victim, "made room for a newer request")
 
-    def _again(self, known: Transfer, request: ReadRequest, now: float) -> Verdict:
+    def _again(self, known: Transfer, request: ReadRequest, now: float) -> Ruling:
         if known.request == request:
             if known.half_open:
                 known.repeat_offer()
-                return Verdict.REPEAT
+                return Ruling(Verdict.REPEAT, known)
             if known.idle(now) < self.caps.settled:
-                return Verdict.IGNORE
+                return Ruling(Verdict.IGNORE, known)
         # Firmware counts its ports from the same number at every boot: this is a new boot.
-        self._drop(known, "the client asked anew from the same port")
-        return Verdict.BEGIN
+        return self._drop(known, "the client asked anew from the same port")
 
     def _oldest_half_open(self, source: str | None) -> Transfer | None:
         mine = (t for t in self._running.values() if source is None or t.client[0] == source)
@@ -102,6 +106,7 @@ class Admission:
         if not self._by_source[transfer.client[0]]:
             del self._by_source[transfer.client[0]]
 
-    def _drop(self, transfer: Transfer, reason: str) -> None:
+    def _drop(self, transfer: Transfer, reason: str) -> Ruling:
         transfer.close(Outcome.REPLACED, reason)
         self.remove(transfer)
+        return Ruling(Verdict.BEGIN, dropped=transfer)

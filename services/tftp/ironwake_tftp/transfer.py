@@ -101,6 +101,7 @@ class Transfer:
         self._source = memoryview(source)
         self._out: list[Datagram] = []
         self._strays = 0
+        self._answered = False
 
         options = self._negotiate()
         self.blksize = options.get("blksize", 512)
@@ -132,8 +133,8 @@ class Transfer:
 
     @property
     def half_open(self) -> bool:
-        """Nothing was acknowledged yet: the source address proves nothing."""
-        return self.state is State.OFFERED
+        """Nothing was acknowledged: the source address proves nothing. It stays so when closed."""
+        return not self._answered
 
     @property
     def size(self) -> int:
@@ -260,7 +261,7 @@ class Transfer:
             # Karn keeps the whole back-off until a clean sample; at 20 % loss that means minutes.
             # On a LAN a loss is noise more than congestion, so some of it is forgiven.
             self._backoff //= 2
-        self.state = State.SENDING
+        self.state, self._answered = State.SENDING, True
         self._progress_at = now
         self._base += ahead
         if self._base >= self.blocks:

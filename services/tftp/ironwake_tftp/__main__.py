@@ -1,0 +1,75 @@
+"""Build the TFTP service from its settings and run it."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from pathlib import Path
+
+from ironwake.errors import BrokenError
+from ironwake.site import Stored
+from ironwake_runtime import interfaces, neighbours, service
+from ironwake_runtime.artifacts import ArtifactStore
+from ironwake_runtime.controller import ControllerClient, Reporter, ViewFollower
+from ironwake_runtime.settings import Settings
+
+from ironwake_tftp.admission import Caps
+from ironwake_tftp.files import Registry
+from ironwake_tftp.server import Server, Surroundings, listen
+from ironwake_tftp.transfer import Limits
+
+_OVERHEAD = 20 + 8 + 4  # IPv4, UDP and DATA headers
+_SPARE_FILES = 64  # descriptors for everything that is not a transfer
+
+
+async def run(settings: Settings, log: service.Log) -> None:
+    """Serve until cancelled. Raises InputError for a wrong interface, BrokenError for the port."""
+    interface = interfaces.find(settings.interface)
+    store = ArtifactStore(settings.artifacts)
+    client = ControllerClient(settings.controller_url, settings.service_token_file)
+    follower = ViewFollower(client, settings.views / "tftp.json", log)
+    reporter = Reporter(client, "tftp", log)
+
+    def fetch(item: Stored) -> bytes:
+        return store.path(item.sha256).read_bytes()
+
+    try:
+        sock = listen(interface.name, settings.tftp_port)
+    except OSError as error:
+        raise BrokenError(
+            f"UDP port {settings.tftp_port} cannot be used: {error.strerror}",
+            "stop the other TFTP server, or see: ironwake doctor",
+            "IRONWAKE_TFTP_PORT",
+        ) from error
+    around = Surroundings(lambda: follower.index, neighbours.lookup, reporter.report, log)
+    limits = Limits(max_blksize=_blksize(interface.name))
+    server = Server(sock, interface.index, Registry(fetch), around, limits, _caps())
+    log.info("listening", interface=interface.name, port=settings.tftp_port)
+    try:
+        await asyncio.gather(server.run(), follower.run(), reporter.run())
+    finally:
+        await client.close()
+
+
+def _blksize(interface: str) -> int:
+    """The largest block that is not fragmented on this interface: 1468 on Ethernet."""
+    mtu = int(Path(f"/sys/class/net/{interface}/mtu").read_text())
+    return max(8, min(mtu - _OVERHEAD, 65464))
+
+
+def _caps() -> Caps:
+    """Each transfer is a descriptor: take all that we may have, and no more."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    wanted = Caps()
+    room = wanted.total if most == resource.RLIM_INFINITY else most - _SPARE_FILES
+    return Caps(total=max(1, min(wanted.total, room)))
+
+
+def main() -> None:
+    """Entry point of `python -m ironwake_tftp`."""
+    service.main("tftp", run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,315 @@
+"""The sockets round the engine: one to listen on, one per transfer, all in one loop.
+
+A transfer has its own socket, so its own port: that is its TID (RFC 1350 section 4). The
+socket is bound to the address that the request came to and not connected, so that a stranger's
+datagram reaches the engine, which tells it off with ERROR 5.
+
+Each callback is a fence: an exception ends the transfer that it belongs to, never the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+from ironwake.mac import Mac
+from ironwake.report import Seen
+from ironwake.view import Index
+
+from ironwake_tftp.admission import Admission, Caps, Verdict
+from ironwake_tftp.burst import Sender
+from ironwake_tftp.files import File, NoFile, Registry
+from ironwake_tftp.packet import (
+    Error,
+    ErrorCode,
+    MalformedPacketError,
+    ReadRequest,
+    WriteRequest,
+    error_packet,
+    parse,
+)
+from ironwake_tftp.transfer import Address, Limits, Outcome, Transfer
+
+_AT_ONCE = 64  # datagrams taken from one socket before the others get their turn
+_LARGEST = 2048  # octets; a request has 512 at most, an ACK 4
+_IP_PKTINFO = 8  # linux/in.h
+_PKTINFO = struct.Struct("=I4s4s")  # interface index, our address, destination of the packet
+_QUIET = 10.0  # seconds in which an equal observation is not repeated
+
+
+class Report(Protocol):
+    """`ironwake_runtime.controller.Reporter.report`."""
+
+    def __call__(
+        self, seen: Seen, mac: str = "", client: str = "", detail: dict[str, str] | None = None
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the server is told about the world; all of it can be a fake."""
+
+    index: Callable[[], Index | None]
+    neighbour: Callable[[str], Mac | None]  # IPv4 address → the card that has it
+    report: Report
+    log: structlog.stdlib.BoundLogger
+
+
+@dataclass
+class _Session:
+    transfer: Transfer
+    sock: socket.socket
+    file: File
+    timer: asyncio.TimerHandle | None = field(default=None)
+
+
+def listen(interface: str, port: int) -> socket.socket:
+    """A UDP socket that hears this interface only. Raises OSError: port taken, no permission."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        with contextlib.suppress(PermissionError):  # the index is checked on each packet as well
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+        sock.bind(("0.0.0.0", port))  # noqa: S104 (broadcast requests come here, too)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class Server:
+    """Answers requests that come to `sock` on the interface with number `ifindex`."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        ifindex: int,
+        registry: Registry,
+        around: Surroundings,
+        limits: Limits | None = None,
+        caps: Caps | None = None,
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self._sock = sock
+        self._ifindex = ifindex
+        self._registry = registry
+        self._around = around
+        self._limits = limits or Limits()
+        self._admission = Admission(caps)
+        self._sessions: dict[Transfer, _Session] = {}
+        self._sender = Sender()
+        self._told: dict[tuple[str, ...], float] = {}
+
+    @property
+    def port(self) -> int:
+        """The UDP port that requests go to."""
+        return int(self._sock.getsockname()[1])
+
+    @property
+    def transfers(self) -> int:
+        """How many are running."""
+        return len(self._sessions)
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._sock, self._requests_waiting)
+        try:
+            await loop.create_future()
+        finally:
+            loop.remove_reader(self._sock)
+            for session in list(self._sessions.values()):
+                session.transfer.close(Outcome.REPLACED, "the service stops")
+                self._end(session)
+            self._sock.close()
+
+    # -- the listening socket -------------------------------------------------------------------
+
+    def _requests_waiting(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                data, notes, _, client = self._sock.recvmsg(_LARGEST, socket.CMSG_SPACE(12))
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._around.log.warning("request not received", error=str(error))
+                return
+            came_to = self._came_to(notes)
+            if came_to is None or client[1] in (0, 69):
+                self.counters["wrong interface or port"] += 1
+                continue
+            try:
+                self._request(data, client, came_to)
+            except Exception as error:  # noqa: BLE001 (the fence round one request)
+                self._fault(client, error)
+                self._refuse(client, ErrorCode.UNDEFINED, "the server failed", came_to)
+
+    def _came_to(self, notes: list[tuple[int, int, bytes]]) -> str | None:
+        """Our address that the packet came to; None when it was another interface's."""
+        for level, kind, note in notes:
+            if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+                ifindex, ours, _ = _PKTINFO.unpack(note[:12])
+                return socket.inet_ntoa(ours) if ifindex == self._ifindex else None
+        return None
+
+    def _request(self, data: bytes, client: Address, came_to: str) -> None:
+        try:
+            packet = parse(data)
+        except MalformedPacketError as error:
+            self.counters["malformed"] += 1
+            if error.answerable:
+                self._refuse(client, ErrorCode.ILLEGAL_OPERATION, error.reason, came_to)
+            return
+        if isinstance(packet, ReadRequest):
+            self._read_request(packet, client, came_to)
+        elif isinstance(packet, WriteRequest):
+            self.counters["write refused"] += 1
+            self._refuse(client, ErrorCode.ACCESS_VIOLATION, "this server is read-only", came_to)
+        elif not isinstance(packet, Error):
+            self.counters["not a request"] += 1
+
+    def _read_request(self, request: ReadRequest, client: Address, came_to: str) -> None:
+        ruling = self._admission.ask(request, client, self._now())
+        self.counters[ruling.verdict.value] += 1
+        if ruling.dropped is not None:
+            self._end(self._sessions[ruling.dropped])
+        if ruling.verdict is Verdict.REPEAT and ruling.transfer is not None:
+            self._pump(self._sessions[ruling.transfer])
+        elif ruling.verdict is Verdict.BEGIN:
+            mac = self._around.neighbour(client[0])
+            index = self._around.index()
+            found = self._registry.open(request.name, request.mode, client[0], mac, index)
+            if isinstance(found, NoFile):
+                self._missing(found, request.name, client)
+                self._refuse(client, ErrorCode.FILE_NOT_FOUND, "file not found", came_to)
+            else:
+                self._begin(request, found, client, came_to)
+
+    def _begin(self, request: ReadRequest, found: File, client: Address, came_to: str) -> None:
+        transfer = Transfer(request, found.content, client, self._now(), self._limits)
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        session = _Session(transfer, sock, found)
+        try:
+            sock.bind((came_to, 0))
+            asyncio.get_running_loop().add_reader(sock, self._datagrams_waiting, session)
+        except BaseException:
+            sock.close()
+            raise
+        self._admission.add(transfer)
+        self._sessions[transfer] = session
+        kind = Seen.SCRIPT if found.script else Seen.LOADER
+        self._observe(kind, found.mac, client, {"file": found.name})
+        self._pump(session)
+
+    def _missing(self, missing: NoFile, name: str, client: Address) -> None:
+        self.counters["not found"] += 1
+        tell = self._around.log.debug if missing.expected else self._around.log.info
+        tell("file refused", file=name, client=client[0], reason=missing.reason)
+        if not missing.expected and missing.mac is not None:
+            detail = {"file": name, "reason": missing.reason}
+            self._observe(Seen.REFUSED, missing.mac, client, detail)
+
+    def _refuse(self, client: Address, code: ErrorCode, text: str, came_to: str) -> None:
+        """One ERROR from the address that was asked; a new port, as a new TID would have."""
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock,
+        ):
+            sock.bind((came_to, 0))
+            sock.sendto(error_packet(code, text), client)
+
+    # -- one transfer ---------------------------------------------------------------------------
+
+    def _datagrams_waiting(self, session: _Session) -> None:
+        try:
+            for _ in range(_AT_ONCE):
+                try:
+                    data, addr = session.sock.recvfrom(_LARGEST)
+                except BlockingIOError:
+                    break
+                session.transfer.receive_datagram(data, addr, self._now())
+                if session.transfer.closed:
+                    break
+            self._pump(session)
+        except Exception as error:  # noqa: BLE001 (the fence round one transfer)
+            self._break(session, error)
+
+    def _time_is_up(self, session: _Session) -> None:
+        session.timer = None
+        try:
+            session.transfer.handle_timer(self._now())
+            self._pump(session)
+        except Exception as error:  # noqa: BLE001 (the fence round one transfer)
+            self._break(session, error)
+
+    def _pump(self, session: _Session) -> None:
+        """Send what the engine wants sent, and wake it when it wants to be woken."""
+        transfer = session.transfer
+        self._sender.send(session.sock, transfer.datagrams_to_send(self._now()))
+        when = transfer.get_timer()
+        if when is None:
+            self._end(session)
+        elif session.timer is None or when < session.timer.when():
+            # A timer that is too early costs one look; setting it anew for each ACK costs more.
+            if session.timer is not None:
+                session.timer.cancel()
+            loop = asyncio.get_running_loop()
+            session.timer = loop.call_at(when, self._time_is_up, session)
+
+    def _break(self, session: _Session, error: Exception) -> None:
+        self._fault(session.transfer.client, error)
+        session.transfer.close(Outcome.ABORTED, str(error))
+        self._end(session)
+
+    def _end(self, session: _Session) -> None:
+        if self._sessions.pop(session.transfer, None) is None:
+            return
+        if session.timer is not None:
+            session.timer.cancel()
+        asyncio.get_running_loop().remove_reader(session.sock)
+        session.sock.close()
+        self._admission.remove(session.transfer)
+        self._tell_end(session)
+
+    # -- what others hear of it ------------------------------------------------------------------
+
+    def _tell_end(self, session: _Session) -> None:
+        transfer = session.transfer
+        outcome = transfer.outcome or Outcome.ABORTED
+        self.counters[outcome.value] += 1
+        self.counters["malformed"] += transfer.malformed
+        if transfer.half_open:  # a size probe, or nobody there: not worth a line
+            return
+        detail = {
+            "file": session.file.name,
+            "bytes": str(transfer.acknowledged),
+            "seconds": f"{self._now() - transfer.started:.2f}",
+            "outcome": outcome.value,
+        }
+        self._around.log.info("transfer ended", client=transfer.client[0], **detail)
+        self._around.report(Seen.SENT, session.file.mac, transfer.client[0], detail)
+
+    def _observe(self, seen: Seen, mac: Mac, client: Address, detail: dict[str, str]) -> None:
+        """Report once; edk2 asks for each file twice, and a stranger may ask for ever."""
+        now = self._now()
+        key = (seen, mac, client[0], detail["file"])
+        if now - self._told.get(key, -_QUIET) < _QUIET:
+            return
+        if len(self._told) >= 4096:
+            self._told.clear()
+        self._told[key] = now
+        self._around.report(seen, mac, client[0], detail)
+
+    def _fault(self, client: Address, error: Exception) -> None:
+        self.counters["failed"] += 1
+        self._around.log.error("transfer failed", client=client[0], error=str(error))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
