@@ -1,0 +1,37 @@
+# `make demo` and `make test` are all that most people need.
+SHELL := /bin/sh
+PYTHON := .venv/bin/python
+PYTEST := .venv/bin/pytest
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
+
+.PHONY: help setup demo test test-fast test-deep check e2e-first constraints
+
+help: ## what there is
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+setup: ## install what is missing: packages, and the virtual environment
+	@tools/setup
+
+demo: setup ## watch one machine go from its power button to a healthy Debian (KEEP=1 leaves it running)
+	@$(ROOT) $(PYTHON) -m ironwake_lab.demo $(if $(KEEP),--keep)
+
+test: setup check ## everything, real boots included
+	@$(ROOT) $(PYTEST) -m "not deep" $(ARGS)
+
+test-fast: setup ## what needs neither root nor virtual machines
+	@$(PYTEST) -m "not root and not qemu and not docker and not deep" -n 2 -q $(ARGS)
+
+test-deep: setup ## what is too long for every day
+	@$(ROOT) $(PYTEST) -m deep $(ARGS)
+
+e2e-first: setup ## the first machine: from power-on to healthy, and three more boots from its disk
+	@$(ROOT) $(PYTEST) tests/e2e/test_first_machine.py $(ARGS)
+
+check: setup ## format, lint, types, import contracts
+	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+
+constraints: setup ## resolve constraints.txt anew
+	@.venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 --extra dev --upgrade pyproject.toml -o constraints.txt
