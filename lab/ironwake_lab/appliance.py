@@ -1,0 +1,165 @@
+"""The appliance inside a rack: `ironwake serve`, started, asked and stopped as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ironwake.errors import BrokenError
+
+from ironwake_lab.rack import Rack
+
+API = "http://127.0.0.1:8080"
+# Three dozen Python modules start at once on two busy cores: this is no promise, only an end.
+_READY_SECONDS = 120.0
+_BETWEEN_LOOKS = 0.25
+
+
+@dataclass(frozen=True)
+class ApplianceSpec:
+    """`settings` are IRONWAKE_… names with their values, over those that a rack needs anyway."""
+
+    state: Path
+    artifacts: Path
+    profiles: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+class Appliance:
+    """All services in the rack's namespace, on its bridge. A context manager."""
+
+    def __init__(self, rack: Rack, spec: ApplianceSpec) -> None:
+        self._rack = rack
+        self._spec = spec
+        self._process: subprocess.Popen[Any] | None = None
+        self.log = spec.state / "serve.log"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For any `ironwake` command that shall speak to this appliance."""
+        outside = {k: v for k, v in os.environ.items() if not k.startswith("IRONWAKE_")}
+        return {
+            **outside,
+            "IRONWAKE_INTERFACE": "br0",
+            "IRONWAKE_STATE_DIR": str(self._spec.state),
+            "IRONWAKE_ARTIFACTS_DIR": str(self._spec.artifacts),
+            "IRONWAKE_PROFILES_DIR": str(self._spec.profiles),
+            "IRONWAKE_RAMDISK": "cloud",
+            **self._spec.settings,
+        }
+
+    def __enter__(self) -> Appliance:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it and wait until every service answers; BrokenError with the log's end if not."""
+        self._spec.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self.log.open("ab") as log:
+            self._process = self._rack.popen(
+                self.command("serve"), env=self.environment, stdout=log, stderr=log
+            )
+        end = time.monotonic() + _READY_SECONDS
+        while not self._ready():
+            if self._process.poll() is not None or time.monotonic() > end:
+                self.stop()
+                tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+                raise BrokenError(f"the appliance did not start:\n{tail}", f"read {self.log}")
+            time.sleep(_BETWEEN_LOOKS)
+
+    def stop(self) -> None:
+        """Stop it, as Ctrl-C would; idempotent."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._process = None
+
+    def _ready(self) -> bool:
+        return all(
+            self._rack.run(
+                ["curl", "-fsS", "-o", "/dev/null", "--max-time", "5", url], check=False
+            ).returncode
+            == 0
+            for url in (f"{API}/readyz", f"http://{self.address}/healthz")
+        )
+
+    @property
+    def address(self) -> str:
+        return self._rack.spec.appliance.partition("/")[0]
+
+    @property
+    def token(self) -> str:
+        """The admin token."""
+        return (self._spec.state / "secrets" / "admin.token").read_text().strip()
+
+    def command(self, *words: str) -> list[str]:
+        """The `ironwake` command of this installation."""
+        return [sys.executable, "-m", "ironwake_cli", *words]
+
+    def cli(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run `ironwake …` beside the appliance; `options` as for `Rack.run`."""
+        return self._rack.run(self.command(*words), env=self.environment, **options)
+
+    def api(self, method: str, path: str, body: Any = None, expect: int | None = None) -> Any:
+        """Call the API with curl; the JSON reply (None for none).
+
+        BrokenError where the status is not `expect` (default: any below 400).
+        """
+        words = ["curl", "-sS", "--max-time", "60", "-X", method, "-w", "\n%{http_code}"]
+        words += ["-H", f"Authorization: Bearer {self.token}"]
+        if body is not None:
+            words += ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
+        text, _, status = self._rack.run([*words, f"{API}{path}"]).stdout.rpartition("\n")
+        if int(status) != expect if expect is not None else int(status) >= 400:
+            raise BrokenError(f"{method} {path} answered {status}: {text}")
+        return json.loads(text) if text else None
+
+    def wait_deployment(self, identity: str, states: set[str], timeout: float) -> dict[str, Any]:
+        """Wait until the deployment is in one of `states`; BrokenError with its events if not."""
+        end = time.monotonic() + timeout
+        while True:
+            deployment: dict[str, Any] = self.api("GET", f"/v1/deployments/{identity}")
+            if deployment["state"] in states:
+                return deployment
+            if time.monotonic() > end or deployment["state"] in _ENDED:
+                events = self.api("GET", f"/v1/deployments/{identity}/events")
+                raise BrokenError(
+                    f"deployment {identity} is {deployment['state']}, not {sorted(states)}: "
+                    f"{json.dumps(events, indent=1)[-6000:]}"
+                )
+            time.sleep(_BETWEEN_LOOKS)
+
+    def service_pid(self, service: str) -> int:
+        """The process of `controller`, `dhcp`, `tftp`, `dns`, `http`; BrokenError if none runs."""
+        wanted = f"ironwake_{service}"
+        supervisor = self._process.pid if self._process else -1
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and _is_service(entry, wanted, supervisor):
+                return int(entry.name)
+        raise BrokenError(f"no process of {service} is running", f"read {self.log}")
+
+
+_ENDED = frozenset({"succeeded", "failed", "cancelled", "expired"})
+
+
+def _is_service(entry: Path, module: str, supervisor: int) -> bool:
+    try:
+        words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:  # it ended meanwhile
+        return False
+    return module in words and parent == supervisor
