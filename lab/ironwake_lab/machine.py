@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,8 @@ from ironwake.errors import BrokenError, RefusedError
 from ironwake_lab import network, process, qmp
 from ironwake_lab.firmware import FIRMWARE
 from ironwake_lab.host import call
-from ironwake_lab.qemu import Paths, command_line
+from ironwake_lab.nvram import with_pxe_first
+from ironwake_lab.qemu import NIC_SLOT, Paths, command_line
 from ironwake_lab.spec import MachineSpec
 
 _POLL_SECONDS = 0.05
@@ -62,7 +62,7 @@ class Machine:
         return self.paths.serial_log
 
     def create(self) -> None:
-        """Make what is missing of its files: a blank disk, factory NVRAM, an empty serial log."""
+        """Make what is missing of its files: a blank disk, NVRAM with PXE first, an empty serial log."""
         self.paths.directory.mkdir(parents=True, exist_ok=True)
         self.paths.disk.parent.mkdir(parents=True, exist_ok=True)
         if not self.paths.disk.exists():
@@ -70,7 +70,8 @@ class Machine:
                 disk.truncate(self.spec.disk_bytes)
         factory = FIRMWARE[self.spec.firmware].variables
         if factory and not self.paths.variables.exists():
-            shutil.copyfile(factory, self.paths.variables)
+            store = with_pxe_first(factory.read_bytes(), self.mac, NIC_SLOT)
+            self.paths.variables.write_bytes(store)
         self.paths.serial_log.touch()
 
     # Power

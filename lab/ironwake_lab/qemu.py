@@ -12,6 +12,8 @@ from ironwake_lab.spec import MachineSpec
 # A socket's name is relative to the directory that QEMU starts in: addresses hold 108 bytes only.
 SERIAL_SOCKET = "serial.sock"
 QMP_SOCKET = "qmp.sock"
+# Fixed, because the boot option in a UEFI machine's NVRAM names it.
+NIC_SLOT = 2
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def command_line(spec: MachineSpec, paths: Paths, tap: str) -> list[str]:
         *_identity(spec),
         *_firmware(spec, firmware, paths),
         *_network(spec, firmware, tap),
-        *_disk(spec, paths),
+        *_disk(spec, firmware, paths),
         *_lines(paths),
         *("-device", "virtio-rng-pci"),
     ]
@@ -90,16 +92,21 @@ def _firmware(spec: MachineSpec, firmware: Firmware, paths: Paths) -> list[str]:
 
 def _network(spec: MachineSpec, firmware: Firmware, tap: str) -> list[str]:
     backend = f"tap,id=net0,ifname={tap},script=no,downscript=no"
-    card = ["virtio-net-pci", "netdev=net0", f"mac={spec.mac}", "bootindex=1"]
-    card += [firmware.nic] if firmware.nic else []
+    card = ["virtio-net-pci", "netdev=net0", f"mac={spec.mac}", f"addr={NIC_SLOT:#x}"]
+    card += _boot_place(firmware, 1) + ([firmware.nic] if firmware.nic else [])
     return ["-netdev", backend, "-device", ",".join(card)]
 
 
-def _disk(spec: MachineSpec, paths: Paths) -> list[str]:
+def _disk(spec: MachineSpec, firmware: Firmware, paths: Paths) -> list[str]:
     # cache=unsafe: no flush reaches the host's disk; the machine's life ends with the host's.
     drive = f"if=none,id=disk0,format=raw,cache=unsafe,discard=unmap,file={_escaped(paths.disk)}"
-    device = f"virtio-blk-pci,drive=disk0,serial={spec.disk_serial},bootindex=2"
-    return ["-drive", drive, "-device", device]
+    device = ["virtio-blk-pci", "drive=disk0", f"serial={spec.disk_serial}"]
+    return ["-drive", drive, "-device", ",".join(device + _boot_place(firmware, 2))]
+
+
+def _boot_place(firmware: Firmware, place: int) -> list[str]:
+    # UEFI keeps its boot order in NVRAM: `nvram.py` tells why.
+    return [] if firmware.uefi else [f"bootindex={place}"]
 
 
 def _lines(paths: Paths) -> list[str]:

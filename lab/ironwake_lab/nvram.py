@@ -1,0 +1,97 @@
+"""A UEFI machine's NVRAM as an administrator leaves it who wants network boot first.
+
+Why not QEMU's `bootindex`: OVMF then puts *all* options of the network card before the disk, and
+each waits out its DHCP retries when nobody offers it a boot: PXE over IPv4 60 s (4 + 8 + 16 + 32),
+HTTP Boot over IPv4 60 s, HTTP Boot over IPv6 63 s. Measured from power-on to the disk, beside a
+router and a silent boot server: 187 s. Deactivating the HTTP options does not help: edk2 compares
+attributes too when it refreshes its list, and adds them again, active
+(EfiBootManagerFindLoadOption). There is no setting that leaves HTTP Boot out.
+
+With the boot order in NVRAM instead, edk2 appends what it finds to what stands there, disks before
+network cards. So a store that holds one option, PXE over IPv4, becomes: PXE, disk, HTTP Boot. The
+disk is reached after 64 s, and PXE is first, as on most real machines in their set-up. Just as on
+those, an installed system may change that order.
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+
+from ironwake.errors import BrokenError
+from ironwake.mac import Mac
+
+# EFI_GLOBAL_VARIABLE (UEFI 2.10 §3.3), and the mark by which edk2 knows options of its own making.
+_GLOBAL = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c").bytes_le
+_AUTO_CREATED = uuid.UUID("8108ac4e-9f11-4d59-850e-e21a522c59b2").bytes_le
+_NON_VOLATILE_BOOT_RUNTIME = 7
+_ACTIVE = 1
+_FIRST_OPTION = 1  # Boot0000 is the firmware's own menu
+
+# edk2 MdeModulePkg/Include/Guid/VariableFormat.h: AUTHENTICATED_VARIABLE_HEADER.
+_VARIABLE = struct.Struct("<HBBIQ16sIII16s")
+_STORE_HEADER_BYTES = 28
+_START, _ADDED = 0x55AA, 0x3F
+
+
+def with_pxe_first(factory: bytes, mac: str, pci_slot: int) -> bytes:
+    """The variable store with PXE over IPv4 as its only boot option.
+
+    `factory` is OVMF's template, keys enrolled or not; the card sits in this slot of the root bus.
+    BrokenError if the template is not laid out as edk2 does it.
+    """
+    option = struct.pack("<H", _FIRST_OPTION)
+    added = _variable(f"Boot{_FIRST_OPTION:04X}", _pxe_option(mac, pci_slot))
+    added += b"\xff" * (-len(added) % 4) + _variable("BootOrder", option)
+    end = _end_of_variables(factory)
+    if factory[end : end + len(added)].strip(b"\xff"):
+        raise BrokenError("the firmware's template of variables has no free room where it should")
+    return factory[:end] + added + factory[end + len(added) :]
+
+
+def _end_of_variables(store: bytes) -> int:
+    try:
+        (volume_header_bytes,) = struct.unpack_from("<H", store, 0x30)
+        offset = int(volume_header_bytes) + _STORE_HEADER_BYTES
+        while True:
+            offset += -offset % 4
+            header = _VARIABLE.unpack_from(store, offset)
+            if header[0] != _START:
+                return offset
+            offset += _VARIABLE.size + header[7] + header[8]
+    except struct.error as error:
+        raise BrokenError(f"this is no UEFI variable store: {error}") from error
+
+
+def _variable(name: str, data: bytes) -> bytes:
+    text = _text(name)
+    header = _VARIABLE.pack(
+        *(_START, _ADDED, 0, _NON_VOLATILE_BOOT_RUNTIME, 0, bytes(16), 0),
+        *(len(text), len(data), _GLOBAL),
+    )
+    return header + text + data
+
+
+def _text(text: str) -> bytes:
+    return (text + "\0").encode("utf-16le")
+
+
+def _pxe_option(mac: str, pci_slot: int) -> bytes:
+    # Exactly what edk2 would write, so that it takes the option for its own (EFI_LOAD_OPTION,
+    # UEFI 2.10 §3.1.3; device path nodes §10.3).
+    octets = Mac(mac).packed
+    path = b"".join(
+        (
+            _node(2, 1, struct.pack("<II", 0x0A0341D0, 0)),  # PciRoot(0x0)
+            _node(1, 1, bytes((0, pci_slot))),
+            _node(3, 11, octets + bytes(26) + b"\x01"),  # MAC, Ethernet
+            _node(3, 12, bytes(23)),  # IPv4, any
+            _node(0x7F, 0xFF, b""),
+        )
+    )
+    description = _text(f"UEFI PXEv4 (MAC:{octets.hex().upper()})")
+    return struct.pack("<IH", _ACTIVE, len(path)) + description + path + _AUTO_CREATED
+
+
+def _node(kind: int, subkind: int, data: bytes) -> bytes:
+    return struct.pack("<BBH", kind, subkind, 4 + len(data)) + data
