@@ -1,0 +1,94 @@
+"""The command line: which commands there are, and how a run of one ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import typer
+from ironwake.errors import IronwakeError
+
+from ironwake_cli import serve
+from ironwake_cli.session import Session
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells say it
+
+
+def build() -> typer.Typer:
+    """The application with all its commands."""
+    app = typer.Typer(
+        name="ironwake",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(common)
+    for command in (serve.serve,):
+        app.command()(command)
+    return app
+
+
+def common(
+    context: typer.Context,
+    token_file: Path | None = typer.Option(
+        None, "--token-file", help="file with the admin token; default: the one in the state folder"
+    ),
+) -> None:
+    """Wake bare-metal machines, put an operating system on their disks, and prove that it worked.
+
+    Settings are read from IRONWAKE_… in the environment.
+
+    Example:
+
+        ironwake enroll node1 --mac 52:54:00:77:00:10
+        ironwake deploy node1 --profile debian --watch
+    """
+    if token_file is not None:
+        context.obj = Session(context.find_object(Session).environ, token_file)  # type: ignore[union-attr]
+
+
+def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run one command; the exit code. Errors are one line on standard error, never a traceback."""
+    try:
+        result = build()(
+            list(words), standalone_mode=False, obj=Session(environ), prog_name="ironwake"
+        )
+    except IronwakeError as error:
+        return _fail(str(error), error.exit_code)
+    except typer.TyperException as error:
+        return _fail(f"{_sentence(error)}; see: {_help(error)} --help", error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 5)
+    return result if isinstance(result, int) else 0
+
+
+def _sentence(error: typer.TyperException) -> str:
+    text = " ".join(error.format_message().split()).rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def _help(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    return context.command_path if context is not None else "ironwake"
+
+
+def _fail(line: str, code: int) -> int:
+    typer.echo(f"ironwake: {line}", err=True)
+    return code
+
+
+def main() -> None:
+    """Entry point of `ironwake` and of `python -m ironwake_cli`."""
+    sys.exit(run(sys.argv[1:], os.environ))
+
+
+if __name__ == "__main__":
+    main()

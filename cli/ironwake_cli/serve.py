@@ -1,0 +1,113 @@
+"""`ironwake serve`: every service as a child of one process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from pathlib import Path
+
+import typer
+from ironwake.errors import BrokenError, InputError
+
+from ironwake_cli.output import say
+from ironwake_cli.session import Session, of
+
+
+def serve(context: typer.Context) -> None:
+    """Run the whole appliance: every service, restarted when it dies, stopped together.
+
+    It is configured by IRONWAKE_… in the environment; docs/settings.md lists all of it. Ctrl-C or
+    SIGTERM stops it.
+
+    Example:
+
+        IRONWAKE_INTERFACE=eth0 ironwake serve
+    """
+    from ironwake_runtime import service
+
+    session = of(context)
+    settings = session.settings  # a wrong one is said here, before anything is touched
+    check(session)
+    prepare(settings_folders(session), settings.secrets)
+    service.main("serve", lambda settings, log: run(session, log))
+
+
+def settings_folders(session: Session) -> tuple[Path, ...]:
+    """Folders that the services expect, parents first."""
+    settings = session.settings
+    return (settings.state_dir, settings.secrets, settings.profiles, settings.artifacts)
+
+
+def prepare(folders: tuple[Path, ...], secret: Path) -> None:
+    """Create what is missing, for this user alone; BrokenError where that is impossible.
+
+    `secret` is closed to others even if it was there before.
+    """
+    for folder in folders:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder == secret:
+                folder.chmod(0o700)
+        except OSError as error:
+            raise BrokenError(
+                f"the folder {folder} cannot be made: {error.strerror}",
+                "run this as root, or set IRONWAKE_STATE_DIR to a folder of your own",
+            ) from error
+
+
+def check(session: Session) -> None:
+    """Raise the first thing that would keep a service from starting; say the others too."""
+    from ironwake_runtime import interfaces
+
+    from ironwake_cli import ports
+
+    interfaces.find(session.settings.interface)
+    _check_listen(session.settings.controller_listen)
+    found = ports.problems(ports.wanted(session.settings))
+    for error in found[1:]:
+        typer.echo(f"ironwake: {error}", err=True)
+    if found:
+        raise found[0]
+
+
+def _check_listen(text: str) -> None:
+    host, _, number = text.rpartition(":")
+    if not host or not number.isdigit() or not 0 < int(number) < 65536:
+        raise InputError(
+            f"{text!r} is not an address and a port",
+            "write it as 127.0.0.1:8080",
+            "IRONWAKE_CONTROLLER_LISTEN",
+        )
+
+
+async def run(session: Session, log: object) -> None:
+    """Supervise until cancelled."""
+    from ironwake_runtime.supervise import Child, supervise
+
+    names = ["controller", "dhcp", "tftp", "dns", "http"]
+    if session.settings.dhcp_mode == "off":
+        names.remove("dhcp")
+    children = [
+        Child(
+            name,
+            (sys.executable, "-m", f"ironwake_{name}"),
+            ready=(lambda: _answering(session)) if name == "controller" else None,
+        )
+        for name in names
+    ]
+    await supervise(children, log)  # type: ignore[arg-type]
+
+
+async def _answering(session: Session) -> None:
+    """Wait until the controller takes connections, and say where it is."""
+    host, _, port = session.settings.controller_listen.rpartition(":")
+    connected = False
+    while not connected:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            writer.close()
+            connected = True
+        await asyncio.sleep(0.1)
+    say(f"API: {session.settings.controller_url}  token: {session.token_path}")
+    sys.stdout.flush()
