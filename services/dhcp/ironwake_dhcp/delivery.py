@@ -11,14 +11,20 @@ from ironwake_dhcp.reply import Reply
 
 EVERYONE = IPv4Address("255.255.255.255")
 _NOBODY = IPv4Address(0)
+_ALL_CARDS = b"\xff" * 6
+_SERVER_PORT, _CLIENT_PORT = 67, 68
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An Ethernet frame of our own making, for a client that can't answer ARP yet."""
+    """An Ethernet frame of our own making, for a client that can't answer ARP yet.
+
+    `mac` is six bytes, `address` and `port` are the IPv4 and UDP destination.
+    """
 
     mac: bytes
     address: IPv4Address
+    port: int = 68
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +35,29 @@ class Datagram:
     port: int
 
 
-def deliver(
-    request: Request, reply: Reply, door: Door, source: tuple[IPv4Address, int], relay_port: int
-) -> Frame | Datagram:
-    """How `reply` reaches the sender of `request`, which came from `source`.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a request came from, and through which door."""
 
-    `relay_port` is where relays listen: 67, unless the service runs on other ports.
-    """
-    address, port = source
-    if door is Door.BOOT and address != _NOBODY:
-        # edk2 asks from port 4011 and listens there, not on 68; others ask from 68.
-        return Datagram(address, port)
+    address: IPv4Address
+    port: int
+    door: Door
+
+
+def deliver(request: Request, reply: Reply, source: Source) -> Frame | Datagram:
+    """How `reply` reaches the client that sent `request`."""
+    # edk2 asks the boot server from port 4011 and listens there, not on 68; others ask from 68.
+    port = source.port if source.door is Door.BOOT else _CLIENT_PORT
+    if source.door is Door.BOOT and source.address != _NOBODY:
+        return Datagram(source.address, port)
     if request.giaddr is not None:
-        return Datagram(request.giaddr, relay_port)
+        return Datagram(request.giaddr, _SERVER_PORT)
     if reply.content.message_type is MessageType.NAK:
-        return Frame(b"\xff" * 6, EVERYONE)
-    if request.ciaddr is not None and address == request.ciaddr:
+        return Frame(_ALL_CARDS, EVERYONE)
+    if request.ciaddr is not None and source.address == request.ciaddr:
         return Datagram(request.ciaddr, port)
     if request.broadcast:
-        return Frame(b"\xff" * 6, EVERYONE)
+        return Frame(_ALL_CARDS, EVERYONE, port)
     # A proxy gives no address to write here. A client that has none yet takes what is addressed
     # to everyone, and the frame still goes to its own card only.
-    return Frame(request.mac.packed, reply.address or EVERYONE)
+    return Frame(request.mac.packed, reply.address or EVERYONE, port)

@@ -120,9 +120,9 @@ class Leases:
                 return False
         return True
 
-    def held(self, now: float) -> tuple[Lease, ...]:
-        """The leases that have not run out, lowest address first."""
-        return tuple(lease for _, lease in sorted(self._by_address.items()) if lease.expires > now)
+    def all(self) -> tuple[Lease, ...]:
+        """Every lease in the book, also those that ran out: who comes back gets the same again."""
+        return tuple(lease for _, lease in sorted(self._by_address.items()))
 
     def _candidates(self, mac: Mac, wanted: IPv4Address | None) -> Iterator[IPv4Address]:
         last = self._by_mac.get(mac)

@@ -19,8 +19,12 @@ from ironwake_dhcp.reply import Content, Quiet, Reply, Terms
 
 @dataclass(frozen=True, slots=True)
 class Lender:
-    """`terms` go with every address. `authoritative`: no other server is meant to be here."""
+    """`server` is our address, `terms` go with each one that we give.
 
+    `authoritative`: no other server is meant to be on this network.
+    """
+
+    server: IPv4Address
     terms: Terms
     authoritative: bool = True
 
@@ -49,8 +53,8 @@ def serve(request: Request, index: Index, lender: Lender, leases: Leases, now: f
             changed = leases.decline(request.mac, request.requested_address, now)
             return Outcome(Quiet("declined its address: somebody else uses it"), changed)
         case MessageType.INFORM if request.ciaddr is not None:
-            terms = replace(lender.terms, seconds=None)
-            return Outcome(_reply(request, MessageType.ACK, index, terms, None))
+            told = replace(lender, terms=replace(lender.terms, seconds=None))
+            return Outcome(_reply(request, MessageType.ACK, index, told, None))
     return Outcome(Quiet(f"{request.message_type.name} asks for nothing"))
 
 
@@ -60,11 +64,11 @@ def _discover(
     address = leases.offer(request.mac, request.requested_address, now)
     if address is None:
         return Outcome(Quiet("the pool is used up"))
-    return Outcome(_reply(request, MessageType.OFFER, index, lender.terms, address))
+    return Outcome(_reply(request, MessageType.OFFER, index, lender, address))
 
 
 def _request(request: Request, index: Index, lender: Lender, leases: Leases, now: float) -> Outcome:
-    ours = leases.pool.server
+    ours = lender.server
     if request.server_id is not None and request.server_id != ours:
         leases.forget_offer(request.mac)
         return Outcome(Quiet("addressed to another server"))
@@ -73,7 +77,7 @@ def _request(request: Request, index: Index, lender: Lender, leases: Leases, now
         return Outcome(Quiet("names no address"))
     lease = leases.bind(request.mac, address, now)
     if lease is not None:
-        reply = _reply(request, MessageType.ACK, index, lender.terms, address)
+        reply = _reply(request, MessageType.ACK, index, lender, address)
         return Outcome(reply, lease)
     # A client that did not choose us is told `no` only where nobody else could say `yes`.
     if request.server_id == ours or lender.authoritative:
@@ -86,13 +90,13 @@ def _reply(
     request: Request,
     kind: MessageType,
     index: Index,
-    terms: Terms,
+    lender: Lender,
     address: IPv4Address | None,
 ) -> Reply:
     """Address and terms, and the loader for those that boot from the network now."""
     found = boot(request, index)
     if isinstance(found, Boot):
-        said = replace(content(found, kind, index), terms=terms)
+        said = replace(content(found, kind, index), server=lender.server, terms=lender.terms)
         return Reply(said, address, found.plan.reason)
-    plain = Content(kind, IPv4Address(index.view.site.address), terms=terms)
+    plain = Content(kind, lender.server, terms=lender.terms)
     return Reply(plain, address, found.reason)

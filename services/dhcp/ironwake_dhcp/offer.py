@@ -88,6 +88,8 @@ def _answer_type(request: Request, door: Door, ours: IPv4Address) -> MessageType
         case MessageType.REQUEST | MessageType.INFORM if door is Door.BOOT:
             return MessageType.ACK
         case MessageType.REQUEST if request.server_id == ours:
+            if request.requested_address is not None:
+                return Quiet("asks us for an address, and a proxy has none")
             return MessageType.ACK
         case MessageType.REQUEST if request.server_id is not None:
             return Quiet("addressed to another server")

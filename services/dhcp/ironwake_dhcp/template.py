@@ -8,11 +8,11 @@ answering costs a few slices: scapy's own build takes forty times as long.
 from __future__ import annotations
 
 import struct
+from collections import OrderedDict
 from collections.abc import Iterable
 from ipaddress import IPv4Address
 from typing import Final
 
-from ironwake.mac import Mac
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
@@ -68,24 +68,29 @@ class Template:
 
 
 class Templates:
-    """All templates in use; a content that is asked for the first time is built then."""
+    """The templates in use, the least recently used of many forgotten.
 
-    def __init__(self) -> None:
-        self._known: dict[Content, Template] = {}
+    A template is keyed by all that it says, so none can ever be out of date.
+    """
 
-    def keep(self, contents: Iterable[Content]) -> None:
-        """Build what is new in `contents` and forget what is not in there: the view has changed."""
-        self._known = {content: self._get(content) for content in contents}
+    def __init__(self, most: int = 8192) -> None:
+        self._most = most
+        self._known: OrderedDict[Content, Template] = OrderedDict()
+
+    def prepare(self, content: Content) -> Template:
+        """Build the template now, unless it is there, so that no packet has to wait for scapy."""
+        template = self._known.get(content)
+        if template is None:
+            template = self._known[content] = Template(content)
+            if len(self._known) > self._most:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(content)
+        return template
 
     def payload(self, request: Request, reply: Reply) -> bytes:
         """The UDP payload of `reply` to `request`."""
-        template = self._known.get(reply.content)
-        if template is None:
-            template = self._known[reply.content] = Template(reply.content)
-        return template.fill(request, reply.address)
-
-    def _get(self, content: Content) -> Template:
-        return self._known.get(content) or Template(content)
+        return self.prepare(reply.content).fill(request, reply.address)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -95,31 +100,24 @@ class Frames:
     """Ethernet frames from our server port to a client that has no address yet.
 
     The kernel can't send these: it would first ask for the client's hardware address by ARP, which
-    a client without an address doesn't answer.
+    a client without an address doesn't answer. `mac` is our interface's own, six bytes.
     """
 
-    def __init__(self, mac: Mac, address: IPv4Address, source_port: int, target_port: int) -> None:
-        nobody = str(_NO_ADDRESS)
-        head = bytes(
-            Ether(src=str(mac), dst="ff:ff:ff:ff:ff:ff", type=0x0800)
-            / IP(
-                src=str(address), dst="0.0.0.0", id=0, ttl=64, flags="DF", proto=17, len=0, chksum=0
-            )
-            / UDP(sport=source_port, dport=target_port, len=0, chksum=0)
-        )
-        self._source, self._ip, self._udp = head[6:14], head[14:34], head[34:42]
+    def __init__(self, mac: bytes, address: IPv4Address, source_port: int) -> None:
+        ip = IP(src=str(address), dst=str(_NO_ADDRESS), id=0, ttl=64, flags="DF", len=0, chksum=0)
+        head = bytes(Ether(src=mac.hex(":"), dst="ff:ff:ff:ff:ff:ff") / ip / UDP(sport=source_port))
+        self._link, self._ip, self._udp = head[6:14], head[14:34], head[34:36]
 
-    def frame(self, payload: bytes, mac: bytes, address: IPv4Address) -> bytes:
-        """One frame to the six bytes `mac`, with IPv4 destination `address`, checksums right."""
-        target = address.packed
+    def frame(self, payload: bytes, mac: bytes, address: IPv4Address, port: int) -> bytes:
+        """One frame to the six bytes `mac`, to UDP `port` of `address`, checksums right."""
         size = len(payload) + 8
-        ip = self._ip[:2] + (size + 20).to_bytes(2, "big") + self._ip[4:16] + target
-        udp = self._udp[:4] + size.to_bytes(2, "big")
+        ip = self._ip[:2] + (size + 20).to_bytes(2, "big") + self._ip[4:16] + address.packed
+        udp = self._udp + port.to_bytes(2, "big") + size.to_bytes(2, "big")
         pseudo = ip[12:20] + b"\0\x11" + udp[4:6]  # RFC 768
         # RFC 768: a sum of zero is sent as all ones, for zero means "no checksum".
         check = _checksum(pseudo + udp + b"\0\0" + payload) or 0xFFFF
         ip = ip[:10] + _checksum(ip).to_bytes(2, "big") + ip[12:]
-        return b"".join((mac, self._source, ip, udp, check.to_bytes(2, "big"), payload))
+        return b"".join((mac, self._link, ip, udp, check.to_bytes(2, "big"), payload))
 
 
 def _checksum(data: bytes) -> int:

@@ -1,0 +1,50 @@
+"""The dry run: the very bytes that the service would send to a machine, without a network."""
+
+from __future__ import annotations
+
+import struct
+from ipaddress import IPv4Address
+
+from ironwake.firmware import Firmware, Transport
+from ironwake.mac import Mac
+from ironwake.report import Seen
+from ironwake.view import Index
+
+from ironwake_dhcp.delivery import Source
+from ironwake_dhcp.exchange import Exchange, Now
+from ironwake_dhcp.offer import Door
+from ironwake_dhcp.packet import BROADCAST, FIXED, MAGIC
+
+
+def discover(mac: Mac, firmware: Firmware, xid: int = 0) -> bytes:
+    """A DHCPDISCOVER as such firmware sends it, as short as possible."""
+    code = firmware.option_93[0]
+    name = b"HTTPClient" if firmware.transport is Transport.HTTP else b"PXEClient"
+    if firmware.ipxe:
+        name = b"PXEClient"  # iPXE calls itself so, though HTTP is what it likes best
+    flags = BROADCAST if firmware.uefi and not firmware.ipxe else 0  # edk2 wants broadcasts
+    fields = (1, 1, 6, 0, xid, 0, flags)
+    none = bytes(4)
+    head = FIXED.pack(*fields, none, none, none, none, mac.packed, b"", b"", MAGIC)
+    options = (
+        (53, b"\x01"),
+        (60, name + b":Arch:%05d:UNDI:003000" % code),
+        (93, struct.pack("!H", code)),
+        *(((77, b"iPXE"),) if firmware.ipxe else ()),
+    )
+    return head + b"".join(bytes((c, len(v))) + v for c, v in options) + b"\xff"
+
+
+def rehearse(index: Index, request: bytes) -> bytes | None:
+    """What a proxy answers to `request`, byte for byte; None when it is silent.
+
+    Raises `Malformed` where the service would count and drop.
+    """
+    exchange = Exchange(_untold)
+    exchange.take(index)
+    outgoing = exchange.receive(request, Source(IPv4Address(0), 68, Door.SERVER), Now(0, 0))
+    return None if outgoing is None else outgoing.payload
+
+
+def _untold(seen: Seen, mac: str, client: str, detail: dict[str, str]) -> None:
+    """A rehearsal is nobody's business."""

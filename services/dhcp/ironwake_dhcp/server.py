@@ -1,0 +1,224 @@
+"""The sockets of the DHCP service: what `Exchange` decides, carried.
+
+One process, one loop: broadcasts reach every socket on a port, so a second one would only answer
+twice. Requests come by UDP; replies to clients without an address leave as frames of our own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Final
+
+import structlog
+from ironwake.errors import BrokenError, RefusedError
+
+from ironwake_dhcp.delivery import Frame, Source
+from ironwake_dhcp.exchange import Exchange, Now, Outgoing
+from ironwake_dhcp.offer import Door
+from ironwake_dhcp.packet import MAX_SIZE, Malformed
+from ironwake_dhcp.template import Frames
+
+_IP_PKTINFO: Final = 8  # <linux/in.h>; not in the socket module of Python 3.11
+_PKTINFO: Final = struct.Struct("=i4s4s")  # interface index, local address, destination
+_BATCH: Final = 64  # datagrams per turn: the other door, and the view, get theirs too
+_LOOK: Final = 2.0  # seconds between looks at the interface
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the service stands. `mac` is the interface's own, six bytes."""
+
+    interface: str
+    index: int
+    mac: bytes
+    address: IPv4Address
+    server_port: int = 67
+    boot_port: int = 4011
+
+
+class Server:
+    """Listens on both doors of one interface until it is cancelled.
+
+    `where` finds the interface anew; the service follows when it was unplugged and comes back.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        where: Callable[[], Place],
+        log: structlog.stdlib.BoundLogger,
+        wire: Callable[[str], socket.socket] | None = None,
+    ) -> None:
+        self._exchange = exchange
+        self._where = where
+        self._log = log
+        self._wire = wire or open_wire
+        self._logged: set[str] = set()
+        self.listening = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve for ever. RefusedError: a port is taken. BrokenError: a right is missing."""
+        place = self._where()
+        while True:
+            with self._open(place):
+                self._log.info("listening", interface=place.interface, address=str(place.address))
+                self.listening.set()
+                place = await self._changed(place)
+            self.listening.clear()
+            self._log.warning("the interface has changed", interface=place.interface)
+
+    async def _changed(self, place: Place) -> Place:
+        """Wait until the interface is another one: unplugged and back, or with a new address."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            with contextlib.suppress(Exception):  # it is away: go on looking
+                there = self._where()
+                if there != place:
+                    return there
+
+    @contextmanager
+    def _open(self, place: Place) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        frames = Frames(place.mac, place.address, place.server_port)
+        with ExitStack() as stack:
+            wire = stack.enter_context(self._wire(place.interface))
+            for door, port in ((Door.SERVER, place.server_port), (Door.BOOT, place.boot_port)):
+                udp = stack.enter_context(open_udp(place.interface, port))
+                carrier = _Carrier(door, udp, wire, frames)
+                loop.add_reader(udp, self._readable, carrier, place)
+                stack.callback(loop.remove_reader, udp)
+            yield
+
+    def _readable(self, carrier: _Carrier, place: Place) -> None:
+        for _ in range(_BATCH):
+            try:
+                data, ancillary, _, sender = carrier.udp.recvmsg(MAX_SIZE + 1, 64)
+            except BlockingIOError:
+                return
+            except OSError as error:  # the interface went down: `_changed` will see to it
+                self._once("receive", error)
+                return
+            self._one(carrier, place, data, ancillary, sender)
+
+    def _one(
+        self,
+        carrier: _Carrier,
+        place: Place,
+        data: bytes,
+        ancillary: list[tuple[int, int, bytes]],
+        sender: tuple[str, int],
+    ) -> None:
+        """One datagram, fenced: whatever it does, the next one is served."""
+        if _arrived_on(ancillary) != place.index:
+            self._exchange.counts["other interface"] += 1
+            return
+        source = Source(IPv4Address(sender[0]), sender[1], carrier.door)
+        now = Now(time.monotonic(), time.time())
+        try:
+            outgoing = self._exchange.receive(data, source, now)
+            if outgoing is not None:
+                carrier.send(outgoing)
+        except Malformed as error:
+            self._once(error.reason, error, sender[0])
+        except Exception as error:  # noqa: BLE001 - the fence: one datagram must not end the service
+            self._exchange.counts["failed"] += 1
+            self._once(f"{type(error).__name__}: {error}", error, sender[0])
+
+    def _once(self, kind: str, error: Exception, sender: str = "") -> None:
+        """Log each kind of trouble the first time only: a flood must not fill the disk."""
+        if kind in self._logged or len(self._logged) >= _BATCH:
+            return
+        self._logged.add(kind)
+        self._log.warning(
+            "datagram dropped; the same again will only be counted",
+            error=str(error) or type(error).__name__,
+            sender=sender,
+        )
+
+
+@dataclass(frozen=True)
+class _Carrier:
+    """One door's way in and both ways out."""
+
+    door: Door
+    udp: socket.socket
+    wire: socket.socket
+    frames: Frames
+
+    def send(self, outgoing: Outgoing) -> None:
+        way = outgoing.way
+        if isinstance(way, Frame):
+            self.wire.send(self.frames.frame(outgoing.payload, way.mac, way.address, way.port))
+        else:
+            self.udp.sendto(outgoing.payload, (str(way.address), way.port))
+
+
+def _arrived_on(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            index, _, _ = _PKTINFO.unpack_from(data)
+            return int(index)
+    return None
+
+
+def open_udp(interface: str, port: int) -> socket.socket:
+    """A UDP socket that hears broadcasts, and tells on which interface each datagram came in."""
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        udp.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        # Before bind: another server on the same port, but on its own interface, is no conflict.
+        # Where the right is missing, the check of every datagram's interface does alone.
+        with contextlib.suppress(PermissionError):
+            udp.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+        udp.bind(("", port))
+    except OSError as error:
+        udp.close()
+        raise _why_not(error, port, interface) from error
+    return udp
+
+
+def open_wire(interface: str) -> socket.socket:
+    """A socket that sends Ethernet frames on `interface` and receives none."""
+    try:
+        # Protocol 0: nothing is ever queued for reading.
+        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+    except PermissionError as error:
+        raise BrokenError(
+            "Ethernet frames may not be sent by this process",
+            "start it as root, or give it the capability NET_RAW",
+        ) from error
+    try:
+        wire.bind((interface, 0))
+    except OSError as error:
+        wire.close()
+        raise BrokenError(
+            f"the network interface {interface} cannot be used: {error.strerror}",
+            "see what is wrong with it: ironwake doctor",
+        ) from error
+    return wire
+
+
+def _why_not(error: OSError, port: int, interface: str) -> RefusedError | BrokenError:
+    if error.errno == errno.EADDRINUSE:
+        return RefusedError(
+            f"UDP port {port} is in use by another program",
+            f"find it with: ss -lunp sport = :{port}; stop it, or keep it off {interface}",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return RefusedError(
+            f"UDP port {port} may not be opened by this process",
+            "start it as root, or give it the capability NET_BIND_SERVICE",
+        )
+    return BrokenError(
+        f"UDP port {port} on {interface} cannot be opened: {error.strerror}",
+        "see what is wrong with it: ironwake doctor",
+    )
