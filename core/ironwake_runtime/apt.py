@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from ironwake.errors import BrokenError
@@ -136,6 +137,17 @@ class AptRoot:
             if path.is_file():
                 return path
         raise AptError(f"apt downloaded {name} {version}, but {directory}/{stem}*.deb is not there")
+
+    def release_time(self) -> int:
+        """Give when the release's own lists were made, in seconds since 1970.
+
+        The date for reproducible builds: it moves with point releases only.
+        """
+        for path in sorted((self.directory / "lists").glob(f"*_dists_{self.suite}_*Release")):
+            found = re.search(r"^Date: (.*)$", path.read_text(errors="replace"), re.MULTILINE)
+            if found:
+                return int(parsedate_to_datetime(found[1]).timestamp())
+        raise AptError(f"the lists of {self.suite} have no date", "run the update first")
 
     def acquire_options(self) -> tuple[str, ...]:
         """Give the host's own `Acquire::` configuration as lines of apt.conf(5)."""
