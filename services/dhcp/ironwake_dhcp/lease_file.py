@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from ironwake.errors import BrokenError
+from ironwake.errors import BrokenError, InputError
 from ironwake.mac import Mac
 
 from ironwake_dhcp.leases import Lease
@@ -82,10 +82,9 @@ class LeaseFile:
             data: Any = json.loads(line)
             owner = str(Mac(data["mac"])) if data["mac"] else ""
             return Lease(IPv4Address(data["address"]), owner, float(data["expires"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._broken(f"is damaged in line {number}", str(error)) from error
-        except RecursionError as error:
-            raise self._broken(f"is damaged in line {number}", "nested too deeply") from error
+        except (ValueError, KeyError, TypeError, InputError, RecursionError) as error:
+            why = str(error) or type(error).__name__
+            raise self._broken(f"is damaged in line {number}", why) from error
 
     def _broken(self, what: str, why: str) -> BrokenError:
         return BrokenError(
