@@ -38,7 +38,7 @@ def woken(frame: bytes, macs: Iterable[str]) -> list[str]:
 
 
 def listen(tap: socket.socket, machines: dict[str, Machine], log: TextIO) -> None:
-    """Serve for ever. Nothing on the wire and no failing machine ends it; only its socket's end."""
+    """Serve for ever. Nothing on the wire ends it, nor a machine that fails."""
     while True:
         select.select([tap], [], [])
         try:
@@ -46,9 +46,8 @@ def listen(tap: socket.socket, machines: dict[str, Machine], log: TextIO) -> Non
         except BlockingIOError:
             continue
         except OSError as error:
-            if tap.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) and error.errno is not None:
-                print(f"{_now()} the bridge: {error}", file=log, flush=True)
-                time.sleep(1)  # a link that is down stays readable: do not spin
+            print(f"{_now()} the bridge: {error}", file=log, flush=True)
+            time.sleep(1)  # whatever it is, it may last: do not spin
             continue
         for mac in woken(frame, machines):
             press(machines[mac], log)

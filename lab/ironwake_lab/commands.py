@@ -1,4 +1,4 @@
-"""What `ironwake lab …` calls: plain functions by rack name, for whoever parses the command line."""
+"""What `ironwake lab …` calls: plain functions by rack name; parsing words is not done here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import select
 import sys
 import termios
 import tty
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,12 +65,12 @@ def power(name: str, machine: str, action: str, directory: Path | None = None) -
             "action",
         )
     one = attach(name, directory).machine(machine)
-    deeds = {
+    deeds: dict[str, Callable[[], object]] = {
         "on": one.power_on,
         "off": one.power_off,
         "reset": one.reset,
         "shutdown": one.shut_down,
-        "status": lambda: None,
+        "status": one.status,
     }
     deeds[action]()
     return one.status()

@@ -62,7 +62,7 @@ class Machine:
         return self.paths.serial_log
 
     def create(self) -> None:
-        """Make what is missing of its files: a blank disk, NVRAM with PXE first, an empty serial log."""
+        """Make what is missing: a blank disk, NVRAM with PXE first, an empty serial log."""
         self.paths.directory.mkdir(parents=True, exist_ok=True)
         self.paths.disk.parent.mkdir(parents=True, exist_ok=True)
         if not self.paths.disk.exists():

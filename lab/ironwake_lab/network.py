@@ -74,6 +74,16 @@ def create(spec: RackSpec) -> None:
                 f"the network namespace {namespace} exists already and is not this rack's",
                 f"choose another name, or remove it: ip netns delete {namespace}",
             )
+    try:
+        _build(spec, inside, gateway)
+    except BaseException:
+        remove(inside)
+        remove(gateway)
+        raise
+
+
+def _build(spec: RackSpec, inside: str, gateway: str) -> None:
+    for namespace in (inside, gateway):
         call(["ip", "netns", "add", namespace])
     # The appliance's side stays silent on IPv6, so that every frame with its address is somebody's
     # doing. On the router's side addresses are usable at once (no duplicate detection).

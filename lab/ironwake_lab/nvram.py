@@ -15,6 +15,7 @@ those, an installed system may change that order.
 
 from __future__ import annotations
 
+import re
 import struct
 import uuid
 
@@ -31,34 +32,46 @@ _FIRST_OPTION = 1  # Boot0000 is the firmware's own menu
 # edk2 MdeModulePkg/Include/Guid/VariableFormat.h: AUTHENTICATED_VARIABLE_HEADER.
 _VARIABLE = struct.Struct("<HBBIQ16sIII16s")
 _STORE_HEADER_BYTES = 28
-_START, _ADDED = 0x55AA, 0x3F
+_START, _ADDED, _DELETED = 0x55AA, 0x3F, 0x3C
+_STATE_OFFSET = 2
+_BOOT_OPTION = re.compile(r"Boot(Order|[0-9A-F]{4})\0")
 
 
 def with_pxe_first(factory: bytes, mac: str, pci_slot: int) -> bytes:
-    """The variable store with PXE over IPv4 as its only boot option.
+    """The variable store with PXE over IPv4 as its only boot option; all else stays.
 
     `factory` is OVMF's template, keys enrolled or not; the card sits in this slot of the root bus.
     BrokenError if the template is not laid out as edk2 does it.
     """
+    store = bytearray(factory)
+    end = _forget_boot_options(store)
     option = struct.pack("<H", _FIRST_OPTION)
     added = _variable(f"Boot{_FIRST_OPTION:04X}", _pxe_option(mac, pci_slot))
     added += b"\xff" * (-len(added) % 4) + _variable("BootOrder", option)
-    end = _end_of_variables(factory)
-    if factory[end : end + len(added)].strip(b"\xff"):
+    room = store[end : end + len(added)]
+    if len(room) < len(added) or room.strip(b"\xff"):
         raise BrokenError("the firmware's template of variables has no free room where it should")
-    return factory[:end] + added + factory[end + len(added) :]
+    store[end : end + len(added)] = added
+    return bytes(store)
 
 
-def _end_of_variables(store: bytes) -> int:
+def _forget_boot_options(store: bytearray) -> int:
+    # The template with Microsoft's keys comes with boot options of the machine that enrolled them;
+    # two valid variables of one name hang the firmware at its start. Returns where the free room
+    # begins.
     try:
         (volume_header_bytes,) = struct.unpack_from("<H", store, 0x30)
         offset = int(volume_header_bytes) + _STORE_HEADER_BYTES
         while True:
             offset += -offset % 4
-            header = _VARIABLE.unpack_from(store, offset)
-            if header[0] != _START:
+            start, state, *_, name_bytes, data_bytes, vendor = _VARIABLE.unpack_from(store, offset)
+            if start != _START:
                 return offset
-            offset += _VARIABLE.size + header[7] + header[8]
+            name_at = offset + _VARIABLE.size
+            name = store[name_at : name_at + name_bytes].decode("utf-16le", "replace")
+            if vendor == _GLOBAL and _BOOT_OPTION.fullmatch(name):
+                store[offset + _STATE_OFFSET] = state & _DELETED
+            offset = name_at + name_bytes + data_bytes
     except struct.error as error:
         raise BrokenError(f"this is no UEFI variable store: {error}") from error
 

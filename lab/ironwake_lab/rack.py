@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ironwake.errors import BrokenError, RefusedError, UnknownError
+from ironwake.errors import BrokenError, InputError, RefusedError, UnknownError
 
 from ironwake_lab import network, process
 from ironwake_lab.capture import Capture
@@ -78,6 +78,13 @@ class Rack:
                 f"the rack {present.spec.name} is up already in {directory}, with other contents",
                 f"take it down first: ironwake lab down {present.spec.name}",
             )
+        if fresh and directory.exists() and any(directory.iterdir()):
+            # `down` removes the directory with all that is in it.
+            raise InputError(
+                f"{directory} is not empty, and a rack wants a directory of its own",
+                "name one that does not exist yet",
+                "directory",
+            )
         rack = cls(spec, directory)
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -106,8 +113,9 @@ class Rack:
     def _raise(self) -> None:
         mine = self.directory / "namespace"
         if not mine.exists() or mine.read_text(encoding="ascii") != self._namespace_mark():
-            network.create(self.spec)
-            mine.write_text(self._namespace_mark(), encoding="ascii")
+            with _uninterrupted():
+                network.create(self.spec)
+                mine.write_text(self._namespace_mark(), encoding="ascii")
         self._disks.mkdir(parents=True, exist_ok=True, mode=0o700)
         for machine in self.machines:
             machine.create()
