@@ -1,0 +1,78 @@
+"""Build the DNS service from its settings and run it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+
+from ironwake.errors import BrokenError, InputError
+from ironwake.view import Index
+from ironwake_runtime import interfaces, service
+from ironwake_runtime.controller import ControllerClient, ViewFollower
+from ironwake_runtime.settings import Settings
+
+from ironwake_dns.answer import Zone
+from ironwake_dns.server import Address, Server, Surroundings, listen
+
+
+class Current:
+    """The zone of the newest view; the same object until there is another."""
+
+    def __init__(self) -> None:
+        self.zone: Zone | None = None
+
+    def take(self, index: Index) -> None:
+        """A new view came."""
+        self.zone = Zone.of(index.view)
+
+
+async def run(settings: Settings, log: service.Log) -> None:
+    """Serve until cancelled. Raises InputError for a wrong setting, BrokenError for the port."""
+    interface = interfaces.find(settings.interface)
+    address = settings.address or interface.address
+    client = ControllerClient(settings.controller_url, settings.service_token_file)
+    follower = ViewFollower(client, settings.views / "dns.json", log)
+    current = Current()
+    follower.on_change(current.take)
+    around = Surroundings(lambda: current.zone, log, resolver(settings.dns_forward))
+    try:
+        sockets = listen(address, settings.dns_port)
+    except OSError as error:
+        raise BrokenError(
+            f"port {settings.dns_port} of {address} cannot be used: {error.strerror}",
+            "stop the other DNS server on this address, or see: ironwake doctor",
+            "IRONWAKE_DNS_PORT",
+        ) from error
+    server = Server(sockets, interface.index, around)
+    log.info("listening", address=address, port=settings.dns_port)
+    try:
+        await asyncio.gather(server.run(), follower.run())
+    finally:
+        await client.close()
+
+
+def resolver(text: str) -> Address | None:
+    """`198.51.100.1` or `198.51.100.1:5353`; None for "". Raises InputError."""
+    if not text:
+        return None
+    host, _, port = text.partition(":")
+    try:
+        number = int(port or "53")
+        if not 0 < number < 65536:
+            raise ValueError(port)
+        return str(ipaddress.IPv4Address(host)), number
+    except ValueError:
+        raise InputError(
+            f"{text!r} is not a resolver's address",
+            "write an IPv4 address, with :port if it is not 53",
+            "IRONWAKE_DNS_FORWARD",
+        ) from None
+
+
+def main() -> None:
+    """Entry point of `python -m ironwake_dns`."""
+    service.main("dns", run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,295 @@
+"""The sockets: UDP and TCP on the machines' network, and one per forwarded question.
+
+Each message has its fence: whatever happens in one ends that one only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import secrets
+import socket
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from ironwake_dns import forward
+from ironwake_dns.answer import REFUSED, Answer, Code, Zone, answer
+from ironwake_dns.packet import LARGEST, Query, SilentError, parse, reply, truncated
+
+Address = tuple[str, int]
+
+_AT_ONCE = 64  # datagrams taken before the loop has its turn
+_CACHED = 4096  # replies
+_LOOPBACK = 1  # the interface that our own questions to our own address come by
+_IP_PKTINFO = 8  # linux/in.h
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Counts, octets and seconds."""
+
+    connections: int = 64
+    per_source: int = 8
+    questions: int = 32  # on one TCP connection
+    patience: float = 5.0  # for a client that sends slowly, or nothing
+    forwards: int = 256  # questions on their way to the resolver
+    resolver: float = 2.0  # seconds for its reply, twice
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the server is told about the world; all of it can be a fake."""
+
+    zone: Callable[[], Zone | None]
+    log: structlog.stdlib.BoundLogger
+    resolver: Address | None = None
+
+
+def listen(address: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """A UDP and a TCP socket on one address and port (the same for both where `port` is 0).
+
+    On that address only: a resolver of the host's own often has port 53 on another.
+    Raises OSError: port taken, no permission.
+    """
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        udp.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        tcp.bind((address, port))
+        udp.bind((address, tcp.getsockname()[1]))
+    except OSError:
+        udp.close()
+        tcp.close()
+        raise
+    return udp, tcp
+
+
+class Server:
+    """Answers what comes to the two sockets by the interface with number `ifindex`."""
+
+    def __init__(
+        self,
+        sockets: tuple[socket.socket, socket.socket],
+        ifindex: int,
+        around: Surroundings,
+        limits: Limits | None = None,
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self._udp, self._tcp = sockets
+        self._ifindex = ifindex
+        self._around = around
+        self._limits = limits or Limits()
+        self._cache: dict[bytes, bytes] = {}
+        self._cached_of: Zone | None = None
+        self._forwards: set[asyncio.Task[None]] = set()
+        self._connections: Counter[str] = Counter()
+
+    @property
+    def port(self) -> int:
+        """The UDP and TCP port that questions go to."""
+        return int(self._udp.getsockname()[1])
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        loop = asyncio.get_running_loop()
+        streams = await asyncio.start_server(self._connection, sock=self._tcp, backlog=64)
+        loop.add_reader(self._udp, self._datagrams_waiting)
+        try:
+            await loop.create_future()
+        finally:
+            loop.remove_reader(self._udp)
+            self._udp.close()
+            streams.close()
+            for task in list(self._forwards):
+                task.cancel()
+
+    # -- UDP --------------------------------------------------------------------------------------
+
+    def _datagrams_waiting(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                data, notes, _, client = self._udp.recvmsg(LARGEST, socket.CMSG_SPACE(12))
+            except BlockingIOError:
+                return
+            except OSError as error:  # an ICMP error to an earlier reply
+                self._around.log.debug("question not received", error=str(error))
+                continue
+            if not self._is_ours(notes) or client[1] in (0, 53):
+                # Port 53 is where servers are: an answer there may start a loop.
+                self.counters["wrong interface or port"] += 1
+                continue
+            try:
+                self._datagram(data, client)
+            except Exception as error:  # noqa: BLE001 (the fence round one message)
+                self._fault(client, error)
+
+    def _is_ours(self, notes: list[tuple[int, int, bytes]]) -> bool:
+        for level, kind, note in notes:
+            if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+                return int.from_bytes(note[:4], "little") in (self._ifindex, _LOOPBACK)
+        return False
+
+    def _datagram(self, data: bytes, client: Address) -> None:
+        zone = self._around.zone()
+        if zone is not self._cached_of:
+            self._cache, self._cached_of = {}, zone
+        known = self._cache.get(data[2:])
+        if known is not None:
+            self.counters["cached"] += 1
+            self._send(data[:2] + known, client)
+            return
+        query = self._parse(data)
+        if query is None:
+            return
+        ours = self._answer(query, zone)
+        if self._forwarded(query, ours, client):
+            self._start_forward(query, client)
+            return
+        message = self._reply(query, ours, zone)
+        if len(message) > query.room:
+            message = truncated(message, query)
+        if len(self._cache) >= _CACHED:
+            self._cache.clear()
+        self._cache[data[2:]] = message[2:]
+        self._send(message, client)
+
+    def _send(self, message: bytes, client: Address) -> None:
+        with contextlib.suppress(OSError):  # no room, no route: the client asks again
+            self._udp.sendto(message, client)
+
+    # -- what is said -----------------------------------------------------------------------------
+
+    def _parse(self, data: bytes) -> Query | None:
+        try:
+            query = parse(data)
+        except SilentError:
+            self.counters["silent"] += 1
+            return None
+        self.counters["questions"] += 1
+        return query
+
+    def _answer(self, query: Query, zone: Zone | None) -> Answer:
+        if query.question is None or query.code is not Code.NOERROR:
+            return Answer(query.code, authoritative=False)
+        if zone is None:  # the controller has not answered yet
+            return Answer(Code.SERVFAIL, authoritative=False)
+        return answer(query.question, zone)
+
+    def _reply(self, query: Query, ours: Answer, zone: Zone | None) -> bytes:
+        return reply(query, ours, zone, recursion=self._around.resolver is not None)
+
+    def _fault(self, client: Address, error: Exception) -> None:
+        self.counters["failed"] += 1
+        self._around.log.error("question failed", client=client[0], error=str(error))
+
+    # -- forwarding -------------------------------------------------------------------------------
+
+    def _forwarded(self, query: Query, ours: Answer, client: Address) -> bool:
+        """Whether the resolver is asked: for others' names, for clients of our network."""
+        zone = self._around.zone()
+        return (
+            self._around.resolver is not None
+            and ours is REFUSED
+            and zone is not None
+            and query.question is not None
+            and query.question.internet
+            and bool(query.raw[2] & 1)  # recursion desired
+            and ipaddress.IPv4Address(client[0]) in zone.network
+        )
+
+    def _start_forward(self, query: Query, client: Address) -> None:
+        if len(self._forwards) >= self._limits.forwards:
+            self.counters["not forwarded"] += 1
+            return
+        task = asyncio.create_task(self._forward_datagram(query, client))
+        self._forwards.add(task)
+        task.add_done_callback(self._forwards.discard)
+
+    async def _forward_datagram(self, query: Query, client: Address) -> None:
+        try:
+            message = await self._ask_resolver(query)
+            if len(message) > query.room:
+                message = truncated(message, query)
+            self._send(message, client)
+        except Exception as error:  # noqa: BLE001 (the fence round one question)
+            self._fault(client, error)
+
+    async def _ask_resolver(self, query: Query) -> bytes:
+        """The resolver's reply in the client's terms; SERVFAIL when it does not come."""
+        self.counters["forwarded"] += 1
+        for _ in range(2):
+            try:
+                async with asyncio.timeout(self._limits.resolver):
+                    return await self._ask_once(query)
+            except (TimeoutError, OSError):
+                continue
+        self.counters["resolver silent"] += 1
+        return self._reply(query, Answer(Code.SERVFAIL, authoritative=False), None)
+
+    async def _ask_once(self, query: Query) -> bytes:
+        loop = asyncio.get_running_loop()
+        sent = forward.outbound(query, secrets.randbits)
+        # A new socket each time: the kernel gives it a random port, and lets in one peer only.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+            sock.connect(self._around.resolver)
+            sock.send(sent.message)
+            while True:
+                message = forward.inbound(sent, await loop.sock_recv(sock, 4096))
+                if message is not None:
+                    return message
+                self.counters["forged"] += 1
+
+    # -- TCP --------------------------------------------------------------------------------------
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client: Address = writer.get_extra_info("peername")
+        full = self._connections.total() >= self._limits.connections
+        if full or self._connections[client[0]] >= self._limits.per_source:
+            self.counters["connections refused"] += 1
+            writer.close()
+            return
+        self._connections[client[0]] += 1
+        try:
+            for _ in range(self._limits.questions):
+                async with asyncio.timeout(self._limits.patience):
+                    if not await self._question(reader, writer, client):
+                        break
+        except (TimeoutError, asyncio.IncompleteReadError, OSError):
+            self.counters["connections dropped"] += 1
+        except Exception as error:  # noqa: BLE001 (the fence round one connection)
+            self._fault(client, error)
+        finally:
+            self._connections[client[0]] -= 1
+            self._connections += Counter()  # forget sources that have none
+            writer.close()
+
+    async def _question(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: Address
+    ) -> bool:
+        """One question over TCP; False when the connection is at its end, or not worth keeping."""
+        head = await reader.read(2)
+        if not head:
+            return False
+        if len(head) < 2:
+            head += await reader.readexactly(1)
+        size = int.from_bytes(head, "big")
+        if size > LARGEST:
+            return False
+        query = self._parse(await reader.readexactly(size))
+        if query is None:
+            return False
+        zone = self._around.zone()
+        ours = self._answer(query, zone)
+        if self._forwarded(query, ours, client):
+            # Over UDP to the resolver: what it cuts short reaches the client cut short.
+            message = await self._ask_resolver(query)
+        else:
+            message = self._reply(query, ours, zone)
+        writer.write(len(message).to_bytes(2, "big") + message)
+        await writer.drain()
+        return True
