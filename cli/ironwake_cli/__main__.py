@@ -4,16 +4,67 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 from ironwake.errors import IronwakeError
 
-from ironwake_cli import serve
+from ironwake_cli import deploy, lab, machine, media, profile, serve, site, token, watch
 from ironwake_cli.session import Session
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells say it
+
+Command = Callable[..., None]
+
+_SHORT: dict[str, Command] = {
+    "enroll": machine.enroll,
+    "deploy": deploy.deploy,
+    "wake": machine.wake,
+    "watch": watch.watch,
+    "cancel": deploy.cancel,
+    "serve": serve.serve,
+    "site": site.site,
+    "token": token.token,
+}
+_NOUNS: dict[str, tuple[str, dict[str, Command]]] = {
+    "machine": (
+        "Physical computers that are known.",
+        {
+            "add": machine.enroll,
+            "list": machine.listing,
+            "show": machine.show,
+            "rm": machine.remove,
+            "lock": machine.lock,
+            "unlock": machine.unlock,
+        },
+    ),
+    "deployment": (
+        "What was begun, and how it went.",
+        {"list": deploy.listing, "show": deploy.show},
+    ),
+    "profile": ("What machines can become.", {"list": profile.listing, "show": profile.show}),
+    "media": (
+        "Operating systems, loaders and ramdisks.",
+        {"list": media.listing, "add": media.add, "catalogue": media.catalogue},
+    ),
+    "lab": (
+        "Virtual racks, to try everything without hardware.",
+        {
+            "up": lab.up,
+            "down": lab.down,
+            "list": lab.listing,
+            "power": lab.power,
+            "console": lab.console,
+            "exec": lab.execute,
+        },
+    ),
+}
+# What follows the rack's name belongs to the command that is run there.
+_CONTEXT: dict[Command, dict[str, Any]] = {
+    lab.execute: {"allow_extra_args": True, "ignore_unknown_options": True}
+}
 
 
 def build() -> typer.Typer:
@@ -26,8 +77,13 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(common)
-    for command in (serve.serve,):
-        app.command()(command)
+    for name, command in _SHORT.items():
+        app.command(name)(command)
+    for noun, (help_text, verbs) in _NOUNS.items():
+        group = typer.Typer(no_args_is_help=True, help=help_text)
+        for verb, command in verbs.items():
+            group.command(verb, context_settings=_CONTEXT.get(command))(command)
+        app.add_typer(group, name=noun)
     return app
 
 

@@ -1,0 +1,133 @@
+"""`ironwake deploy`, `cancel` and `ironwake deployment …`: one intent, consumed once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from ironwake.errors import UnknownError
+
+from ironwake_cli.output import as_json, facts, say, table
+from ironwake_cli.session import Session, of
+
+JSON = typer.Option(False, "--json", help="print JSON")
+TARGET = typer.Argument(
+    ..., metavar="NAME|DEPLOYMENT", help="a machine, for its latest one, or a deployment's id"
+)
+
+
+def deploy(
+    context: typer.Context,
+    name: str = typer.Argument(..., help="the machine's name", show_default=False),
+    profile: str = typer.Option(..., "--profile", help="what it shall become"),
+    erase: list[str] = typer.Option(
+        [], "--erase", help="disk (serial number or path) that may lose its contents; repeatable"
+    ),
+    wake: bool = typer.Option(True, "--wake/--no-wake", help="send Wake-on-LAN packets"),
+    watch: bool = typer.Option(False, "--watch", help="follow it until it ends"),
+    json: bool = JSON,
+) -> None:
+    """Deploy a machine once: arm it, wake it, and let it become what the profile says.
+
+    A disk that is not blank is touched only if --erase names it.
+
+    Example:
+
+        ironwake deploy node1 --profile debian --watch
+    """
+    from ironwake_cli.api import segment
+
+    session = of(context)
+    body = {"profile": profile, "erase": erase, "wake": wake}
+    made = session.api.post(f"machines/{segment(name)}/deploy", body)
+    if json:
+        as_json(made)
+    elif not watch:
+        say(f"{name} is {made['state']} for {profile}: deployment {made['id']}")
+        say(f"follow it with: ironwake watch {name}")
+    if watch:
+        from ironwake_cli.watch import follow
+
+        follow(session, made, json=json)
+
+
+def cancel(context: typer.Context, target: str = TARGET, json: bool = JSON) -> None:
+    """Cancel a deployment: the machine is offered nothing any more.
+
+    Example:
+
+        ironwake cancel node1
+    """
+    from ironwake_cli.api import segment
+
+    session = of(context)
+    found = find(session, target)
+    done = session.api.post(f"deployments/{segment(found['id'])}/cancel")
+    if json:
+        as_json(done)
+    else:
+        say(f"deployment {found['id']} of {found['machine']} is cancelled")
+
+
+def listing(
+    context: typer.Context,
+    machine: str = typer.Option("", "--machine", help="of this machine only"),
+    json: bool = JSON,
+) -> None:
+    """List deployments, the newest first.
+
+    Example:
+
+        ironwake deployment list --machine node1
+    """
+    query = {"machine": machine} if machine else {}
+    rows = list(of(context).api.listing("deployments", **query))
+    if json:
+        as_json(rows)
+        return
+    heads = ("DEPLOYMENT", "MACHINE", "PROFILE", "STATE", "CREATED")
+    cells = [(d["id"], d["machine"], d["profile"], d["state"], d.get("created")) for d in rows]
+    for line in table(heads, cells):
+        say(line)
+
+
+def show(context: typer.Context, target: str = TARGET, json: bool = JSON) -> None:
+    """Show one deployment.
+
+    Example:
+
+        ironwake deployment show node1
+    """
+    found = find(of(context), target)
+    if json:
+        as_json(found)
+        return
+    for line in facts((key.replace("_", " "), value) for key, value in found.items()):
+        say(line)
+
+
+def find(session: Session, target: str) -> dict[str, Any]:
+    """The deployment of that id, or the latest of the machine of that name; else UnknownError."""
+    from ironwake_cli.api import segment
+
+    found: dict[str, Any]
+    for found in session.api.get("deployments", machine=target, limit="1")["items"]:
+        return found
+    try:
+        found = session.api.get(f"deployments/{segment(target)}")
+    except UnknownError:
+        raise UnknownError(
+            f"there is no deployment {target!r:.80}, and no machine of that name has one",
+            "see: ironwake deployment list",
+        ) from None
+    return found
+
+
+def latest(session: Session) -> dict[str, Any]:
+    """The newest deployment of all; UnknownError when there is none."""
+    found: dict[str, Any]
+    for found in session.api.get("deployments", limit="1")["items"]:
+        return found
+    raise UnknownError(
+        "there is no deployment yet", "begin one with: ironwake deploy NAME --profile PROFILE"
+    )
