@@ -28,8 +28,9 @@ def bars(console: Console | None = None) -> Iterator[Progress]:
         def show(step: str, fraction: float | None, message: str) -> None:
             if step not in tasks:
                 tasks[step] = drawing.add_task("", step=step, total=None)
-            done = {} if fraction is None else {"total": 1.0, "completed": fraction}
-            drawing.update(tasks[step], description=_plain(message), **done)
+            drawing.update(tasks[step], description=_plain(message))
+            if fraction is not None:
+                drawing.update(tasks[step], total=1.0, completed=fraction)
 
         yield show
 

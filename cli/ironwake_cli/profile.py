@@ -23,17 +23,15 @@ def listing(context: typer.Context, json: bool = JSON) -> None:
         return
     heads = ("NAME", "RELEASE", "METHOD", "REVISION", "ERROR")
     cells = [
-        (
-            p["name"],
-            p.get("release"),
-            p.get("method"),
-            (p.get("revision") or "")[:12],
-            p.get("error"),
-        )
-        for p in rows
+        (row["name"], row.get("release"), row.get("method"), _short(row), row.get("error"))
+        for row in rows
     ]
     for line in table(heads, cells):
         say(line)
+
+
+def _short(row: dict[str, object]) -> str:
+    return str(row.get("revision") or "")[:12]
 
 
 def show(

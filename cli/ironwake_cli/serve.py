@@ -6,12 +6,17 @@ import asyncio
 import contextlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from ironwake.errors import BrokenError, InputError
 
 from ironwake_cli.output import say
 from ironwake_cli.session import Session, of
+
+if TYPE_CHECKING:
+    from ironwake_runtime.service import Log
+    from ironwake_runtime.settings import Settings
 
 
 def serve(context: typer.Context) -> None:
@@ -30,7 +35,11 @@ def serve(context: typer.Context) -> None:
     settings = session.settings  # a wrong one is said here, before anything is touched
     check(session)
     prepare(settings_folders(session), settings.secrets)
-    service.main("serve", lambda settings, log: run(session, log))
+
+    async def work(settings: Settings, log: service.Log) -> None:  # noqa: ARG001
+        await run(session, log)
+
+    service.main("serve", work)
 
 
 def settings_folders(session: Session) -> tuple[Path, ...]:
@@ -81,7 +90,7 @@ def _check_listen(text: str) -> None:
         )
 
 
-async def run(session: Session, log: object) -> None:
+async def run(session: Session, log: Log) -> None:
     """Supervise until cancelled."""
     from ironwake_runtime.supervise import Child, supervise
 
@@ -96,7 +105,7 @@ async def run(session: Session, log: object) -> None:
         )
         for name in names
     ]
-    await supervise(children, log)  # type: ignore[arg-type]
+    await supervise(children, log)
 
 
 async def _answering(session: Session) -> None:

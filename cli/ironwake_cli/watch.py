@@ -105,10 +105,14 @@ def _json(document: dict[str, Any]) -> str:
 @contextmanager
 def _screen(machine: str, json: bool) -> Iterator[Screen]:
     if json or not on_terminal():
-        yield lambda line, percent, state: say(line)
+        yield _plain
         return
     with _live(machine) as show:
         yield show
+
+
+def _plain(line: str, percent: float, state: str) -> None:  # noqa: ARG001
+    say(line)
 
 
 @contextmanager
