@@ -1,0 +1,154 @@
+"""Two network namespaces and the cables between them: one for the service, one for machines."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ironwake import wire
+from ironwake.view import Index
+
+_NUMBERS = itertools.count()
+_CLONE_NEWNET = 0x40000000
+_ETH_P_ALL = 3
+_TIMEOUT = 60.0  # for what must come; nothing waits for what must not
+
+
+def ip(*words: str) -> None:
+    subprocess.run(("ip", *words), check=True, capture_output=True, text=True)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The namespaces' names; `plug` lays a cable from `ours` to `theirs`."""
+
+    ours: str
+    theirs: str
+
+    def plug(self, name: str, address: str, mac: str) -> None:
+        """A cable: `name` with `address` at our end, `m-name` at the machines' end, both up."""
+        peer = f"m-{name}"
+        ip("-n", self.ours, "link", "add", name, "type", "veth", "peer", peer, "netns", self.theirs)
+        ip("-n", self.ours, "link", "set", name, "address", mac)
+        ip("-n", self.ours, "address", "add", f"{address}/24", "dev", name)
+        ip("-n", self.theirs, "link", "set", peer, "up")
+        ip("-n", self.ours, "link", "set", name, "up")
+
+    def unplug(self, name: str) -> None:
+        ip("-n", self.ours, "link", "delete", name)
+
+    @contextmanager
+    def tap(self, name: str) -> Iterator[socket.socket]:
+        """A raw socket at the machines' end of a cable: hears every frame, sends any."""
+        with _socket_in(self.theirs) as tap:
+            tap.bind((f"m-{name}", _ETH_P_ALL))
+            tap.settimeout(_TIMEOUT)
+            yield tap
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    """Two fresh namespaces, gone at the end."""
+    mark = f"iwdhcp-{os.getpid()}-{next(_NUMBERS)}"
+    both = Bench(f"{mark}-a", f"{mark}-b")
+    made: list[str] = []
+    try:
+        for name in (both.ours, both.theirs):
+            ip("netns", "add", name)
+            made.append(name)
+            ip("-n", name, "link", "set", "lo", "up")
+        yield both
+    finally:
+        for name in made:
+            ip("netns", "delete", name)
+
+
+def _socket_in(namespace: str) -> socket.socket:
+    """A raw socket that lives in `namespace`: the thread that makes it moves there, and ends."""
+    made: list[socket.socket | OSError] = []
+
+    def move() -> None:
+        handle = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+        try:
+            if ctypes.CDLL(None, use_errno=True).setns(handle, _CLONE_NEWNET):
+                made.append(OSError(ctypes.get_errno(), "setns"))
+                return
+            made.append(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL)))
+        finally:
+            os.close(handle)
+
+    thread = threading.Thread(target=move)
+    thread.start()
+    thread.join()
+    (result,) = made
+    if isinstance(result, OSError):
+        raise result
+    return result
+
+
+class Service:
+    """`python -m ironwake_dhcp` in a namespace, by a saved view and without a controller."""
+
+    def __init__(self, place: Bench, state: Path, interface: str, **settings: str) -> None:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(item for item in sys.path if item),
+            "IRONWAKE_INTERFACE": interface,
+            "IRONWAKE_STATE_DIR": str(state),
+            "IRONWAKE_LOG_FORMAT": "json",
+            **{f"IRONWAKE_{key.upper()}": value for key, value in settings.items()},
+        }
+        self._process = subprocess.Popen(
+            ("ip", "netns", "exec", place.ours, sys.executable, "-m", "ironwake_dhcp"),
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for(self, event: str) -> None:
+        """Read the log up to `event`; a service that ends before has failed."""
+        assert self._process.stderr
+        seen = []
+        for line in self._process.stderr:
+            seen.append(line)
+            if line.startswith("{") and json.loads(line)["event"] == event:
+                return
+        raise AssertionError(f"the service ended before {event!r}: {''.join(seen)}")
+
+    def end(self) -> int:
+        """Ask it to stop, and give its exit code."""
+        self._process.terminate()
+        return self.ended()[0]
+
+    def ended(self) -> tuple[int, str]:
+        """Wait for its end: exit code, and what is left of its output."""
+        try:
+            _, text = self._process.communicate(timeout=_TIMEOUT)
+        finally:
+            self._process.kill()
+        return self._process.returncode, text
+
+
+@contextmanager
+def serving(
+    place: Bench, state: Path, interface: str, index: Index, **settings: str
+) -> Iterator[Service]:
+    """The service, listening, with that view."""
+    (state / "views").mkdir(parents=True, exist_ok=True)
+    (state / "views" / "dhcp.json").write_bytes(wire.encode(index.view))
+    service = Service(place, state, interface, **settings)
+    try:
+        service.wait_for("listening")
+        yield service
+    finally:
+        service.end()
