@@ -10,6 +10,7 @@ import contextlib
 import ipaddress
 import secrets
 import socket
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 import structlog
 
 from ironwake_dns import forward
-from ironwake_dns.answer import REFUSED, Answer, Code, Zone, answer
+from ironwake_dns.answer import REFUSED, Answer, Code, Type, Zone, answer
 from ironwake_dns.packet import LARGEST, Query, SilentError, parse, reply, truncated
 
 Address = tuple[str, int]
@@ -131,7 +132,7 @@ class Server:
     def _is_ours(self, notes: list[tuple[int, int, bytes]]) -> bool:
         for level, kind, note in notes:
             if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-                return int.from_bytes(note[:4], "little") in (self._ifindex, _LOOPBACK)
+                return int.from_bytes(note[:4], sys.byteorder) in (self._ifindex, _LOOPBACK)
         return False
 
     def _datagram(self, data: bytes, client: Address) -> None:
@@ -147,8 +148,9 @@ class Server:
         if query is None:
             return
         ours = self._answer(query, zone)
-        if self._forwarded(query, ours, client):
-            self._start_forward(query, client)
+        resolver = self._resolver_for(query, ours, client)
+        if resolver is not None:
+            self._start_forward(query, resolver, client)
             return
         message = self._reply(query, ours, zone)
         if len(message) > query.room:
@@ -189,54 +191,51 @@ class Server:
 
     # -- forwarding -------------------------------------------------------------------------------
 
-    def _forwarded(self, query: Query, ours: Answer, client: Address) -> bool:
-        """Whether the resolver is asked: for others' names, for clients of our network."""
-        zone = self._around.zone()
-        return (
-            self._around.resolver is not None
-            and ours is REFUSED
-            and zone is not None
-            and query.question is not None
-            and query.question.internet
-            and bool(query.raw[2] & 1)  # recursion desired
-            and ipaddress.IPv4Address(client[0]) in zone.network
-        )
+    def _resolver_for(self, query: Query, ours: Answer, client: Address) -> Address | None:
+        """The resolver, when it is to be asked: for others' names, for clients of our network."""
+        zone, question = self._around.zone(), query.question
+        if ours is not REFUSED or zone is None or question is None or not question.internet:
+            return None
+        if question.type in (Type.AXFR, Type.IXFR) or not query.raw[2] & 1:  # recursion desired
+            return None
+        near = ipaddress.IPv4Address(client[0]) in zone.network
+        return self._around.resolver if near else None
 
-    def _start_forward(self, query: Query, client: Address) -> None:
+    def _start_forward(self, query: Query, resolver: Address, client: Address) -> None:
         if len(self._forwards) >= self._limits.forwards:
             self.counters["not forwarded"] += 1
             return
-        task = asyncio.create_task(self._forward_datagram(query, client))
+        task = asyncio.create_task(self._forward_datagram(query, resolver, client))
         self._forwards.add(task)
         task.add_done_callback(self._forwards.discard)
 
-    async def _forward_datagram(self, query: Query, client: Address) -> None:
+    async def _forward_datagram(self, query: Query, resolver: Address, client: Address) -> None:
         try:
-            message = await self._ask_resolver(query)
+            message = await self._ask_resolver(query, resolver)
             if len(message) > query.room:
                 message = truncated(message, query)
             self._send(message, client)
         except Exception as error:  # noqa: BLE001 (the fence round one question)
             self._fault(client, error)
 
-    async def _ask_resolver(self, query: Query) -> bytes:
+    async def _ask_resolver(self, query: Query, resolver: Address) -> bytes:
         """The resolver's reply in the client's terms; SERVFAIL when it does not come."""
         self.counters["forwarded"] += 1
         for _ in range(2):
             try:
                 async with asyncio.timeout(self._limits.resolver):
-                    return await self._ask_once(query)
+                    return await self._ask_once(query, resolver)
             except (TimeoutError, OSError):
                 continue
         self.counters["resolver silent"] += 1
         return self._reply(query, Answer(Code.SERVFAIL, authoritative=False), None)
 
-    async def _ask_once(self, query: Query) -> bytes:
+    async def _ask_once(self, query: Query, resolver: Address) -> bytes:
         loop = asyncio.get_running_loop()
         sent = forward.outbound(query, secrets.randbits)
         # A new socket each time: the kernel gives it a random port, and lets in one peer only.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
-            sock.connect(self._around.resolver)
+            sock.connect(resolver)
             sock.send(sent.message)
             while True:
                 message = forward.inbound(sent, await loop.sock_recv(sock, 4096))
@@ -285,9 +284,10 @@ class Server:
             return False
         zone = self._around.zone()
         ours = self._answer(query, zone)
-        if self._forwarded(query, ours, client):
+        resolver = self._resolver_for(query, ours, client)
+        if resolver is not None:
             # Over UDP to the resolver: what it cuts short reaches the client cut short.
-            message = await self._ask_resolver(query)
+            message = await self._ask_resolver(query, resolver)
         else:
             message = self._reply(query, ours, zone)
         writer.write(len(message).to_bytes(2, "big") + message)

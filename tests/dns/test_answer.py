@@ -1,0 +1,110 @@
+"""What the zones say: who exists, who does not, and what is none of our business."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ironwake_dns.answer import Code, Labels, Question, Type, answer
+
+from tests.dns.site import zone
+
+
+def labels(name: str) -> Labels:
+    return tuple(name.split("."))
+
+
+def ask(name: str, kind: int = Type.A) -> tuple[Code, list[object], str | None]:
+    """Code, data of the records, and the zone of the SOA that came with it."""
+    found = answer(Question(labels(name), kind), zone())
+    data: list[object] = [
+        ".".join(r.data) if isinstance(r.data, tuple) else r.data for r in found.records
+    ]
+    return found.code, data, ".".join(found.soa) if found.soa else None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "data"),
+    [
+        ("node1.site.example", Type.A, ["192.0.2.10"]),
+        ("ironwake.site.example", Type.A, ["192.0.2.1"]),
+        ("10.2.0.192.in-addr.arpa", Type.PTR, ["node1.site.example"]),
+        ("1.2.0.192.in-addr.arpa", Type.PTR, ["ironwake.site.example"]),
+        ("site.example", Type.NS, ["ironwake.site.example"]),
+        ("site.example", Type.SOA, [None]),
+        ("2.0.192.in-addr.arpa", Type.SOA, [None]),
+        ("node1.site.example", Type.ANY, [None]),
+    ],
+)
+def test_what_there_is_is_answered(name: str, kind: int, data: list[object]) -> None:
+    """Machines and the appliance, both ways; the zones' own records; ANY with one record."""
+    assert ask(name, kind) == (Code.NOERROR, data, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "apex"),
+    [
+        ("node1.site.example", 28, "site.example"),
+        ("site.example", Type.A, "site.example"),
+        ("10.2.0.192.in-addr.arpa", Type.A, "2.0.192.in-addr.arpa"),
+    ],
+)
+def test_another_type_is_nodata(name: str, kind: int, apex: str) -> None:
+    """The name exists: NOERROR and the SOA. (NXDOMAIN for AAAA would hide the A record.)"""
+    assert ask(name, kind) == (Code.NOERROR, [], apex)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "apex"),
+    [
+        ("node3.site.example", Type.A, "site.example"),
+        ("nobody.site.example", Type.ANY, "site.example"),
+        ("www.node1.site.example", Type.A, "site.example"),
+        ("99.2.0.192.in-addr.arpa", Type.PTR, "2.0.192.in-addr.arpa"),
+        ("x.2.0.192.in-addr.arpa", Type.PTR, "2.0.192.in-addr.arpa"),
+        ("1.10.2.0.192.in-addr.arpa", Type.PTR, "2.0.192.in-addr.arpa"),
+    ],
+)
+def test_what_is_not_there_is_nxdomain(name: str, kind: int, apex: str) -> None:
+    """A machine without an address, a stranger, a name too deep: NXDOMAIN and the SOA."""
+    assert ask(name, kind) == (Code.NXDOMAIN, [], apex)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("example", Type.A),
+        ("debian.org", Type.A),
+        ("notsite.example", Type.A),
+        ("3.0.192.in-addr.arpa", Type.SOA),
+        ("1.3.0.192.in-addr.arpa", Type.PTR),
+        ("in-addr.arpa", Type.NS),
+        ("site.example", Type.AXFR),
+        ("site.example", Type.IXFR),
+    ],
+)
+def test_other_zones_are_refused(name: str, kind: int) -> None:
+    """No recursion, no transfers, and no claim on other people's addresses."""
+    assert ask(name, kind) == (Code.REFUSED, [], None)
+
+
+def test_another_class_is_refused() -> None:
+    """CHAOS questions ask what software this is."""
+    found = answer(Question(labels("node1.site.example"), Type.A, internet=False), zone())
+    assert found.code is Code.REFUSED
+
+
+def test_a_small_network_claims_its_own_addresses_only() -> None:
+    """In a /28 the rest of the same 256 addresses is somebody else's."""
+    small = zone(prefix=28)
+    inside = answer(Question(labels("10.2.0.192.in-addr.arpa"), Type.PTR), small)
+    outside = answer(Question(labels("99.2.0.192.in-addr.arpa"), Type.PTR), small)
+    assert (inside.code, outside.code) == (Code.NOERROR, Code.REFUSED)
+
+
+@given(st.lists(st.text(max_size=5), max_size=8), st.integers(0, 65535), st.booleans())
+def test_every_question_has_an_answer(name: list[str], kind: int, internet: bool) -> None:
+    """Whatever the labels, no exception, and no record that was not asked for."""
+    for tail in ((), ("site", "example"), ("192", "in-addr", "arpa")):
+        found = answer(Question((*name, *tail), kind, internet), zone())
+        assert found.soa is None or not found.records
