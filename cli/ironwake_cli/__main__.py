@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from ironwake.errors import IronwakeError
 
-from ironwake_cli import deploy, lab, machine, media, profile, serve, site, token, watch
+from ironwake_cli import deploy, doctor, lab, machine, media, profile, serve, site, token, watch
 from ironwake_cli.session import Session
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells say it
@@ -24,6 +24,7 @@ _SHORT: dict[str, Command] = {
     "wake": machine.wake,
     "watch": watch.watch,
     "cancel": deploy.cancel,
+    "doctor": doctor.doctor,
     "serve": serve.serve,
     "site": site.site,
     "token": token.token,

@@ -31,8 +31,12 @@ class Port:
         return f"{self.protocol.upper()} port {self.number}"
 
 
-def wanted(settings: Settings) -> tuple[Port, ...]:
-    """All ports that `ironwake serve` opens with these settings."""
+def wanted(settings: Settings, address: str) -> tuple[Port, ...]:
+    """All ports that `ironwake serve` opens with these settings.
+
+    DHCP and TFTP hear broadcasts, so they take all addresses of one interface; the others take
+    `address`, our own on the machines' network.
+    """
     lan = settings.interface
     host, _, number = settings.controller_listen.rpartition(":")
     ports = [Port("controller", "tcp", int(number), "IRONWAKE_CONTROLLER_LISTEN", host.strip("[]"))]
@@ -41,9 +45,9 @@ def wanted(settings: Settings) -> tuple[Port, ...]:
             ports.append(Port("dhcp", "udp", port, f"IRONWAKE_{name}_PORT", interface=lan))
     ports += [
         Port("tftp", "udp", settings.tftp_port, "IRONWAKE_TFTP_PORT", interface=lan),
-        Port("dns", "udp", settings.dns_port, "IRONWAKE_DNS_PORT", interface=lan),
-        Port("dns", "tcp", settings.dns_port, "IRONWAKE_DNS_PORT", interface=lan),
-        Port("http", "tcp", settings.http_port, "IRONWAKE_HTTP_PORT", interface=lan),
+        Port("dns", "udp", settings.dns_port, "IRONWAKE_DNS_PORT", address),
+        Port("dns", "tcp", settings.dns_port, "IRONWAKE_DNS_PORT", address),
+        Port("http", "tcp", settings.http_port, "IRONWAKE_HTTP_PORT", address),
     ]
     return tuple(ports)
 
@@ -71,8 +75,9 @@ def _try(port: Port, proc: Path) -> IronwakeError | None:
             f"{port}, which the {port.service} service needs, is not for this user",
             "run this as root, or with the capability NET_BIND_SERVICE",
         )
-    what = os.strerror(number or 0)
-    return RefusedError(f"{port} on {port.address or port.interface}: {what}", "", port.setting)
+    what = os.strerror(number or 0).lower()
+    where = port.address or port.interface
+    return RefusedError(f"{port} on {where} cannot be opened: {what}", "see: ironwake doctor")
 
 
 @contextlib.contextmanager

@@ -71,9 +71,10 @@ def check(session: Session) -> None:
 
     from ironwake_cli import ports
 
-    interfaces.find(session.settings.interface)
-    _check_listen(session.settings.controller_listen)
-    found = ports.problems(ports.wanted(session.settings))
+    settings = session.settings
+    interface = interfaces.find(settings.interface)
+    _check_listen(settings.controller_listen)
+    found = ports.problems(ports.wanted(settings, settings.address or interface.address))
     for error in found[1:]:
         typer.echo(f"ironwake: {error}", err=True)
     if found:

@@ -1,0 +1,166 @@
+"""`ironwake doctor`: looks at everything that usually goes wrong, and says how to mend it."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+from ironwake.errors import BrokenError, IronwakeError
+
+from ironwake_cli import checks
+from ironwake_cli.output import as_json, say
+from ironwake_cli.session import Session, of
+
+_DOCKER_PATIENCE = 10.0  # seconds
+_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
+_TIMEX_BYTES = 208  # struct timex on 64-bit Linux
+
+
+def doctor(
+    context: typer.Context,
+    seconds: float = typer.Option(3, "--seconds", help="how long to listen for other servers"),
+    json: bool = typer.Option(False, "--json", help="print JSON"),
+) -> None:
+    """Check this host and its network; each fault comes with its fix. Exit code 1 with faults.
+
+    Example:
+
+        sudo IRONWAKE_INTERFACE=eth0 ironwake doctor
+    """
+    found = []
+    for finding in examine(of(context), seconds):
+        found.append(finding)
+        if not json:
+            say(f"{finding.grade:<8} {finding.says}")
+            if finding.fix:
+                say(f"{'':<8} fix: {finding.fix}")
+    if json:
+        as_json([asdict(finding) for finding in found])
+    if any(finding.grade is checks.Grade.FAULT for finding in found):
+        raise typer.Exit(1)
+
+
+def examine(session: Session, seconds: float) -> Iterator[checks.Finding]:
+    """All findings, as they are made."""
+    try:
+        settings = session.settings
+    except IronwakeError as error:
+        yield checks.fault("settings", error)
+        return
+    yield checks.fine("settings", "the settings are understood")
+    yield from _network(session, seconds)
+    controller = checks.attempt("controller", lambda: _controller(session))
+    yield controller
+    running = controller.grade is checks.Grade.OK
+    yield from _ports(session, running)
+    yield checks.attempt("artifacts", lambda: _artifacts(session))
+    yield checks.secrets(settings.secrets)
+    yield checks.room(settings.artifacts, shutil.disk_usage(_existing(settings.artifacts)).free)
+    yield checks.docker(_docker_system())
+    yield checks.clock(datetime.now(UTC), _synchronised())
+
+
+def _network(session: Session, seconds: float) -> Iterator[checks.Finding]:
+    from ironwake_runtime import interfaces
+
+    from ironwake_cli import segment
+
+    settings = session.settings
+    try:
+        interface = interfaces.find(settings.interface)
+    except IronwakeError as error:
+        yield checks.fault("interface", error)
+        return
+    place = f"{interface.address}/{interface.prefix}"
+    yield checks.fine("interface", f"machines are looked for on {interface.name} ({place})")
+    state = Path(f"/sys/class/net/{interface.name}/operstate").read_text(encoding="ascii").strip()
+    yield checks.link(interface.name, state)
+    try:
+        heard = segment.ask(interface.name, seconds)
+    except IronwakeError as error:  # only root may ask
+        yield checks.Finding("boot servers", checks.Grade.WARNING, error.what, error.next_step)
+        return
+    yield checks.segment(heard, settings.dhcp_mode, interface.name)
+
+
+def _ports(session: Session, running: bool) -> Iterator[checks.Finding]:
+    from ironwake_runtime import interfaces
+
+    from ironwake_cli import ports
+
+    settings = session.settings
+    try:
+        address = settings.address or interfaces.find(settings.interface).address
+    except IronwakeError:  # said already
+        return
+    if running:
+        yield checks.fine("ports", "the appliance runs, and has its ports")
+        return
+    problems = ports.problems(ports.wanted(settings, address))
+    for error in problems:
+        yield checks.fault("ports", error)
+    if not problems:
+        yield checks.fine("ports", "all ports are free for the appliance")
+
+
+def _controller(session: Session) -> checks.Finding:
+    import httpx2
+
+    url = session.settings.controller_url
+    try:
+        status = httpx2.get(f"{url}/healthz", timeout=5, trust_env=False).status_code
+    except httpx2.HTTPError as error:
+        raise BrokenError(
+            f"the controller at {url} does not answer: {error}",
+            "start the appliance with: ironwake serve",
+        ) from error
+    if status != 200:
+        raise BrokenError(
+            f"what answers at {url} is not a healthy controller (status {status})",
+            "read the log of 'ironwake serve', or see IRONWAKE_CONTROLLER_URL",
+        )
+    return checks.fine("controller", f"the controller answers at {url}")
+
+
+def _artifacts(session: Session) -> checks.Finding:
+    from ironwake_runtime.artifacts import ArtifactStore
+
+    settings = session.settings
+    manifests = ArtifactStore(settings.artifacts).manifests()
+    needed = ("loaders", f"ramdisk-{settings.ramdisk}")
+    media = any(manifest.kind == "media" for manifest in manifests)
+    return checks.artifacts([manifest.name for manifest in manifests], needed, media)
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above that exists."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def _docker_system() -> str:
+    """Docker's word for the system that it runs on; "" where there is none to ask."""
+    if shutil.which("docker") is None:
+        return ""
+    try:
+        done = subprocess.run(
+            ["docker", "info", "--format", "{{.OperatingSystem}}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_DOCKER_PATIENCE,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
+
+
+def _synchronised() -> bool:
+    """Whether the kernel believes that somebody keeps its clock right."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return bool(libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)) != _TIME_ERROR)
