@@ -1,0 +1,54 @@
+"""Build the http service from its settings and run it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+
+from ironwake_runtime import interfaces, neighbours, service
+from ironwake_runtime.artifacts import ArtifactStore
+from ironwake_runtime.controller import ControllerClient, Reporter, ViewFollower
+from ironwake_runtime.settings import Settings
+
+from ironwake_http.limits import Limits
+from ironwake_http.ports import listen, room_for_connections
+from ironwake_http.server import serving
+from ironwake_http.service import Service
+from ironwake_http.witness import Witness
+
+
+async def run(settings: Settings, log: service.Log) -> None:
+    """Serve until cancelled. Raises InputError for a wrong interface, BrokenError for the port."""
+    address = settings.address or interfaces.find(settings.interface).address
+    sock = listen(address, settings.http_port)
+    client = ControllerClient(settings.controller_url, settings.service_token_file)
+    follower = ViewFollower(client, settings.views / "http.json", log)
+    reporter = Reporter(client, "http", log)
+    limits = Limits()
+    limits = dataclasses.replace(
+        limits, connections=min(limits.connections, room_for_connections())
+    )
+    house = Service(
+        controller=client,
+        store=ArtifactStore(settings.artifacts),
+        witness=Witness(reporter.report, neighbours.lookup, time.monotonic),
+        log=log,
+        limits=limits,
+    )
+    follower.on_change(house.take)
+    try:
+        async with serving(house, sock):
+            log.info("listening", address=address, port=settings.http_port)
+            await asyncio.gather(follower.run(), reporter.run())
+    finally:
+        await client.close()
+
+
+def main() -> None:
+    """Entry point of `python -m ironwake_http`."""
+    service.main("http", run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""What one client, and all of them together, may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes in bytes, times in seconds.
+
+    `idle`: until a request's headers are complete, from the connection or the last reply on; GRUB
+    counts its source ports from the same number at every boot, so it must be short. `stall`: for
+    each stretch of a transfer that makes no headway.
+    """
+
+    connections: int = 2048
+    per_address: int = 64
+    idle: float = 5.0
+    body: float = 20.0
+    stall: float = 90.0
+    grub_stall: float = 20.0
+    line: int = 4096
+    headers: int = 64
+    callback: int = 64 << 10
+    log: int = 1 << 20
+    linger: float = 2.0  # reading what is left of a body that was refused
+    stretch: int = 4 << 20  # bytes given to the kernel at once

@@ -1,0 +1,62 @@
+"""Replies that boot firmware can read. What GRUB and shim demand, measured with Debian 13's:
+
+- GRUB's own client knows `Content-Length` in exactly this spelling, and hangs without one: never
+  chunked, never until-close.
+- It ignores the status and *runs* the body of an error as its script: every error body is a
+  comment. Right after an error's status line it loses one header: that must not be the length.
+- shim's HTTP Boot hangs for good on a 404 with an empty body: no error body is empty.
+- GRUB counts its source ports from 21550 at every boot: a connection left open from the boot before
+  makes the next one fail, so its connections are closed after each reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+TEXT = "text/plain; charset=utf-8"
+_SHOWN = 600  # characters of an error that a machine's screen or an installer's log will show
+
+_SERVER = "Ironwake"
+
+
+def closes(agent: str) -> bool:
+    """Whether this user agent's connections must not outlive the reply."""
+    return agent.startswith("GRUB")
+
+
+def headers(media: str, length: int, more: Mapping[str, str] | None = None) -> CIMultiDict[str]:
+    """Headers in our order and spelling: the server's name first, the length never."""
+    return CIMultiDict(
+        [
+            ("Server", _SERVER),
+            ("Content-Type", media),
+            ("Content-Length", str(length)),
+            *(more or {}).items(),
+        ]
+    )
+
+
+def text(
+    body: str,
+    status: int = 200,
+    media: str = TEXT,
+    more: Mapping[str, str] | None = None,
+) -> web.Response:
+    """A text made for this request: never stored by anything on the way."""
+    raw = body.encode("utf-8", "replace")
+    fields = headers(media, len(raw), {"Cache-Control": "no-store", **(more or {})})
+    return web.Response(status=status, body=raw, headers=fields)
+
+
+def refusal(status: int, why: str, more: Mapping[str, str] | None = None) -> web.Response:
+    """An error whose body is one comment line, to GRUB, to shells and to installers alike."""
+    line = "".join(letter if letter.isprintable() else " " for letter in why[:_SHOWN])
+    return text(f"# {line}\n", status, more=more)
+
+
+def done() -> web.Response:
+    """204: committed, nothing to say."""
+    return web.Response(status=204, headers={"Server": _SERVER, "Cache-Control": "no-store"})

@@ -1,0 +1,59 @@
+"""Boot scripts: always 200 and always a script, whatever was asked and whatever we know.
+
+GRUB runs what it gets without looking at the status, so the only wrong answer is one that leaves a
+machine at a prompt: everything that is not a boot leads to the local disk and says why.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+from ironwake import loaders, routes
+from ironwake.errors import InputError, IronwakeError, UnknownError
+from ironwake.loaders import grub
+from ironwake.loaders.base import Loader
+from ironwake.mac import Mac
+from ironwake.plan import BootPlan
+
+from ironwake_http.replies import text
+from ironwake_http.service import Call, Service
+
+_STARTING = "the appliance is still starting"
+
+
+async def machine(service: Service, call: Call) -> web.StreamResponse:
+    """`/boot/{mac}/{script}`."""
+    loader = loaders.BY_SCRIPT.get(call.parts["script"])
+    if loader is None:
+        raise UnknownError("there is nothing of this name")
+    return text(_script(service, call, loader))
+
+
+def _script(service: Service, call: Call, loader: Loader) -> str:
+    try:
+        mac = Mac(call.parts["mac"])
+    except InputError:
+        # What was asked for is not repeated: it would stand in a script.
+        return loader.local_script("this is not a MAC address")
+    index = service.index
+    if index is None:
+        return loader.local_script(_STARTING)
+    try:
+        script, decision = index.script(mac, loader), index.resolve(mac)
+    except IronwakeError as error:
+        service.log.error("no script", mac=mac, error=str(error))
+        return loader.local_script("the plan cannot be made: see the log of the http service")
+    if not call.head:
+        gets = "boot" if isinstance(decision, BootPlan) else "local disk"
+        detail = {"script": loader.script_name, "gets": gets, "reason": decision.reason}
+        service.witness.script(index, call.client, mac, detail)
+    return script
+
+
+async def common(service: Service, call: Call) -> web.StreamResponse:  # noqa: ARG001
+    """`/grub/grub.cfg`: sends every machine on to its own script."""
+    if service.index is None:
+        return text(grub.LOADER.local_script(_STARTING))
+    return text(grub.common_config(service.index.view.site))
+
+
+GRUB_CONFIG = "/" + routes.GRUB_CONFIG

@@ -1,0 +1,116 @@
+"""What all handlers share, and the fence around them: whatever comes in, a short reply goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+from ironwake.errors import IronwakeError
+from ironwake.report import Callback, ClaimRequest, Grant, HealthReport
+from ironwake.view import Index
+from ironwake_runtime.artifacts import ArtifactStore
+
+from ironwake_http import routing
+from ironwake_http.hold import Patience
+from ironwake_http.limits import Limits
+from ironwake_http.replies import closes, refusal
+from ironwake_http.stock import Stock
+from ironwake_http.witness import Witness
+
+_RETRY = {"Retry-After": "5"}
+
+
+class Controller(Protocol):
+    """What of `ironwake_runtime.controller.ControllerClient` is used here."""
+
+    async def claim(self, request: ClaimRequest) -> Grant: ...
+
+    async def callback(self, token: str, callback: Callback) -> None: ...
+
+    async def health(self, health_token: str, report: HealthReport) -> None: ...
+
+
+@dataclass
+class Service:
+    """The parts; `stock` is None until the controller was reached once."""
+
+    controller: Controller
+    store: ArtifactStore
+    witness: Witness
+    log: structlog.stdlib.BoundLogger
+    limits: Limits = field(default_factory=Limits)
+    patience: Patience = field(default_factory=Patience)
+    stock: Stock | None = None
+
+    def take(self, index: Index) -> None:
+        """Answer from this view from now on."""
+        self.stock = Stock(index)
+
+    @property
+    def index(self) -> Index | None:
+        return self.stock.index if self.stock else None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, with the named parts of its path and its query, still encoded."""
+
+    request: web.BaseRequest
+    parts: Mapping[str, str]
+    query: str
+
+    @property
+    def client(self) -> str:
+        """The client's address; no header can change it."""
+        return self.request.remote or ""
+
+    @property
+    def head(self) -> bool:
+        return self.request.method == "HEAD"
+
+    def gone(self) -> bool:
+        """Whether the client has closed the connection."""
+        transport = self.request.transport
+        return transport is None or transport.is_closing()
+
+
+Handler = Callable[[Service, Call], Awaitable[web.StreamResponse]]
+Table = tuple[routing.Route[Handler], ...]
+
+
+class Dispatcher:
+    """`handle` is aiohttp's handler."""
+
+    def __init__(self, service: Service, table: Table) -> None:
+        self._service = service
+        self._table = table
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Reply to any request; no IronwakeError gets past here."""
+        try:
+            reply = await self._reply(request)
+        except IronwakeError as error:
+            self._service.log.info("refused", status=error.status, error=error.what)
+            more = _RETRY if error.status == 503 else None
+            reply = refusal(error.status, str(error), more)
+        if not reply.prepared and (reply.status == 413 or closes(agent(request))):
+            reply.force_close()
+        return reply
+
+    async def _reply(self, request: web.BaseRequest) -> web.StreamResponse:
+        parts, query = routing.split(request.raw_path)
+        found = routing.find(self._table, parts)
+        if found is None:
+            return refusal(404, "there is nothing of this name")
+        route, named = found
+        if request.method not in route.methods:
+            allowed = {"Allow": ", ".join(route.methods)}
+            return refusal(405, "this cannot be done here", allowed)
+        return await route.handler(self._service, Call(request, named, query))
+
+
+def agent(request: web.BaseRequest) -> str:
+    return request.headers.get("User-Agent", "")

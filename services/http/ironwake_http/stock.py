@@ -1,0 +1,54 @@
+"""What this service may hand out, looked up in the view: by hash, by role, by token. Pure."""
+
+from __future__ import annotations
+
+from ironwake import release as releases
+from ironwake.deployment import Deployment
+from ironwake.families import FAMILIES
+from ironwake.profile import Method
+from ironwake.site import Stored
+from ironwake.view import Index
+
+LOADERS = "loaders"  # the manifest whose roles are paths of ours
+ORDER = "order"
+
+
+class Stock:
+    """One view's answers. Immutable: a new view makes a new one."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        items = index.view.shelf.items
+        self._artifacts = {(item.sha256, item.file): item for item in reversed(items)}
+        self._loaders = {item.role: item for item in items if item.manifest == LOADERS}
+        entries = index.view.entries
+        self._deployments = {e.deployment.token: e.deployment for e in entries if e.deployment}
+
+    def artifact(self, sha256: str, file: str) -> Stored | None:
+        """Only what stands on the shelf: that a file lies in the store is not enough."""
+        return self._artifacts.get((sha256, file))
+
+    def loader(self, role: str) -> Stored | None:
+        return self._loaders.get(role)
+
+    def knows(self, token: str) -> bool:
+        """Whether a deployment of the view has this token; the controller may know newer ones."""
+        return token in self._deployments
+
+    def payload_fits(self, token: str, name: str) -> bool:
+        """Whether `order`, or an answer file's name, is what this deployment's claim gives.
+
+        Asking under a wrong name must not use the claim up. For a token that is newer than the
+        view, any name that some deployment could have will do: the controller decides.
+        """
+        deployment = self._deployments.get(token)
+        if deployment is not None:
+            return name == payload_name(deployment)
+        return name == ORDER or name in {family.answer_file for family in FAMILIES.values()}
+
+
+def payload_name(deployment: Deployment) -> str:
+    """`order` for the agent, or the name of the family's answer file."""
+    if deployment.profile.method is Method.SCRIPT:
+        return FAMILIES[releases.find(deployment.profile.release).family].answer_file
+    return ORDER

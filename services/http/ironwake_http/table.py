@@ -1,0 +1,32 @@
+"""All routes of the LAN side. One that is not in this table does not exist."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from ironwake_http import artifacts, payload, reports, scripts
+from ironwake_http.replies import text
+from ironwake_http.routing import Access, Route
+from ironwake_http.service import Call, Service, Table
+
+_READ = ("GET", "HEAD")
+_TELL = ("POST", "PUT")  # PUT: some installers' tools know nothing else
+
+
+async def alive(service: Service, call: Call) -> web.StreamResponse:  # noqa: ARG001
+    """`/healthz`: for a container's health check."""
+    return text("ok\n")
+
+
+ROUTES: Table = (
+    Route("/boot/{mac}/{script}", _READ, Access.MACHINE, scripts.machine),
+    Route(scripts.GRUB_CONFIG, _READ, Access.ANYONE, scripts.common),
+    Route("/sb/{file*}", _READ, Access.ANYONE, artifacts.secure_boot),
+    Route("/ipxe/{file*}", _READ, Access.ANYONE, artifacts.ipxe),
+    Route("/artifacts/{sha256}/{file}", _READ, Access.ANYONE, artifacts.by_hash),
+    Route("/deployments/{token}/order", _READ, Access.TOKEN, payload.order),
+    Route("/deployments/{token}/answers/{file}", _READ, Access.TOKEN, payload.answers),
+    Route("/deployments/{token}/callbacks", _TELL, Access.TOKEN, reports.callback),
+    Route("/health/{token}", _TELL, Access.TOKEN, reports.health),
+    Route("/healthz", _READ, Access.ANYONE, alive),
+)

@@ -1,0 +1,83 @@
+"""Bodies and queries of machines' reports to the core's dataclasses, strictly. Pure.
+
+All that a hostile body can do is to be refused: InputError, with the field and what it may be.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+from ironwake import wire
+from ironwake.errors import InputError
+from ironwake.report import Callback, HealthReport, Stage
+
+T = TypeVar("T")
+_FIELDS = 32
+
+
+def callback(query: str, body: bytes) -> Callback:
+    """A callback: JSON, or the fields in the query with an empty body.
+
+    With `stage=log` in the query, the body is the log itself: `wget --post-file=/var/log/syslog`.
+    """
+    given = _pairs(query) if query else {}
+    if given.get("stage") == Stage.LOG and body and not body.lstrip().startswith(b"{"):
+        given["message"] = body.decode("utf-8", "replace")
+    elif body.strip():
+        return _checked(_read(Callback, body))
+    if "percent" in given:
+        given["percent"] = _number(given["percent"])
+    return _checked(_load(Callback, given))
+
+
+def health(body: bytes) -> HealthReport:
+    """A health report: JSON; an empty body is one without details."""
+    report = _read(HealthReport, body) if body.strip() else HealthReport()
+    _sendable(report)
+    return report
+
+
+def _pairs(query: str) -> dict[str, Any]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_FIELDS)
+    except ValueError:
+        raise InputError("the query has too many fields", "give each field once") from None
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise InputError("the query has a field twice", "give each field once")
+    return dict(pairs)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{text!r:.40} is not a number", "", "percent") from None
+
+
+def _read(kind: type[T], body: bytes) -> T:
+    try:
+        return wire.decode(kind, body)
+    # Deep nesting, an integer too large for a float: the body's fault, not ours.
+    except (RecursionError, OverflowError, UnicodeError):
+        raise InputError("this is not a report", "send the fields as plain JSON") from None
+
+
+def _load(kind: type[T], data: dict[str, Any]) -> T:
+    return wire.load(kind, data)
+
+
+def _checked(report: Callback) -> Callback:
+    _sendable(report)
+    # Not-a-number compares false with everything, so it ends here as well.
+    if report.percent is not None and not 0 <= report.percent <= 100:
+        raise InputError(f"{report.percent!r} is not between 0 and 100", "", "percent")
+    return report
+
+
+def _sendable(report: Callback | HealthReport) -> None:
+    """Half a surrogate pair is a fine JSON string, and no text."""
+    try:
+        wire.encode(report)
+    except UnicodeError:
+        raise InputError("there is a character in it that is none", "send UTF-8") from None
