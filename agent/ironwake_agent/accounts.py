@@ -1,0 +1,75 @@
+"""The administrator's account, as lines of passwd and its sisters. Pure: texts in, texts out.
+
+The same as `useradd -m -G sudo`, without running the new system's programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ironwake.errors import BrokenError
+from ironwake.names import UserName
+
+FILES = ("etc/passwd", "etc/shadow", "etc/group", "etc/gshadow", "etc/subuid", "etc/subgid")
+
+# login.defs of Debian: people are 1000 to 59999, and each has 65536 subordinate ids from 100000 on.
+_FIRST, _LAST = 1000, 59999
+_SUB_FIRST, _SUB_COUNT = 100_000, 65_536
+_LOCKED = "!"
+
+
+def number(texts: Mapping[str, str], name: UserName) -> int:
+    """The user and group number of an account: its own, or the first one that is free for both."""
+    users = {row[0]: int(row[2]) for row in _rows(texts["etc/passwd"])}
+    if name in users:
+        return users[name]
+    taken = set(users.values()) | {int(row[2]) for row in _rows(texts["etc/group"])}
+    return next(uid for uid in range(_FIRST, _LAST + 1) if uid not in taken)
+
+
+def add(texts: Mapping[str, str], name: UserName, password_hash: str) -> dict[str, str]:
+    """The six files with the account in them, in the group sudo; "" as hash locks the password.
+
+    :raises BrokenError: the archive has an account or a group of that name already
+    """
+    for file in ("etc/passwd", "etc/group"):
+        if any(row[0] == name for row in _rows(texts[file])):
+            raise BrokenError(
+                f"the archive has {name!r} in /{file} already", "choose another user name"
+            )
+    uid = number(texts, name)
+    new = dict(texts)
+    new["etc/passwd"] += f"{name}:x:{uid}:{uid}::/home/{name}:/bin/bash\n"
+    new["etc/shadow"] += f"{name}:{password_hash or _LOCKED}:19700:0:99999:7:::\n"
+    new["etc/group"] = _join(texts["etc/group"], name, 3) + f"{name}:x:{uid}:\n"
+    new["etc/gshadow"] = _join(texts["etc/gshadow"], name, 3) + f"{name}:!::\n"
+    for file in ("etc/subuid", "etc/subgid"):
+        ranges = [(int(row[1]), int(row[2])) for row in _rows(texts[file])]
+        first = max((start + count for start, count in ranges), default=_SUB_FIRST)
+        new[file] += f"{name}:{first}:{_SUB_COUNT}\n"
+    return new
+
+
+def lock_root(shadow: str) -> str:
+    """No password opens root: the administrator has sudo."""
+    lines = []
+    for line in shadow.splitlines():
+        row = line.split(":")
+        if row[0] == "root":
+            row[1] = _LOCKED
+        lines.append(":".join(row))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _join(text: str, name: str, column: int) -> str:
+    """Put an account into the group sudo, where there is one."""
+    lines = []
+    for row in _rows(text):
+        if row[0] == "sudo" and len(row) > column:
+            row[column] = ",".join(filter(None, (*row[column].split(","), name)))
+        lines.append(":".join(row))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _rows(text: str) -> list[list[str]]:
+    return [line.split(":") for line in text.splitlines() if line.strip()]

@@ -1,0 +1,115 @@
+"""Makes the disk bootable: the last thing that is written.
+
+UEFI: Debian's signed shim and GRUB are copied, not installed by grub-install: they find their
+configuration by themselves (GRUB's prefix is \\EFI\\debian), Secure Boot accepts nothing else, and
+the copy takes no time. They stand twice: under the vendor's name for a boot entry, and as
+\\EFI\\BOOT\\BOOTX64.EFI for firmware that has none, or has lost it.
+
+The firmware's boot order is not touched: a machine that boots from the network first goes on to do
+so. BootNext only saves the next start the wait for a network that has nothing to offer.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from ironwake.errors import BrokenError
+
+from ironwake_agent.commands import CommandError, Runner
+from ironwake_agent.prepare import Volumes
+
+LABEL = "Ironwake"
+_SIGNED = {
+    "shimx64.efi": "usr/lib/shim/shimx64.efi.signed",
+    "mmx64.efi": "usr/lib/shim/mmx64.efi.signed",
+    "grubx64.efi": "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
+}
+_VENDOR, _REMOVABLE = "EFI/debian", "EFI/BOOT"
+# shim's fallback program (fbx64.efi) stays out of \EFI\BOOT: it would rewrite the boot order.
+_ENTRY = re.compile(r"^Boot([0-9A-F]{4})\*? (.*)$", re.MULTILINE)
+
+# Later packages of GRUB run grub-install: they shall leave the boot order alone too, and keep
+# \EFI\BOOT current.
+_SELECTIONS = """\
+grub-efi-amd64 grub2/update_nvram boolean false
+grub-efi-amd64 grub2/force_efi_extra_removable boolean true
+"""
+
+
+def install(run: Runner, target: Path, volumes: Volumes) -> None:
+    """Write the boot loader and its configuration into the mounted system."""
+    inside = ("chroot", str(target))
+    if volumes.esp:
+        copy_signed(target, target / "boot/efi", volumes)
+        run(*inside, "debconf-set-selections", stdin=_SELECTIONS)
+    else:
+        run(*inside, "grub-install", "--target=i386-pc", "--no-floppy", volumes.disk)
+    run(*inside, "update-grub")
+
+
+def copy_signed(target: Path, esp: Path, volumes: Volumes) -> None:
+    """Put Debian's signed boot chain of the system at `target` on the ESP at `esp`."""
+    (target / "boot/grub").mkdir(parents=True, exist_ok=True)
+    stub = (
+        f"search.fs_uuid {volumes.root_uuid} root\n"
+        "set prefix=($root)'/boot/grub'\n"
+        "configfile $prefix/grub.cfg\n"
+    )
+    for folder in (_VENDOR, _REMOVABLE):
+        (esp / folder).mkdir(parents=True, exist_ok=True)
+        for name, source in _SIGNED.items():
+            if folder == _REMOVABLE and name == "shimx64.efi":
+                name = "BOOTX64.EFI"
+            if not (target / source).exists():
+                raise BrokenError(
+                    f"the archive has no /{source}",
+                    "build it with shim-signed and grub-efi-amd64-signed",
+                )
+            shutil.copyfile(target / source, esp / folder / name)
+        (esp / folder / "grub.cfg").write_text(stub)
+
+
+def enter_firmware(
+    run: Runner, volumes: Volumes, dead: frozenset[str], say: Callable[[str], None]
+) -> None:
+    """Give the firmware an entry for the disk, for the coming start only.
+
+    Nothing here may fail an installation: \\EFI\\BOOT\\BOOTX64.EFI is found without an entry.
+
+    :param dead: GPT ids of partitions that are gone: our earlier entries for them go too
+    """
+    if not volumes.esp:
+        return
+    try:
+        for number in stale(run("efibootmgr", "-v"), dead):
+            run("efibootmgr", "-q", "-b", number, "-B")
+        before = {number for number, _ in entries(run("efibootmgr"))}
+        # -C: create only; the boot order stays as it is
+        run("efibootmgr", "-q", "-C", "-d", volumes.disk, "-p", str(volumes.esp_number),
+            "-L", LABEL, "-l", f"\\{_VENDOR}\\shimx64.efi".replace("/", "\\"))  # fmt: skip
+        ours = [
+            number
+            for number, text in entries(run("efibootmgr"))
+            if text.startswith(LABEL) and number not in before
+        ]
+        if ours:
+            run("efibootmgr", "-q", "-n", ours[0])
+    except CommandError as error:
+        say(f"the firmware takes no boot entry, it will look for the disk itself: {error}")
+
+
+def entries(printed: str) -> list[tuple[str, str]]:
+    """(number, label and path) of each boot entry that efibootmgr lists."""
+    return [(number, text) for number, text in _ENTRY.findall(printed)]
+
+
+def stale(printed: str, dead: frozenset[str]) -> list[str]:
+    """Numbers of our own entries whose partition is gone."""
+    return [
+        number
+        for number, text in entries(printed)
+        if text.startswith(LABEL) and any(part in text.lower() for part in dead if part)
+    ]

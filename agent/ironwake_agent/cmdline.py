@@ -1,0 +1,59 @@
+"""What the kernel command line says to the agent: where to call, as whom, through which card."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ironwake.errors import InputError
+from ironwake.mac import Mac
+from ironwake.names import KernelWord
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{8,256}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Boot:
+    """`url` has no slash at the end; `mac` is the card that booted, where the loader said it.
+
+    `consoles` are the `console=` words, for the installed system: who boots a machine by its serial
+    line wants to read it afterwards too.
+    """
+
+    url: str
+    token: str
+    mac: Mac | None
+    consoles: tuple[KernelWord, ...]
+
+    @property
+    def order(self) -> str:
+        return f"{self.url}/deployments/{self.token}/order"
+
+    @property
+    def callbacks(self) -> str:
+        return f"{self.url}/deployments/{self.token}/callbacks"
+
+
+def parse(text: str) -> Boot:
+    """From `/proc/cmdline`; InputError naming the word that is missing or wrong."""
+    words = text.split()
+    values = dict(word.split("=", 1) for word in words if "=" in word)
+    url = values.get("ironwake.url", "").rstrip("/")
+    if not url.startswith("http://"):
+        raise _missing("ironwake.url", "an address such as ironwake.url=http://192.0.2.10")
+    token = values.get("ironwake.token", "")
+    if not _TOKEN.fullmatch(token):
+        raise _missing("ironwake.token", "the deployment's token")
+    consoles = tuple(KernelWord(word) for word in words if word.startswith("console="))
+    return Boot(url, token, _card(values.get("BOOTIF", "")), consoles)
+
+
+def _card(text: str) -> Mac | None:
+    return Mac(re.sub(r"^01[-:]", "", text)) if text else None
+
+
+def _missing(name: str, wanted: str) -> InputError:
+    return InputError(
+        f"the kernel command line has no usable {name}",
+        f"boot this ramdisk by Ironwake, which gives {wanted}",
+    )

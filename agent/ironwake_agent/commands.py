@@ -1,0 +1,68 @@
+"""Running programs: one small interface, so that tests hold a recording stand-in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import Protocol
+
+from ironwake.errors import BrokenError
+
+ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C.UTF-8",
+    "HOME": "/root",
+    "DEBIAN_FRONTEND": "noninteractive",
+}
+
+
+class CommandError(BrokenError):
+    """A program ended badly; the message has its last words."""
+
+
+class Runner(Protocol):
+    """Runs a program to its end."""
+
+    def __call__(self, *words: str, stdin: str = "", timeout: float = 300.0) -> str:
+        """Give what it printed.
+
+        :param words: the program and its arguments; no shell reads them
+        :param timeout: seconds until it is ended
+        :raises CommandError: when it can't be started, ends with an error, or takes too long
+        """
+
+
+def run(*words: str, stdin: str = "", timeout: float = 300.0) -> str:
+    """The real one."""
+    name = program(words)
+    try:
+        done = subprocess.run(
+            words,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=timeout,
+            env={**os.environ, **ENVIRONMENT},
+        )
+    except OSError as error:
+        raise CommandError(f"{name} cannot be started: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise CommandError(f"{name} did not end within {timeout:g} s") from None
+    if done.returncode != 0:
+        said = last_line(done.stderr) or last_line(done.stdout)
+        raise CommandError(f"{name} ended with {done.returncode}: {said or 'it said nothing'}")
+    return done.stdout
+
+
+def program(words: tuple[str, ...]) -> str:
+    """The program's own name, also of one that runs in the new system."""
+    inner = words[2] if words[0] == "chroot" else words[0]
+    return inner.rpartition("/")[2]
+
+
+def last_line(text: str) -> str:
+    """The last line that says something, 300 characters at most."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""

@@ -1,0 +1,97 @@
+"""What kind of machine this is: flat texts for a person and for the inventory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ironwake.errors import InputError
+from ironwake.mac import Mac
+
+from ironwake_agent.disks import Disk, size_text
+
+_DMI = {
+    "vendor": "sys_vendor",
+    "product": "product_name",
+    "serial": "product_serial",
+    "uuid": "product_uuid",
+    "board": "board_name",
+    "firmware_vendor": "bios_vendor",
+    "firmware_version": "bios_version",
+}
+# UEFI 2.10 §3.3: four bytes of attributes, then one byte, 1 where Secure Boot is enforced.
+_SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+
+
+def uefi(root: Path = Path("/")) -> bool:
+    """Whether the machine was booted by UEFI (else by a BIOS)."""
+    return (root / "sys/firmware/efi").is_dir()
+
+
+def secure_boot(root: Path = Path("/")) -> str:
+    """`on`, `off`, or `unknown` where the firmware's variables can't be read."""
+    if not uefi(root):
+        return "off"
+    try:
+        value = (root / _SECURE_BOOT).read_bytes()
+    except FileNotFoundError:
+        return "off"
+    except OSError:
+        return "unknown"
+    return "on" if value[4:5] == b"\x01" else "off"
+
+
+def boot_id(root: Path = Path("/")) -> str:
+    """The kernel's id of this boot: the same until the next reset."""
+    return _read(root / "proc/sys/kernel/random/boot_id")
+
+
+def cards(root: Path = Path("/")) -> dict[str, Mac]:
+    """Ethernet cards that are hardware: kernel's name → own address."""
+    found = {}
+    for folder in sorted((root / "sys/class/net").iterdir()):
+        if (folder / "device").exists() and _read(folder / "type") == "1":
+            try:
+                found[folder.name] = Mac(_read(folder / "address"))
+            except InputError:
+                continue  # a card without an address can't have booted anything
+    return found
+
+
+def gather(disks: Sequence[Disk], root: Path = Path("/")) -> dict[str, str]:
+    """All facts; keys are lower case, lists are numbered (`disk0`, `nic0`)."""
+    facts = {key: _read(root / "sys/class/dmi/id" / file) for key, file in _DMI.items()}
+    facts |= _processor(root) | _memory(root)
+    facts["architecture"] = os.uname().machine
+    facts["firmware"] = "uefi" if uefi(root) else "bios"
+    facts["secure_boot"] = secure_boot(root)
+    facts["kernel"] = _read(root / "proc/sys/kernel/osrelease")
+    for index, (name, mac) in enumerate(cards(root).items()):
+        link = "link" if _read(root / "sys/class/net" / name / "carrier") == "1" else "no link"
+        facts[f"nic{index}"] = f"{name}, {mac}, {link}"
+    for index, disk in enumerate(disks):
+        contents = disk.unreadable or ", ".join(disk.found) or "blank"
+        removable = "removable, " if disk.removable else ""
+        facts[f"disk{index}"] = f"{disk}, {removable}{contents}"
+    return {key: value[:500] for key, value in facts.items() if value}
+
+
+def _processor(root: Path) -> dict[str, str]:
+    rows = _read(root / "proc/cpuinfo").splitlines()
+    models = [row.partition(":")[2].strip() for row in rows if row.startswith("model name")]
+    return {"cpu": models[0], "cpus": str(len(models))} if models else {}
+
+
+def _memory(root: Path) -> dict[str, str]:
+    for row in _read(root / "proc/meminfo").splitlines():
+        if row.startswith("MemTotal:"):
+            return {"memory": size_text(int(row.split()[1]) * 1024)}
+    return {}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip(" \n\0")
+    except OSError:
+        return ""
