@@ -1,0 +1,157 @@
+"""The whole service on a real cable: the right interface, the right address, real loss."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from ironwake import wire
+from ironwake.mac import Mac
+from ironwake_runtime.artifacts import ArtifactStore
+
+from tests.tftp.rack import ARMED, CONTENT, SHIM, UNARMED, index
+
+pytestmark = pytest.mark.root
+
+
+class Cable:
+    """Two namespaces: `ours` with interfaces lan and other, `theirs` with the far ends."""
+
+    def __init__(self) -> None:
+        tag = uuid4().hex[:6]
+        self.ours, self.theirs = f"iwt-{tag}-o", f"iwt-{tag}-t"
+
+    def ip(self, *words: str) -> None:
+        subprocess.run(["ip", *words], check=True, capture_output=True)
+
+    def up(self, mac: Mac) -> None:
+        for name in (self.ours, self.theirs):
+            self.ip("netns", "add", name)
+            self.ip("-n", name, "link", "set", "lo", "up")
+        for end, ours, theirs in (("lan", 1, 10), ("other", 1, 10)):
+            net = "192.0.2" if end == "lan" else "198.51.100"
+            self.ip(
+                *("-n", self.ours, "link", "add", end, "type", "veth"),
+                *("peer", "name", end, "netns", self.theirs),
+            )
+            if end == "lan":
+                self.ip("-n", self.theirs, "link", "set", end, "address", mac)
+            self.ip("-n", self.ours, "addr", "add", f"{net}.{ours}/24", "dev", end)
+            self.ip("-n", self.theirs, "addr", "add", f"{net}.{theirs}/24", "dev", end)
+            for name in (self.ours, self.theirs):
+                self.ip("-n", name, "link", "set", end, "up")
+        # A second address on the LAN: what is asked there must be answered from there.
+        self.ip("-n", self.ours, "addr", "add", "192.0.2.2/24", "dev", "lan")
+
+    def down(self) -> None:
+        for name in (self.ours, self.theirs):
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self.ip("netns", "del", name)
+
+    def lose(self, share: float) -> None:
+        """Lose that share of all UDP packets, each way."""
+        for name in (self.ours, self.theirs):  # where they come in: a lost sendto is an error
+            subprocess.run(
+                [
+                    *("ip", "netns", "exec", name, "iptables", "-A", "INPUT", "-p", "udp"),
+                    *("-m", "statistic", "--mode", "random", "--probability", str(share)),
+                    *("-j", "DROP"),
+                ],
+                check=True,
+            )
+
+    def get(self, url: str, out: Path, *options: str) -> int:
+        """curl's exit status: 0 the file is there, 68 "not found", 28 no answer."""
+        command = ["curl", "-s", *options, "-o", str(out), url]
+        return subprocess.run(
+            ["ip", "netns", "exec", self.theirs, *command], check=False
+        ).returncode
+
+
+@contextlib.contextmanager
+def service(folder: Path, mac: Mac = ARMED) -> Iterator[Cable]:
+    """The service as `python -m` starts it, with a saved view and no controller."""
+    store = ArtifactStore(folder / "artifacts")
+    for content in CONTENT.values():
+        store.add_bytes(content)
+    (folder / "views").mkdir()
+    (folder / "views" / "tftp.json").write_bytes(wire.encode(index().view))
+    cable = Cable()
+    environment = {name: text for name, text in os.environ.items() if "IRONWAKE" not in name}
+    environment |= {
+        "IRONWAKE_INTERFACE": "lan",
+        "IRONWAKE_STATE_DIR": str(folder),
+        "IRONWAKE_CONTROLLER_URL": "http://127.0.0.1:9",
+        "IRONWAKE_LOG_FORMAT": "json",
+    }
+    process: subprocess.Popen[str] | None = None
+    try:
+        cable.up(mac)
+        command = ["ip", "netns", "exec", cable.ours, sys.executable, "-m", "ironwake_tftp"]
+        with (folder / "log").open("w") as log:
+            process = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=subprocess.PIPE, text=True
+            )
+        assert process.stderr is not None
+        for line in process.stderr:
+            if json.loads(line)["event"] == "listening":
+                break
+        else:
+            pytest.fail("the service did not start")
+        yield cable
+    finally:
+        if process is not None:
+            process.terminate()
+            _, rest = process.communicate(timeout=30)
+            assert process.returncode == 0
+            assert "transfer failed" not in rest
+        cable.down()
+
+
+def test_the_machine_is_known_by_its_card(tmp_path: Path) -> None:
+    """The kernel's neighbour table names the card, and both our addresses answer for themselves."""
+    with service(tmp_path) as cable:
+        for ours in ("192.0.2.1", "192.0.2.2"):
+            out = tmp_path / ours
+            assert cable.get(f"tftp://{ours}/sb/shimx64.efi", out, "--tftp-blksize", "1468") == 0
+            assert out.read_bytes() == SHIM
+
+
+def test_another_card_gets_nothing(tmp_path: Path) -> None:
+    """The same request from an enrolled but unarmed card: not found."""
+    with service(tmp_path, UNARMED) as cable:
+        assert cable.get("tftp://192.0.2.1/sb/shimx64.efi", tmp_path / "out") == 68
+
+
+def test_the_other_interface_is_deaf(tmp_path: Path) -> None:
+    """By the cable that was not named no request is answered, whatever address it asks."""
+    with service(tmp_path) as cable:
+        for ours in ("198.51.100.1", "192.0.2.1"):
+            if ours == "192.0.2.1":
+                cable.ip("-n", cable.theirs, "link", "set", "lan", "down")
+                cable.ip("-n", cable.theirs, "route", "add", f"{ours}/32", "via", "198.51.100.1")
+            status = cable.get(f"tftp://{ours}/sb/shimx64.efi", tmp_path / "out", "--max-time", "2")
+            assert status not in (0, 68)
+
+
+def test_a_fifth_of_all_packets_lost(tmp_path: Path) -> None:
+    """At 20 % loss each way, by the kernel's own dice, a whole loader still arrives intact."""
+    with service(tmp_path) as cable:
+        cable.lose(0.2)
+        out = tmp_path / "out"
+        # curl gives up after five unanswered tries of its own; the request itself may be lost.
+        for _ in range(3):
+            status = cable.get(
+                "tftp://192.0.2.1/sb/grubx64.efi", out, "--tftp-blksize", "1468", "-m", "120"
+            )
+            if status == 0:
+                break
+        assert status == 0
+        assert out.read_bytes() == CONTENT["sb/grubx64.efi"]
