@@ -98,6 +98,11 @@ class Appliance:
         )
 
     @property
+    def url(self) -> str:
+        """The API's, inside the rack's namespace."""
+        return API
+
+    @property
     def address(self) -> str:
         return self._rack.spec.appliance.partition("/")[0]
 

@@ -116,6 +116,14 @@ class Machine:
         self._on_only("shutdown")
         qmp.command(self.paths.qmp, "system_powerdown")
 
+    def wait_on(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds until somebody switched it on; BrokenError if nobody did."""
+        deadline = time.monotonic() + timeout
+        while not self.is_on:
+            if time.monotonic() > deadline:
+                raise BrokenError(f"nobody switched machine {self.name} on within {timeout:g} s")
+            time.sleep(_POLL_SECONDS)
+
     def wait_off(self, timeout: float) -> None:
         """Wait up to `timeout` seconds until it is off; BrokenError if it stays on."""
         pid = self.pid
