@@ -32,6 +32,11 @@ _ROLE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)
 Fact = str | int
 
 
+def is_manifest_name(text: str) -> bool:
+    """Say whether a text from outside may be used as a manifest's name, and so as a file's."""
+    return _NAME.fullmatch(text) is not None
+
+
 class ArtifactError(BrokenError):
     """A manifest or an artifact name that cannot be what it says it is."""
 
@@ -76,7 +81,7 @@ class Manifest:
     facts: Mapping[str, Fact] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not is_manifest_name(self.name):
             raise ArtifactError(f"{self.name!r} is not a manifest name", "use a-z, 0-9, . _ and -")
         if self.kind not in KINDS:
             raise ArtifactError(f"kind {self.kind!r} is unknown", f"known are {', '.join(KINDS)}")

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ironwake.artifact import Artifact, ArtifactError, Manifest
+from ironwake.artifact import Artifact, ArtifactError, Manifest, is_manifest_name
 from ironwake.errors import UnknownError
 
 _CHUNK = 1 << 20
@@ -99,7 +98,7 @@ class ArtifactStore:
 
     def manifest(self, name: str) -> Manifest:
         """Read one manifest."""
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+        if not is_manifest_name(name):
             raise UnknownError(f"{name!r:.60} is not a manifest name")
         path = self.directory / "manifests" / f"{name}.json"
         if not path.is_file():

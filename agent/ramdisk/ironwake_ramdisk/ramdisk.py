@@ -32,7 +32,7 @@ def build(flavour: str, agent_zipapp: Path, shop: Workshop) -> Manifest:
     """
     base = _base(modules.FLAVOURS[flavour], shop)
     name = f"ramdisk-{flavour}"
-    sources = (agent_zipapp, _HERE / "build.py", _HERE / "agentzip.py", _HERE / "cpio.py")
+    sources = (agent_zipapp, _HERE / "ramdisk.py", _HERE / "agentzip.py", _HERE / "cpio.py")
     recipe = Recipe(name, "ramdisk", sources, {"base": base.inputs})
 
     def make(work: Path, _: Versions) -> Product:
@@ -60,7 +60,7 @@ def _base(flavour: modules.Flavour, shop: Workshop) -> Manifest:
     """Give kernel, userland and modules, compressed, in the cache."""
     apt = shop.apt(SUITE)
     name = f"ramdisk-base-{flavour.name}"
-    sources = tuple(_HERE / file for file in ("build.py", "cpio.py", "modules.py", "userland.py"))
+    sources = tuple(_HERE / file for file in ("ramdisk.py", "cpio.py", "modules.py", "userland.py"))
     recipe = Recipe(name, "ramdisk", (*sources, *sorted((_HERE / "files").iterdir())))
 
     def resolve() -> Versions:

@@ -1,0 +1,67 @@
+"""Everything that `ironwake media add` can make, by name: the front of all builders."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ironwake.artifact import Manifest
+from ironwake.errors import UnknownError
+from ironwake.progress import Progress
+from ironwake_ramdisk import agentzip, modules, ramdisk
+from ironwake_runtime.aptsources import Mirror
+from ironwake_runtime.artifacts import ArtifactStore
+from ironwake_runtime.builds import Workshop
+
+from ironwake_imager import debian, loaders
+
+
+@dataclass(frozen=True, slots=True)
+class _Builder:
+    title: str
+    build: Callable[[Workshop], Manifest]
+
+
+def catalogue() -> dict[str, str]:
+    """Give what can be added: name → one sentence about it."""
+    return {name: builder.title for name, builder in _builders().items()}
+
+
+def add(
+    name: str, store: ArtifactStore, cache: Path, mirror: Mirror, progress: Progress
+) -> Manifest:
+    """Make a medium, or take it from the cache, and publish it in the store.
+
+    :param cache: kept between runs; needs 4 GB for a root archive
+    :raises UnknownError: for a name that is not in `catalogue()`
+    """
+    builder = _builders().get(name)
+    if builder is None:
+        raise UnknownError(
+            f"there is no medium {name!r:.60}", f"known are: {', '.join(catalogue())}"
+        )
+    shop = Workshop(store, cache.absolute(), mirror, progress)
+    return builder.build(shop)
+
+
+def _builders() -> dict[str, _Builder]:
+    rows = {"loaders": _Builder("what machines boot first: shim and GRUB, iPXE", loaders.build)}
+    for flavour in modules.FLAVOURS.values():
+        rows[f"ramdisk-{flavour.name}"] = _Builder(flavour.title, _ramdisk(flavour.name))
+    for medium in debian.MEDIA.values():
+        rows[medium.name] = _Builder(medium.title, _debian(medium.name))
+    return rows
+
+
+def _debian(name: str) -> Callable[[Workshop], Manifest]:
+    return lambda shop: debian.build(name, shop)
+
+
+def _ramdisk(flavour: str) -> Callable[[Workshop], Manifest]:
+    def build(shop: Workshop) -> Manifest:
+        with tempfile.TemporaryDirectory() as folder:
+            return ramdisk.build(flavour, agentzip.build_zipapp(Path(folder) / "agent.pyz"), shop)
+
+    return build

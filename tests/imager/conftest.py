@@ -1,0 +1,19 @@
+"""A workshop on the real mirror, with the cache that all runs on this host share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ironwake.progress import silent
+from ironwake_runtime.aptsources import Mirror, host_mirror
+from ironwake_runtime.artifacts import ArtifactStore
+from ironwake_runtime.builds import Workshop
+from ironwake_runtime.settings import Settings
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Workshop:
+    settings = Settings()
+    mirror = Mirror.parse(settings.mirror) if settings.mirror else host_mirror()
+    return Workshop(ArtifactStore(tmp_path / "store"), settings.cache_dir, mirror, silent)

@@ -1,0 +1,116 @@
+"""The built ramdisk boots: in a virtual machine, with an agent of the test's own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from ironwake.artifact import Manifest
+from ironwake_ramdisk import modules, ramdisk
+from ironwake_runtime.artifacts import ArtifactStore
+from ironwake_runtime.builds import Workshop
+
+pytestmark = [pytest.mark.root, pytest.mark.qemu]
+
+# What the ramdisk promises to the agent: programs, modules of Python, devices, a lease script.
+AGENT = """
+import hashlib, http.client, json, os, shutil, subprocess, sys, tarfile, urllib.request
+tools = ("sfdisk", "mkfs.ext4", "mkfs.vfat", "zstd", "tar", "blkid", "wipefs", "lsblk", "partx",
+    "blockdev", "efibootmgr", "udhcpc", "modprobe", "mount", "ip", "mkswap", "chroot")
+missing = [tool for tool in tools if not shutil.which(tool)]
+broken = [tool for tool in ("tar", "sfdisk", "zstd", "lsblk")
+    if "Busy" in subprocess.run([tool, "--version"], capture_output=True, text=True).stdout]
+lease = subprocess.run(["/ironwake/udhcpc.script", "bound"], env={"PATH": os.environ["PATH"],
+    "interface": "eth0", "ip": "192.0.2.9", "mask": "24", "router": "192.0.2.1",
+    "dns": "192.0.2.1 192.0.2.2", "domain": "rack.test", "lease": "600"}).returncode
+told = {
+    "missing": missing, "broken": broken, "lease": lease,
+    "values": open("/run/ironwake-lease-eth0").read().split("\\n"),
+    "resolv": open("/etc/resolv.conf").read().split("\\n"),
+    "route": subprocess.run(["ip", "route"], capture_output=True, text=True).stdout,
+    "disks": os.listdir("/sys/block"), "python": sys.version_info[:2],
+    "hash": hashlib.sha256(b"").hexdigest()[:8],
+}
+print("\\nTOLD " + json.dumps(told), flush=True)
+sys.exit(7)
+"""
+
+
+def build(shop: Workshop, folder: Path, flavour: str, agent: str = AGENT) -> Manifest:
+    zipapp = folder / "agent.pyz"
+    with zipfile.ZipFile(zipapp, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("__main__.py"), agent)
+    return ramdisk.build(flavour, zipapp, shop)
+
+
+def boot(store: ArtifactStore, manifest: Manifest, disk: Path, until: str) -> str:
+    """Boot by -kernel and -initrd, and give the console up to the line that holds `until`."""
+    disk.touch()
+    disk.open("r+b").truncate(64 << 20)
+    command = [
+        *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-m", "768", "-cpu", "max"),
+        *("-machine", "q35", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"),
+        *("-kernel", str(store.path(manifest.artifact("kernel").sha256))),
+        *("-initrd", str(store.path(manifest.artifact("initrd").sha256))),
+        *("-append", "console=ttyS0,115200 quiet panic=-1"),
+        *("-netdev", "user,id=n0,restrict=on", "-device", "virtio-net-pci,netdev=n0,romfile="),
+        *("-drive", f"if=none,id=d0,format=raw,file={disk}", "-device", "virtio-blk-pci,drive=d0"),
+    ]
+    lines: list[str] = []
+    with subprocess.Popen(
+        ["timeout", "180", *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as machine:
+        assert machine.stdout is not None
+        try:
+            for line in machine.stdout:
+                lines.append(line)
+                if until in line:
+                    break
+        finally:
+            machine.terminate()
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("flavour", sorted(modules.FLAVOURS))
+def test_the_agent_finds_what_it_was_promised(shop: Workshop, tmp_path: Path, flavour: str) -> None:
+    """Each flavour boots to the agent with tools, devices and leases; a failure stays readable."""
+    manifest = build(shop, tmp_path, flavour)
+    console = boot(shop.store, manifest, tmp_path / "disk", "the agent failed")
+    (line,) = [line for line in console.splitlines() if line.startswith("TOLD ")]
+    told = json.loads(line.removeprefix("TOLD "))
+    assert told["missing"] == []
+    assert told["broken"] == []
+    assert "vda" in told["disks"]
+    assert told["python"] == [3, 13]
+    assert told["hash"] == "e3b0c442"
+    assert told["lease"] == 0
+    assert "dns=192.0.2.1 192.0.2.2" in told["values"]
+    assert "lease=600" in told["values"]
+    assert told["resolv"][:3] == [
+        "search rack.test",
+        "nameserver 192.0.2.1",
+        "nameserver 192.0.2.2",
+    ]
+    assert "default via 192.0.2.1 dev eth0" in told["route"]
+    assert "ironwake: disks: vda; network: eth0" in console
+    assert "the agent failed with code 7" in console
+
+
+def test_the_cloud_flavour_is_small(shop: Workshop, tmp_path: Path) -> None:
+    """The rack's ramdisk stays small: every byte of it is fetched and unpacked at each boot."""
+    assert build(shop, tmp_path, "cloud").artifact("initrd").size < 25 << 20
+
+
+def test_a_new_agent_costs_no_new_base(shop: Workshop, tmp_path: Path) -> None:
+    """Only the last archive of the initrd changes with the agent."""
+    first = build(shop, tmp_path, "cloud")
+    second = build(shop, tmp_path, "cloud", AGENT + "\n# changed\n")
+    assert first.artifact("kernel") == second.artifact("kernel")
+    assert first.artifact("initrd") != second.artifact("initrd")
+    one, two = (shop.store.path(m.artifact("initrd").sha256).read_bytes() for m in (first, second))
+    agent_size = 200_000
+    common = min(len(one), len(two)) - agent_size
+    assert one[:common] == two[:common]
