@@ -18,7 +18,7 @@ ARMED, UNARMED, UNKNOWN = (Mac(f"52:54:00:77:00:{n}") for n in (10, 11, 12))
 TOKEN = "a" * 64
 
 SHIM = hashlib.shake_256(b"shim").digest(1_036_152)
-GRUB = hashlib.shake_256(b"grub").digest(300_000)
+GRUB = hashlib.shake_256(b"grub").digest(100_000)
 CONTENT = {
     "sb/shimx64.efi": SHIM,
     "sb/grubx64.efi": GRUB,

@@ -223,12 +223,12 @@ def test_a_lost_first_block_is_resent_once_without_waiting() -> None:
     assert blocks(transfer) == [], "too soon to be about these blocks"
     transfer.receive_datagram(ack(4), CLIENT, 0.031)
     assert blocks(transfer) == [5, 6, 7, 8]
-    transfer.receive_datagram(ack(4), CLIENT, 0.05)
+    transfer.receive_datagram(ack(4), CLIENT, 0.045)
     assert blocks(transfer) == []
 
 
 def test_retransmission_is_quick_and_backs_off() -> None:
-    """After a 1 ms round trip the floor of 50 ms applies; each silence doubles the wait."""
+    """After a 1 ms round trip the floor of 30 ms applies; each silence doubles the wait."""
     transfer = sending(50_000, rtt=0.001)
     transfer.datagrams_to_send(0.001)
     now, waits = 0.001, []
@@ -237,7 +237,7 @@ def test_retransmission_is_quick_and_backs_off() -> None:
         now = timer
         transfer.handle_timer(now)
         assert transfer.closed or blocks(transfer, now) == [1, 2, 3, 4]
-    assert waits[:4] == pytest.approx([0.05, 0.1, 0.2, 0.4])
+    assert waits[:4] == pytest.approx([0.03, 0.06, 0.12, 0.24])
     assert max(waits) <= Limits().rto_ceiling
     assert transfer.outcome is Outcome.TIMED_OUT
     assert now == pytest.approx(0.001 + Limits().give_up)

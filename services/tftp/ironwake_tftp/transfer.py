@@ -56,7 +56,7 @@ class Limits:
     max_blksize: int = 1468  # 1500 - IP 20 - UDP 8 - TFTP 4: firmware reassembles nothing
     max_windowsize: int = 64
     rto_first: float = 0.5  # before the first round trip was measured
-    rto_floor: float = 0.05
+    rto_floor: float = 0.03
     rto_ceiling: float = 3.0
     half_open: float = 10.0  # unacknowledged offers are dropped after this
     give_up: float = 30.0  # GRUB opens an initrd long before it reads it
