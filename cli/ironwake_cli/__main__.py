@@ -11,7 +11,20 @@ from typing import Any
 import typer
 from ironwake.errors import IronwakeError
 
-from ironwake_cli import deploy, doctor, lab, machine, media, profile, serve, site, token, watch
+from ironwake_cli import (
+    demo,
+    deploy,
+    doctor,
+    lab,
+    machine,
+    media,
+    profile,
+    serve,
+    settings,
+    site,
+    token,
+    watch,
+)
 from ironwake_cli.session import Session
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells say it
@@ -26,6 +39,7 @@ _SHORT: dict[str, Command] = {
     "cancel": deploy.cancel,
     "doctor": doctor.doctor,
     "serve": serve.serve,
+    "settings": settings.settings,
     "site": site.site,
     "token": token.token,
 }
@@ -59,6 +73,7 @@ _NOUNS: dict[str, tuple[str, dict[str, Command]]] = {
             "power": lab.power,
             "console": lab.console,
             "exec": lab.execute,
+            "demo": demo.demo,
         },
     ),
 }
@@ -124,6 +139,11 @@ def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
         return 0
     except OSError as error:
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 5)
+    except Exception as error:  # noqa: BLE001 - the fence: a user reads a line, never a traceback
+        if environ.get("IRONWAKE_LOG_LEVEL") == "debug":
+            raise
+        words = f"a fault of Ironwake itself: {type(error).__name__}: {error}"
+        return _fail(f"{words}; run it with IRONWAKE_LOG_LEVEL=debug, and report what it says", 1)
     return result if isinstance(result, int) else 0
 
 

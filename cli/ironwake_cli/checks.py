@@ -106,12 +106,8 @@ def artifacts(present: Sequence[str], needed: Sequence[str], any_media: bool) ->
         return fine("artifacts", f"there are {', '.join(present)}")
     what = ", ".join(missing) or "an operating system"
     add = " ".join(missing) + ("" if any_media else " debian-12")
-    return Finding(
-        "artifacts",
-        Grade.FAULT,
-        f"{what} is not built yet",
-        f"run: ironwake media add {add.strip()}",
-    )
+    step = f"run: ironwake media add {add.strip()}"
+    return Finding("artifacts", Grade.FAULT, f"not built yet: {what}", step)
 
 
 def secrets(folder: Path) -> Finding:

@@ -11,7 +11,7 @@ from ironwake_cli.output import as_json, say, size, table
 from ironwake_cli.session import Session, of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ironwake.artifact import Manifest
     from ironwake.progress import Progress
@@ -69,9 +69,7 @@ def add(
 
         ironwake media add debian-12
     """
-    session = of(context)
-    with _drawing() as progress:
-        made = [_add(session, name, progress) for name in names]
+    made = build(of(context), names)
     if json:
         as_json([_document(manifest) for manifest in made])
         return
@@ -79,7 +77,8 @@ def add(
         say(f"{manifest.name} is there: {size(_bytes(manifest))}, built {manifest.built}")
 
 
-def _add(session: Session, name: str, progress: Progress) -> Manifest:
+def build(session: Session, names: Sequence[str]) -> tuple[Manifest, ...]:
+    """Build these, one after the other, and show how far they are."""
     from ironwake_imager import media
     from ironwake_runtime.aptsources import Mirror, host_mirror
     from ironwake_runtime.artifacts import ArtifactStore
@@ -87,7 +86,8 @@ def _add(session: Session, name: str, progress: Progress) -> Manifest:
     settings = session.settings
     mirror = Mirror.parse(settings.mirror) if settings.mirror else host_mirror()
     store = ArtifactStore(settings.artifacts)
-    return media.add(name, store, settings.cache_dir, mirror, progress)
+    with _drawing() as progress:
+        return tuple(media.add(name, store, settings.cache_dir, mirror, progress) for name in names)
 
 
 @contextmanager

@@ -43,15 +43,16 @@ class Event:
 def read(document: dict[str, Any]) -> Event:
     """An event as the controller tells it."""
     state = document.get("state")
-    percent = document.get("percent")
+    detail = document.get("detail") or {}
+    percent = detail.get("percent")
     return Event(
-        id=str(document["id"]),
-        time=datetime.fromisoformat(document["time"]).astimezone(UTC),
+        id=str(document["seq"]),
+        time=datetime.fromisoformat(document["at"]).astimezone(UTC),
         kind=str(document["kind"]),
-        text=str(document.get("text") or ""),
+        text=str(document.get("message") or ""),
         state=State(state) if state else None,
         percent=float(percent) if percent is not None else None,
-        detail={key: str(value) for key, value in (document.get("detail") or {}).items()},
+        detail={key: str(value) for key, value in detail.items()},
     )
 
 

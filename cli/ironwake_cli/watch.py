@@ -79,7 +79,7 @@ def documents(
             for document in api.events(deployment, last):
                 failures = 0
                 if document is not None:
-                    last = str(document["id"])
+                    last = str(document["seq"])
                 yield document
         except BrokenError:
             failures += 1
