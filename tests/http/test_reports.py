@@ -201,7 +201,7 @@ def test_oversized_bodies_are_cut() -> None:
         assert (await rig.ask(unknown, "POST", body=log)).status == 413
         assert (await rig.ask(CALLBACKS, "POST", body=b" " * ((1 << 20) + 1))).status == 413
 
-    run(test)
+    run(test, limits=Limits(linger=0.01))
 
 
 def test_endless_bodies_are_cut() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import resource
 import socket
@@ -47,13 +48,19 @@ def owner(address: str, port: int, proc: Path = Path("/proc")) -> str:
     inodes = _inodes(proc / "net/tcp", address, port) | _inodes(proc / "net/tcp6", "", port)
     wanted = {f"socket:[{inode}]" for inode in inodes}
     for process in proc.glob("[0-9]*") if wanted else ():
-        try:
-            held = {str(item.readlink()) for item in (process / "fd").iterdir()}
-            if held & wanted:
-                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
-        except OSError:  # it ended meanwhile, or is another user's
-            continue
+        if wanted & _links(process / "fd"):
+            return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
     return ""
+
+
+def _links(folder: Path) -> set[str]:
+    """What a process has open; nothing where it is another user's, or has ended meanwhile."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for item in folder.iterdir():
+            with contextlib.suppress(OSError):
+                found.add(str(item.readlink()))
+    return found
 
 
 def _inodes(table: Path, address: str, port: int) -> set[str]:

@@ -18,7 +18,7 @@ from ironwake_http.ranges import Part
 
 @dataclass
 class Sent:
-    """How a transfer went: bytes wanted and really sent, and its seconds."""
+    """How a transfer went: bytes wanted and sent (at least so many, if it broke), and seconds."""
 
     wanted: int
     size: int = 0

@@ -1,0 +1,172 @@
+"""Connections: how many, how long, and what a client that stands still costs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ironwake.report import Seen
+from ironwake.site import Shelf, Site, Stored
+from ironwake.view import Index, View
+from ironwake_http.connection import Gate
+from ironwake_http.limits import Limits
+
+from tests.http.rig import Rig, read_reply, run
+
+REQUEST = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@given(st.lists(st.sampled_from("abc+"), max_size=60))
+def test_the_gate_counts(steps: list[str]) -> None:
+    """No order of coming and going lets in too many, or loses a place for good."""
+    gate = Gate(4, 2)
+    inside: list[str] = []
+    for step in steps:
+        if step == "+":
+            if inside:
+                gate.leave(inside.pop(0))
+            continue
+        room = len(inside) < 4 and inside.count(step) < 2
+        assert gate.enter(step) is room
+        if room:
+            inside.append(step)
+    for address in inside:
+        gate.leave(address)
+    assert [gate.enter(address) for address in "aabb"] == [True] * 4
+
+
+@pytest.mark.parametrize("limits", [Limits(per_address=2), Limits(connections=2)])
+def test_too_many_connections_are_turned_away(limits: Limits) -> None:
+    """One connection too many is closed at once, and there is room again when another ends."""
+
+    async def test(rig: Rig) -> None:
+        pairs = []
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+            writer.write(REQUEST)
+            await read_reply(reader)
+            pairs.append((reader, writer))
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+        reader, writer = pairs.pop()
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        await reader.read()  # its end is seen, so the server has let go of it
+        writer.close()
+        assert (await rig.ask("/healthz")).status == 200
+        pairs[0][1].close()
+
+    run(test, limits=limits)
+
+
+@pytest.mark.parametrize("first", [b"", b"G", REQUEST[:-2], REQUEST, REQUEST + REQUEST[:9]])
+def test_headers_that_do_not_come_are_not_waited_for(first: bytes) -> None:
+    """Silence before, within and after a request ends the connection when the time is over."""
+
+    async def test(rig: Rig) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        writer.write(first)
+        reply = await reader.read()
+        assert (b"200 OK" in reply) is first.startswith(REQUEST)
+        writer.close()
+
+    run(test, limits=Limits(idle=0.05))
+
+
+def test_dribbled_headers_are_cut() -> None:
+    """A header now and then does not keep a connection open."""
+
+    async def test(rig: Rig) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        writer.write(REQUEST[:-2])
+
+        async def dribble() -> None:
+            while True:
+                writer.write(b"X: y\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.02)  # the client's own slowness: what is tested
+
+        slow = asyncio.ensure_future(dribble())
+        with contextlib.suppress(ConnectionError):
+            assert b"200" not in await reader.read()
+        slow.cancel()
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            await slow
+        writer.close()
+
+    run(test, limits=Limits(idle=0.1, headers=100_000))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"a" * 9000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 500 + b"\r\n",
+    ],
+)
+def test_oversized_heads_are_refused(head: bytes) -> None:
+    """A line, a header or a number of headers beyond all need is 400, and the end."""
+
+    async def test(rig: Rig) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        writer.write(head)
+        assert (await read_reply(reader)).status == 400
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+    run(test)
+
+
+def test_a_client_that_stands_still_is_let_go() -> None:
+    """A transfer that makes no headway ends, and is told as not complete."""
+    size = 64 << 20  # more than any socket's buffers
+    item = Stored("debian-12", "archive", "5" * 64, size, "big")
+
+    async def test(rig: Rig) -> None:
+        path = rig.service.store.path(item.sha256)
+        path.parent.mkdir(parents=True)
+        with path.open("wb") as file:
+            file.truncate(size)
+        rig.service.take(Index(View(1, Site("192.0.2.10", 24), Shelf((item,)))))
+        sock = socket.create_connection(("127.0.0.1", rig.port))
+        try:
+            sock.sendall(f"GET /artifacts/{item.sha256}/big HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            while not rig.reporter.of(Seen.SENT):
+                await asyncio.sleep(0.001)
+        finally:
+            sock.close()
+        (sent,) = rig.reporter.of(Seen.SENT)
+        assert sent.detail["complete"] == "no"
+        assert int(sent.detail["bytes"]) < size
+
+    run(test, limits=Limits(stall=0.05))
+
+
+def test_a_client_that_leaves_is_no_error() -> None:
+    """A connection that breaks in mid-transfer is told as not complete, and the service goes on."""
+    size = 64 << 20
+    item = Stored("debian-12", "archive", "5" * 64, size, "big")
+
+    async def test(rig: Rig) -> None:
+        path = rig.service.store.path(item.sha256)
+        path.parent.mkdir(parents=True)
+        with path.open("wb") as file:
+            file.truncate(size)
+        rig.service.take(Index(View(1, Site("192.0.2.10", 24), Shelf((item,)))))
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        writer.write(f"GET /artifacts/{item.sha256}/big HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        await reader.read(1000)
+        writer.transport.abort()
+        while not rig.reporter.of(Seen.SENT):
+            await asyncio.sleep(0)
+        assert rig.reporter.of(Seen.SENT)[0].detail["complete"] == "no"
+        assert (await rig.ask("/healthz")).status == 200
+
+    run(test)
