@@ -68,13 +68,19 @@ class Server:
     async def run(self) -> None:
         """Serve for ever. RefusedError: a port is taken. BrokenError: a right is missing."""
         place = self._where()
-        while True:
-            with self._open(place):
-                self._log.info("listening", interface=place.interface, address=str(place.address))
-                self.listening.set()
-                place = await self._changed(place)
-            self.listening.clear()
-            self._log.warning("the interface has changed", interface=place.interface)
+        try:
+            while True:
+                place = await self._serve(place)
+                self._log.warning("the interface has changed", interface=place.interface)
+        finally:
+            self._log.info("stopped", counts=dict(self._exchange.counts))
+
+    async def _serve(self, place: Place) -> Place:
+        """Serve at `place` until it is another one."""
+        with self._open(place):
+            self._log.info("listening", interface=place.interface, address=str(place.address))
+            self.listening.set()
+            return await self._changed(place)
 
     async def _changed(self, place: Place) -> Place:
         """Wait until the interface is another one: unplugged and back, or with a new address."""
