@@ -107,7 +107,11 @@ class Machine:
             return True
 
     def reset(self) -> None:
-        """Press the reset button: same process, firmware starts again."""
+        """Press the reset button: same process, firmware starts again.
+
+        Let a BIOS machine speak on its serial line first: SeaBIOS (1.16.2) often hangs when it is
+        reset in its first milliseconds.
+        """
         self._on_only("reset")
         qmp.command(self.paths.qmp, "system_reset")
 

@@ -98,6 +98,7 @@ def test_the_console_shows_and_leaves(raise_rack: RaiseRack, tmp_path: Path) -> 
     rack = raise_rack()
     node = rack.machine("node1")
     node.power_on()
+    node.wait_serial("iPXE", PATIENCE)  # SeaBIOS may hang when it is reset in its first moments
     shown = tmp_path / "screen"
     typed, keyboard = os.pipe()
     with shown.open("wb") as screen, os.fdopen(typed, "rb"), os.fdopen(keyboard, "wb") as keys:
