@@ -139,7 +139,7 @@ def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
         return 0
     except OSError as error:
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 5)
-    except Exception as error:  # noqa: BLE001 - the fence: a user reads a line, never a traceback
+    except Exception as error:  # the fence: a user reads a line, no traceback
         if environ.get("IRONWAKE_LOG_LEVEL") == "debug":
             raise
         words = f"a fault of Ironwake itself: {type(error).__name__}: {error}"
