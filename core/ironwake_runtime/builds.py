@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -153,8 +154,11 @@ class Workshop:
         versions: Versions,
         make: Callable[[Path, Versions], Product],
     ) -> Manifest:
+        prefix = f".making-{recipe.name}-in-"
+        for left in self.cache.glob(f"{prefix}*"):  # of a builder that was killed: we hold the lock
+            shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(
-            prefix=f".making-{recipe.name}-", dir=self.cache, ignore_cleanup_errors=True
+            prefix=prefix, dir=self.cache, ignore_cleanup_errors=True
         ) as folder:
             # mkdtemp makes it 0700, which would become the mode of "/" in what is built below it
             work = Path(folder) / "work"

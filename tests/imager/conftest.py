@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,11 @@ from ironwake.progress import silent
 from ironwake_runtime.aptsources import Mirror, host_mirror
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.builds import Workshop
-from ironwake_runtime.settings import Settings
+from ironwake_runtime.settings import read
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Workshop:
-    settings = Settings()
+    settings = read(os.environ)
     mirror = Mirror.parse(settings.mirror) if settings.mirror else host_mirror()
     return Workshop(ArtifactStore(tmp_path / "store"), settings.cache_dir, mirror, silent)

@@ -33,6 +33,8 @@ class Bench:
         )
 
     def progress(self, step: str, fraction: float | None, message: str) -> None:
+        assert step == "thing"
+        assert fraction is None or 0.0 <= fraction <= 1.0
         self.said.append(message)
 
     def build(self) -> bytes:
@@ -125,6 +127,15 @@ def test_a_build_that_fails_leaves_nothing(bench: Bench) -> None:
         bench.shop.build(Recipe("thing", "media", (bench.source,)), bench.resolve, fails)
     assert bench.store.manifests() == ()
     assert [path.name for path in bench.shop.cache.iterdir()] == [".lock-thing"]
+
+
+def test_what_a_killed_builder_left_is_cleared(bench: Bench) -> None:
+    """The half work of a builder that was killed goes with the next build of that name only."""
+    (bench.shop.cache / ".making-thing-in-dead").mkdir(parents=True)
+    (bench.shop.cache / ".making-thing-else-in-busy").mkdir()
+    bench.build()
+    left = [path.name for path in bench.shop.cache.glob(".making-*")]
+    assert left == [".making-thing-else-in-busy"]
 
 
 def test_a_replaced_build_leaves_the_cache_but_not_the_store(bench: Bench) -> None:

@@ -19,7 +19,8 @@ FILES = Path(agentzip.__file__).parent / "files"
 
 def entries(data: bytes) -> dict[str, tuple[int, bytes]]:
     """Read a newc archive: name → (mode, bytes), as the kernel would."""
-    found, at = {}, 0
+    found: dict[str, tuple[int, bytes]] = {}
+    at = 0
     while True:
         assert data[at : at + 6] == b"070701"
         field = [int(data[at + 6 + 8 * i : at + 14 + 8 * i], 16) for i in range(13)]
