@@ -75,6 +75,8 @@ def listen(interface: str, port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        # A whole room that is powered on at once asks in the same second; the kernel may give less.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         with contextlib.suppress(PermissionError):  # the index is checked on each packet as well
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
         sock.bind(("0.0.0.0", port))  # noqa: S104 (broadcast requests come here, too)
