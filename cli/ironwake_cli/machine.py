@@ -37,14 +37,10 @@ def enroll(
     machine = Machine(
         HostName(name), tuple(Mac(one) for one in mac), uuid, serial, labels=_labels(label)
     )
-    body = {
-        "name": machine.name,
-        "macs": list(machine.macs),
-        "uuid": machine.uuid,
-        "serial": machine.serial,
-        "labels": machine.labels,
-    }
-    made = of(context).api.post("machines", body)
+    body = {"name": machine.name, "macs": list(machine.macs)}
+    # What is not named is not compared with the machine that is there already.
+    optional = {"uuid": machine.uuid, "serial": machine.serial, "labels": machine.labels}
+    made = of(context).api.post("machines", body | {k: v for k, v in optional.items() if v})
     if json:
         as_json(made)
     else:

@@ -26,6 +26,8 @@ _REACHED: dict[State, float] = {
     State.SUCCEEDED: 100,
 }
 
+_BAD = ("stuck", "failed", "expired", "cancelled")
+
 
 @dataclass(frozen=True)
 class Event:
@@ -74,16 +76,16 @@ class Timeline:
     def take(self, event: Event) -> str:
         """Take one event; the line that tells it."""
         self.first = self.first or event.time
-        if event.kind == "wake":
+        if event.kind == "wake" and not event.detail.get("reason"):  # a reason: it was not sent
             self.woken = self.woken or event.time
         if event.state is not None:
             self._move(event.state, event.time)
         if event.percent is not None and self.state is State.INSTALLING:
             low, high = _REACHED[State.INSTALLING], _REACHED[State.INSTALLED]
             self._at_least(low + (high - low) * event.percent / 100)
-        if event.kind in ("stuck", "failed", "expired", "cancelled"):
-            self.cause = event.detail.get("cause") or event.text
-            self.next_step = event.detail.get("next_step", "")
+        bad = event.kind in _BAD
+        self.cause = (event.detail.get("cause") or event.text) if bad else ""
+        self.next_step = event.detail.get("next_step", "") if bad else ""
         return self._line(event)
 
     def _move(self, state: State, time: datetime) -> None:
@@ -101,7 +103,9 @@ class Timeline:
         since = (event.time - (self.first or event.time)).total_seconds()
         name = event.kind.replace("_", " ")
         share = "" if event.percent is None else f"{event.percent:.0f} % "
-        return f"{event.time:{_TIMES}}  {since:6.1f} s  {name:<11} {share}{event.text}".rstrip()
+        first, *more = [_printable(line) for line in event.text.split("\n")]
+        line = f"{event.time:{_TIMES}}  {since:6.1f} s  {name:<11} {share}{first}".rstrip()
+        return "\n".join((line, *(f"    {other}" for other in more)))
 
     @property
     def over(self) -> bool:
@@ -140,6 +144,12 @@ class Timeline:
         }
         what = words.get(self.state, f"the deployment is still {self.state.replace('_', ' ')}")
         cause = f": {self.cause}" if self.cause else ""
-        again = f"try again with: ironwake deploy {self.machine}" if self.over else ""
+        deploy = f"try again with: ironwake deploy {self.machine} --profile PROFILE"
+        again = deploy if self.over else ""
         step = self.next_step or again or f"watch on with: ironwake watch {self.machine}"
         return RefusedError(f"{self.machine}: {what}{cause}", step)
+
+
+def _printable(text: str) -> str:
+    """What a machine wrote, unable to steer the terminal that shows it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
