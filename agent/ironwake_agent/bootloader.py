@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ironwake.errors import BrokenError
 
+from ironwake_agent import menu
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.prepare import Volumes
 
@@ -31,33 +32,17 @@ _VENDOR, _REMOVABLE = "EFI/debian", "EFI/BOOT"
 # shim's fallback program (fbx64.efi) stays out of \EFI\BOOT: it would rewrite the boot order.
 _ENTRY = re.compile(r"^Boot([0-9A-F]{4})\*? (.*)$", re.MULTILINE)
 
-# Later packages of GRUB run grub-install: they shall leave the boot order alone too, and keep
-# \EFI\BOOT current.
-_SELECTIONS = """\
-grub-efi-amd64 grub2/update_nvram boolean false
-grub-efi-amd64 grub2/force_efi_extra_removable boolean true
-"""
-
 
 def install(run: Runner, target: Path, volumes: Volumes) -> None:
-    """Write the boot loader and its configuration into the mounted system."""
-    inside = ("chroot", str(target))
+    """Write the boot loader; its menu stands in the mounted system already."""
     if volumes.esp:
         copy_signed(target, target / "boot/efi", volumes)
-        run(*inside, "debconf-set-selections", stdin=_SELECTIONS)
     else:
-        run(*inside, "grub-install", "--target=i386-pc", "--no-floppy", volumes.disk)
-    run(*inside, "update-grub")
+        run("chroot", str(target), "grub-install", "--target=i386-pc", "--no-floppy", volumes.disk)
 
 
 def copy_signed(target: Path, esp: Path, volumes: Volumes) -> None:
     """Put Debian's signed boot chain of the system at `target` on the ESP at `esp`."""
-    (target / "boot/grub").mkdir(parents=True, exist_ok=True)
-    stub = (
-        f"search.fs_uuid {volumes.root_uuid} root\n"
-        "set prefix=($root)'/boot/grub'\n"
-        "configfile $prefix/grub.cfg\n"
-    )
     for folder in (_VENDOR, _REMOVABLE):
         (esp / folder).mkdir(parents=True, exist_ok=True)
         for name, source in _SIGNED.items():
@@ -69,7 +54,7 @@ def copy_signed(target: Path, esp: Path, volumes: Volumes) -> None:
                     "build it with shim-signed and grub-efi-amd64-signed",
                 )
             shutil.copyfile(target / source, esp / folder / name)
-        (esp / folder / "grub.cfg").write_text(stub)
+        (esp / folder / "grub.cfg").write_text(menu.stub(volumes.root_uuid))
 
 
 def enter_firmware(

@@ -7,7 +7,6 @@ is tested, without being root.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +18,7 @@ from ironwake.names import KernelWord
 from ironwake.order import Order
 from ironwake.profile import User
 
-from ironwake_agent import accounts
+from ironwake_agent import accounts, menu
 from ironwake_agent.prepare import Volumes
 
 _UNITS = "etc/systemd/system"
@@ -37,8 +36,10 @@ _NETWORKD = {
 }
 
 
-def files(order: Order, volumes: Volumes, consoles: Iterable[KernelWord]) -> tuple[File, ...]:
-    """All files to write, whatever was there."""
+def files(
+    order: Order, volumes: Volumes, consoles: Iterable[KernelWord], kernel: str
+) -> tuple[File, ...]:
+    """All files to write, whatever was there; `kernel` is the archive's, as `uname -r` says it."""
     return (
         File("etc/hostname", 0o644, f"{order.machine}\n"),
         File("etc/hosts", 0o644, _hosts(order)),
@@ -49,7 +50,7 @@ def files(order: Order, volumes: Volumes, consoles: Iterable[KernelWord]) -> tup
         File("etc/timezone", 0o644, f"{order.timezone}\n"),
         File("etc/default/locale", 0o644, f"LANG={order.locale}\n"),
         File("etc/default/keyboard", 0o644, _keyboard(order)),
-        File("etc/default/grub", 0o644, _grub(order, volumes, tuple(consoles))),
+        *_boot_files(order, volumes, tuple(consoles), kernel),
         *firstboot.files(order.health),
         *_user_files(order.user),
     )
@@ -61,7 +62,7 @@ def configure(root: Path, order: Order, volumes: Volumes, consoles: Iterable[Ker
     :raises BrokenError: the archive lacks what the order wants
     """
     _check(root, order)
-    for file in files(order, volumes, consoles):
+    for file in files(order, volumes, consoles, kernel_of(root)):
         write(root, file)
     _link(root, "etc/localtime", f"/usr/share/zoneinfo/{order.timezone}")
     for link, unit in _NETWORKD.items():
@@ -69,6 +70,21 @@ def configure(root: Path, order: Order, volumes: Volumes, consoles: Iterable[Ker
     wants = f"{_UNITS}/multi-user.target.wants/{firstboot.UNIT}"
     _link(root, wants, f"/{_UNITS}/{firstboot.UNIT}")
     _accounts(root, order.user)
+    _answer(root)
+
+
+def kernel_of(root: Path) -> str:
+    """The version of the archive's kernel; BrokenError unless it has exactly one, with its initrd.
+
+    One, because which of several is newest is a question for a package manager.
+    """
+    names = [path.name.removeprefix("vmlinuz-") for path in (root / "boot").glob("vmlinuz-*")]
+    if len(names) != 1 or not (root / "boot" / f"initrd.img-{names[0]}").exists():
+        raise BrokenError(
+            f"the archive needs one kernel with its initrd, it has: {', '.join(names) or 'none'}",
+            "build the media anew",
+        )
+    return names[0]
 
 
 def write(root: Path, file: File) -> None:
@@ -116,6 +132,14 @@ def _accounts(root: Path, user: User | None) -> None:
         _home(root, user, accounts.number(texts, user.name))
 
 
+def _answer(root: Path) -> None:
+    """Tell Debian's boot loader packages how they shall behave later."""
+    for name, change in (("config.dat", menu.answered), ("templates.dat", menu.templates)):
+        path = root / "var/cache/debconf" / name
+        if path.exists():
+            path.write_text(change(path.read_text()))
+
+
 def _home(root: Path, user: User, uid: int) -> None:
     home = root / "home" / user.name
     home.parent.mkdir(exist_ok=True)
@@ -138,6 +162,18 @@ def _user_files(user: User | None) -> tuple[File, ...]:
         return ()
     rule = f"{user.name} ALL=(ALL:ALL) NOPASSWD: ALL\n"
     return (File("etc/sudoers.d/90-ironwake", 0o440, rule),)
+
+
+def _boot_files(
+    order: Order, volumes: Volumes, consoles: tuple[KernelWord, ...], kernel: str
+) -> tuple[File, ...]:
+    words = (*consoles, *order.kernel_arguments)
+    serial = menu.serial_line(consoles, uefi=bool(volumes.esp))
+    text = menu.menu(volumes.root_uuid, kernel, words, serial)
+    return (
+        File("etc/default/grub", 0o644, menu.defaults(words, serial)),
+        File("boot/grub/grub.cfg", 0o600, text),
+    )
 
 
 def _hosts(order: Order) -> str:
@@ -169,23 +205,6 @@ def _network(order: Order) -> str:
 
 def _keyboard(order: Order) -> str:
     return f'XKBMODEL="pc105"\nXKBLAYOUT="{order.keyboard}"\nXKBVARIANT=""\nBACKSPACE="guess"\n'
-
-
-def _grub(order: Order, volumes: Volumes, consoles: tuple[KernelWord, ...]) -> str:
-    words = " ".join((*consoles, *order.kernel_arguments))
-    text = (
-        'GRUB_DEFAULT=0\nGRUB_TIMEOUT=1\nGRUB_DISTRIBUTOR="Debian"\n'
-        f'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\nGRUB_CMDLINE_LINUX="{words}"\n'
-    )
-    serial = [word for word in consoles if word.startswith("console=ttyS")]
-    # UEFI firmware shows its console on the serial line by itself; twice is unreadable.
-    if volumes.esp or not serial:
-        return text + "GRUB_TERMINAL=console\n"
-    unit, _, speed = serial[-1].removeprefix("console=ttyS").partition(",")
-    baud = re.match(r"\d*", speed.strip())
-    rate = (baud.group() if baud else "") or "9600"
-    command = f"serial --unit={unit or 0} --speed={rate}"
-    return text + f'GRUB_TERMINAL="console serial"\nGRUB_SERIAL_COMMAND="{command}"\n'
 
 
 def _text(path: Path) -> str:
