@@ -59,14 +59,16 @@ def on_terminal() -> bool:
 
 def _cell(value: object) -> str:
     match value:
-        case None | "" | () | [] | {}:
-            return "-"
         case True:
             return "yes"
         case False:
             return "no"
+        case None:
+            return "-"
         case dict():
-            return ",".join(f"{key}={item}" for key, item in value.items())
+            text = ",".join(f"{key}={item}" for key, item in value.items())
         case list() | tuple():
-            return ",".join(str(item) for item in value)
-    return str(value)
+            text = ",".join(str(item) for item in value)
+        case _:
+            text = str(value)
+    return text or "-"
