@@ -108,6 +108,7 @@ class Server:
             streams.close()
             for task in list(self._forwards):
                 task.cancel()
+            self._around.log.info("stopped", counted=dict(self.counters))
 
     # -- UDP --------------------------------------------------------------------------------------
 

@@ -131,6 +131,7 @@ class Server:
                 session.transfer.close(Outcome.REPLACED, "the service stops")
                 self._end(session)
             self._sock.close()
+            self._around.log.info("stopped", counted=dict(self.counters))
 
     # -- the listening socket -------------------------------------------------------------------
 
