@@ -1,1 +1,1 @@
-"""The controller: API, store, deployments, waking, deadlines."""
+"""The controller: who may boot what, once; the store, the public API and the internal one."""

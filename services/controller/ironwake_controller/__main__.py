@@ -1,0 +1,103 @@
+"""Build the controller from its settings and run it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from ironwake.errors import BrokenError, InputError
+from ironwake_runtime import service
+from ironwake_runtime.settings import Settings
+
+from ironwake_controller import app, house, tokens
+from ironwake_controller.clock import SystemClock
+
+_GRACE = 2  # seconds that open calls get at the end
+_OPEN = 1000  # calls at once; more are answered 503 instead of filling the memory
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # signals are the composition root's
+
+
+async def run(settings: Settings, log: service.Log) -> None:
+    """Serve until cancelled.
+
+    :raises InputError: a setting that can't be right
+    :raises RefusedError: another controller runs on this database, or it is newer than this code
+    :raises BrokenError: the port, the database, or a token file can't be used
+    """
+    # The store first: of two controllers, the second shall name the first, not a busy port.
+    built = house.build(settings, log, SystemClock())
+    try:
+        with listen(settings.controller_listen) as sock:
+            await _serve(settings, log, built, sock)
+    finally:
+        built.close()
+
+
+async def _serve(
+    settings: Settings, log: service.Log, built: house.House, sock: socket.socket
+) -> None:
+    admin, made = tokens.load(settings.admin_token_file)
+    data_plane, _ = tokens.load(settings.service_token_file)
+    if made:
+        log.info("the admin token was made", file=str(settings.admin_token_file))
+    config = uvicorn.Config(
+        app.build(built, tokens.Tokens.of(admin, data_plane)),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        h11_max_incomplete_event_size=32 << 10,
+        limit_concurrency=_OPEN,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    keeping = asyncio.create_task(built.housekeeping.run())
+    log.info("listening", at=settings.controller_listen, state=str(settings.state_dir))
+    try:
+        await asyncio.wait((serving, keeping), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        keeping.cancel()
+        built.store.bell.close()  # streams and polls end now
+        server.should_exit = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(serving, keeping, return_exceptions=True)
+
+
+def listen(where: str) -> socket.socket:
+    """A listening socket on "address:port"."""
+    host, _, port = where.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise InputError(
+            f"{where!r} is not an address and a port",
+            "write it as 127.0.0.1:8080",
+            "IRONWAKE_CONTROLLER_LISTEN",
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=512)
+    except OSError as error:
+        raise BrokenError(
+            f"TCP port {port} on {host} cannot be used: {error.strerror}",
+            "stop what uses it, or choose another",
+            "IRONWAKE_CONTROLLER_LISTEN",
+        ) from error
+
+
+def main() -> None:
+    """Entry point of `python -m ironwake_controller`."""
+    service.main("controller", run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""`/v1/machines`: enrol, look, change, lock, wake, deploy."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from ironwake import wire
+from ironwake.errors import InputError
+from ironwake.lifecycle import State
+from ironwake.machine import Machine
+from sqlalchemy import Connection
+
+from ironwake_controller import arming, enrolment
+from ironwake_controller.api import show
+from ironwake_controller.api.shapes import (
+    ERRORS,
+    DeploymentShape,
+    MachineChange,
+    MachinePage,
+    MachineShape,
+    NewMachine,
+    Wanted,
+)
+from ironwake_controller.house import House
+from ironwake_controller.store import addresses, deployments, machines
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="items on a page")]
+
+
+def routes(house: House) -> APIRouter:
+    """The routes of this noun."""
+    router = APIRouter(prefix="/v1/machines", tags=["machines"], responses=ERRORS)
+    _collection(house, router)
+    _item(house, router)
+    _deeds(house, router)
+    return router
+
+
+def _collection(house: House, router: APIRouter) -> None:
+    @router.post("", status_code=201, responses={200: {"description": "There already, the same"}})
+    def enrol(body: NewMachine, response: Response) -> MachineShape:
+        """Enrol a machine. The same again changes nothing; only the given fields are compared."""
+        machine = wire.load(Machine, body.model_dump())
+        name, new = enrolment.enrol(house.store, machine, body.model_fields_set)
+        response.status_code = 201 if new else 200
+        response.headers["location"] = f"/v1/machines/{name}"
+        return _show(house, name)
+
+    @router.get("")
+    def listing(
+        label: Annotated[list[str], Query(description="key=value; all must fit")] = [],  # noqa: B006
+        state: Annotated[str, Query(description="of its latest deployment, or enrolled")] = "",
+        name: Annotated[str, Query(description="part of the name")] = "",
+        after: Annotated[str, Query(description="the `next` of the page before")] = "",
+        limit: Limit = 200,
+    ) -> MachinePage:
+        """Machines by name."""
+        wanted = _labels(label)
+        _check_state(state)
+        with house.store.read() as connection:
+            newest = deployments.latest_of_all(connection)
+            known = addresses.by_machine(connection)
+            found = [
+                show.machine(there, newest.get(there.id), known.get(there.id, ""))
+                for there in machines.every(connection)
+                if there.machine.name > after
+                and name in there.machine.name
+                and wanted.items() <= there.machine.labels.items()
+                and state in ("", show.state(newest.get(there.id)))
+            ]
+        items = found[:limit]
+        more = len(found) > limit
+        return MachinePage(items=items, next=items[-1].name if more else None)
+
+
+def _item(house: House, router: APIRouter) -> None:
+    @router.get("/{name}")
+    def get(name: str) -> MachineShape:
+        """One machine, by its name or by any of its MAC addresses."""
+        return _show(house, name)
+
+    @router.patch("/{name}")
+    def change(name: str, body: MachineChange) -> MachineShape:
+        """Change what is given."""
+        values = body.model_dump(exclude_unset=True)
+        for field, value in values.items():
+            if value is None:
+                raise InputError(f"{field} can't be null", "leave it out, or give a value", field)
+        return _show(house, enrolment.change(house.store, name, values))
+
+    @router.delete("/{name}", status_code=204)
+    def remove(name: str) -> None:
+        """Forget a machine; its history stays."""
+        enrolment.remove(house.store, name)
+
+
+def _deeds(house: House, router: APIRouter) -> None:
+    @router.post(
+        "/{name}/deploy", status_code=201, responses={200: {"description": "Lives already"}}
+    )
+    def deploy(name: str, body: Wanted, response: Response) -> DeploymentShape:
+        """Arm the machine for a profile, once, and wake it."""
+        profile, revision = house.profiles.get(body.profile)
+        minutes = house.settings.arm_minutes if body.minutes is None else body.minutes
+        erase = tuple(body.erase)
+        wish = arming.Wish(body.profile, revision, profile, erase, body.wake, minutes)
+        record, new = house.arming.arm(name, wish)
+        response.status_code = 201 if new else 200
+        response.headers["location"] = f"/v1/deployments/{record.id}"
+        if new and record.wake:
+            _wake(house, name, house.housekeeping.until(record), record.id)
+        return show.deployment(record)
+
+    @router.post("/{name}/wake", status_code=202)
+    def wake(name: str) -> MachineShape:
+        """Send Wake-on-LAN packets until the machine is seen, or for some minutes."""
+        now = house.store.clock.monotonic()
+        _wake(house, name, now + house.housekeeping.patience, "")
+        return _show(house, name)
+
+    @router.post("/{name}/lock")
+    def lock(name: str) -> MachineShape:
+        """It is offered nothing from now on, and can't be deployed."""
+        return _show(house, enrolment.lock(house.store, name, True))
+
+    @router.post("/{name}/unlock")
+    def unlock(name: str) -> MachineShape:
+        """It may be deployed again."""
+        return _show(house, enrolment.lock(house.store, name, False))
+
+
+def _wake(house: House, name: str, until: float, deployment: str) -> None:
+    with house.store.read() as connection:
+        there = enrolment.find(connection, name)
+    now = house.store.clock.monotonic()
+    house.waker.begin(there.id, there.machine.macs[0], now, until, deployment)
+
+
+def _show(house: House, name: str) -> MachineShape:
+    with house.store.read() as connection:
+        return of(connection, name)
+
+
+def of(connection: Connection, name: str) -> MachineShape:
+    """The machine of this name or card."""
+    there = enrolment.find(connection, name)
+    known = addresses.by_machine(connection)
+    return show.machine(there, deployments.latest(connection, there.id), known.get(there.id, ""))
+
+
+def _labels(words: list[str]) -> dict[str, str]:
+    labels = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise InputError(f"{word!r:.80} is not a label", "write it as key=value", "label")
+        labels[key] = value
+    return labels
+
+
+def _check_state(state: str) -> None:
+    known = ["enrolled", *State]
+    if state and state not in known:
+        raise InputError(
+            f"there is no state {state!r:.40}", f"known are: {', '.join(known)}", "state"
+        )

@@ -1,0 +1,93 @@
+"""`/v1/plan`: the dry run. What a card gets now and why, from the view that the services have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from ironwake import loaders, plan
+from ironwake.errors import InputError, IronwakeError
+from ironwake.firmware import BY_NAME, Firmware
+from ironwake.lifecycle import BOOTABLE
+from ironwake.mac import Mac
+from ironwake.methods import METHODS
+from ironwake.report import Grant
+from ironwake.view import ANY_UEFI, Entry, Index
+
+from ironwake_controller.api.shapes import ERRORS, PlanShape
+from ironwake_controller.house import House
+from ironwake_controller.store import machines
+
+
+def routes(house: House) -> APIRouter:
+    """The route of this noun."""
+    router = APIRouter(prefix="/v1/plan", tags=["plan"], responses=ERRORS)
+
+    @router.get("")
+    def show(
+        mac: Annotated[str, Query(description="in any notation")],
+        firmware: Annotated[
+            str, Query(description=f"as it was last seen, or one of: {', '.join(BY_NAME)}")
+        ] = "",
+    ) -> PlanShape:
+        """What would be sent to this card, byte for byte, and why."""
+        card = Mac(mac)
+        return _shape(card, _firmware(house, card, firmware), house.views.index())
+
+    return router
+
+
+def _firmware(house: House, card: Mac, asked: str) -> Firmware:
+    if not asked:
+        with house.store.read() as connection:
+            there = machines.by_mac(connection, card)
+        return BY_NAME.get(there.firmware, ANY_UEFI) if there else ANY_UEFI
+    if asked not in BY_NAME:
+        known = ", ".join(BY_NAME)
+        raise InputError(f"there is no firmware {asked!r:.40}", f"known are: {known}", "firmware")
+    return BY_NAME[asked]
+
+
+def _shape(card: Mac, firmware: Firmware, index: Index) -> PlanShape:
+    decision = index.resolve(card, firmware)
+    loader = loaders.for_firmware(firmware)
+    boot = decision if isinstance(decision, plan.BootPlan) else None
+    entry = index.by_mac(card)
+    payload = _payload(entry, index) if boot and entry else None
+    return PlanShape(
+        mac=str(card),
+        machine=str(entry.machine.name) if entry else None,
+        firmware=firmware.name,
+        kind=_kind(decision),
+        reason=decision.reason,
+        loader=loader.name if loader else None,
+        first_file=boot.first_file if boot else None,
+        script_name=loader.script_name if loader else None,
+        script=index.script(card, loader) if loader else None,
+        kernel=boot.kernel.kernel.sha256 if boot else None,
+        initrd=boot.kernel.initrd.sha256 if boot else None,
+        arguments=list(boot.kernel.arguments) if boot else [],
+        payload_type=payload.media_type if payload else None,
+        payload=payload.text if payload else None,
+        digest=boot.digest if boot else None,
+    )
+
+
+def _kind(decision: plan.Decision) -> str:
+    match decision:
+        case plan.BootPlan():
+            return "boot"
+        case plan.LocalBoot():
+            return "local"
+    return "silence"
+
+
+def _payload(entry: Entry, index: Index) -> Grant | None:
+    deployment = entry.deployment
+    if deployment is None or deployment.state not in BOOTABLE:
+        return None
+    method = METHODS[deployment.profile.method]
+    try:
+        return method.payload(deployment, entry.machine, index.policy)
+    except IronwakeError:
+        return None

@@ -1,0 +1,37 @@
+"""`/v1/profiles`: what machines can become. Written in files, only read here."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from ironwake import wire
+
+from ironwake_controller.api.shapes import ERRORS, ProfilePage, ProfileShape
+from ironwake_controller.house import House
+from ironwake_controller.profiles import Found
+
+
+def routes(house: House) -> APIRouter:
+    """The routes of this noun."""
+    router = APIRouter(prefix="/v1/profiles", tags=["profiles"], responses=ERRORS)
+
+    @router.get("")
+    def listing() -> ProfilePage:
+        """All profiles; those with a mistake say where it is."""
+        return ProfilePage(items=[_show(found) for found in house.profiles.every()])
+
+    @router.get("/{name}")
+    def get(name: str) -> ProfileShape:
+        """One profile. 422 with file and line where it has a mistake."""
+        profile, revision = house.profiles.get(name)
+        return ProfileShape(name=name, revision=revision, profile=wire.dump(profile), error=None)
+
+    return router
+
+
+def _show(found: Found) -> ProfileShape:
+    return ProfileShape(
+        name=found.name,
+        revision=found.revision,
+        profile=wire.dump(found.profile) if found.profile else None,
+        error=str(found.error) if found.error else None,
+    )

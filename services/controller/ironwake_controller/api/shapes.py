@@ -1,0 +1,291 @@
+"""What goes in and out of the public API, for OpenAPI and for checking requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+class Problem(BaseModel):
+    """Every error (RFC 9457): what happened, and what to do."""
+
+    title: str
+    status: int
+    detail: str
+    next_step: str = ""
+    where: str = ""
+
+
+class NewMachine(BaseModel):
+    """A machine to enrol; the first of `macs` is the one that wakes it."""
+
+    model_config = ConfigDict(
+        **_STRICT,
+        json_schema_extra={
+            "examples": [{"name": "node1", "macs": ["52:54:00:77:00:10"], "labels": {"rack": "a3"}}]
+        },
+    )
+    name: str
+    macs: list[str] = Field(max_length=32)
+    uuid: str = ""
+    serial: str = Field("", max_length=100)
+    architecture: str = "amd64"
+    labels: dict[str, str] = Field(default_factory=dict, max_length=64)
+
+
+class MachineChange(BaseModel):
+    """What to change; what is not given stays."""
+
+    model_config = ConfigDict(
+        **_STRICT, json_schema_extra={"examples": [{"labels": {"rack": "b1"}}]}
+    )
+    macs: list[str] | None = Field(None, max_length=32)
+    uuid: str | None = None
+    serial: str | None = Field(None, max_length=100)
+    architecture: str | None = None
+    labels: dict[str, str] | None = Field(None, max_length=64)
+
+
+class StuckShape(BaseModel):
+    """Past a deadline: in which stage, why as far as can be told, and what to do."""
+
+    stage: str
+    cause: str
+    next_step: str
+
+
+class ClaimShape(BaseModel):
+    """Who took the answers, and when."""
+
+    client: str
+    boot: str
+    at: str
+
+
+class DeploymentShape(BaseModel):
+    """A deployment. Its tokens are nobody's business here."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "d3f9a2c1b",
+                    "machine": "node1",
+                    "profile": "web",
+                    "revision": "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef",
+                    "release": "debian-12",
+                    "state": "installing",
+                    "over": False,
+                    "step": "unpacking",
+                    "percent": 42.0,
+                    "message": "",
+                    "stuck": None,
+                    "held": "",
+                    "erase": [],
+                    "created": "2026-01-02T03:04:05.678Z",
+                    "expires": "2026-01-02T04:04:05.678Z",
+                    "ended": None,
+                    "claim": {"client": "10.77.0.100", "boot": "", "at": "2026-01-02T03:05:06Z"},
+                }
+            ]
+        }
+    )
+    id: str
+    machine: str
+    profile: str
+    revision: str
+    release: str
+    state: str
+    over: bool
+    step: str
+    percent: float | None
+    message: str
+    stuck: StuckShape | None
+    held: str
+    erase: list[str]
+    created: str
+    expires: str
+    ended: str | None
+    claim: ClaimShape | None
+
+
+class MachineShape(BaseModel):
+    """A machine; `state` is that of its latest deployment, or `enrolled`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "node1",
+                    "macs": ["52:54:00:77:00:10"],
+                    "uuid": "",
+                    "serial": "",
+                    "architecture": "amd64",
+                    "labels": {"rack": "a3"},
+                    "locked": False,
+                    "state": "enrolled",
+                    "address": "10.77.0.100",
+                    "firmware": "uefi-amd64-pxe",
+                    "last_seen": "2026-01-02T03:04:05.678Z",
+                    "deployment": None,
+                    "facts": {"vendor": "QEMU"},
+                }
+            ]
+        }
+    )
+    name: str
+    macs: list[str]
+    uuid: str
+    serial: str
+    architecture: str
+    labels: dict[str, str]
+    locked: bool
+    state: str
+    address: str
+    firmware: str
+    last_seen: str | None
+    deployment: DeploymentShape | None
+    facts: dict[str, str]
+
+
+class Wanted(BaseModel):
+    """What shall become of a machine; `erase` names the disks that may lose what is on them."""
+
+    model_config = ConfigDict(
+        **_STRICT, json_schema_extra={"examples": [{"profile": "web", "erase": ["WD-1234"]}]}
+    )
+    profile: str = Field(max_length=100)
+    erase: list[str] = Field(default_factory=list, max_length=64)
+    wake: bool = True
+    minutes: float | None = None
+
+
+class EventShape(BaseModel):
+    """One line of the history; `state` is the deployment's after it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "seq": 17,
+                    "at": "2026-01-02T03:04:05.678Z",
+                    "machine": "node1",
+                    "deployment": "d3f9a2c1b",
+                    "kind": "offered",
+                    "evidence": "offered",
+                    "state": "offered",
+                    "message": "was offered sb/shimx64.efi",
+                    "detail": {"firmware": "uefi-amd64-pxe", "file": "sb/shimx64.efi"},
+                    "plan": "",
+                }
+            ]
+        }
+    )
+    seq: int
+    at: str
+    machine: str
+    deployment: str
+    kind: str
+    evidence: str
+    state: str
+    message: str
+    detail: dict[str, Any]
+    plan: str
+
+
+class MachinePage(BaseModel):
+    """`next` goes into `after` for the next page; null at the end."""
+
+    items: list[MachineShape]
+    next: str | None
+
+
+class DeploymentPage(BaseModel):
+    """The newest first; `next` goes into `after` for the next page; null at the end."""
+
+    items: list[DeploymentShape]
+    next: str | None
+
+
+class EventPage(BaseModel):
+    """Oldest first; `next` goes into `after` for the next page; null at the end."""
+
+    items: list[EventShape]
+    next: str | None
+
+
+class ProfileShape(BaseModel):
+    """A profile's file; `error` says what is wrong with it, and where."""
+
+    name: str
+    revision: str
+    profile: dict[str, Any] | None
+    error: str | None
+
+
+class ProfilePage(BaseModel):
+    items: list[ProfileShape]
+    next: None = None
+
+
+class PlanShape(BaseModel):
+    """What a card gets now, and why: what the services would send, byte for byte.
+
+    `script` is what a loader that runs already gets; `payload` the order or the answers, while they
+    can still be claimed.
+    """
+
+    mac: str
+    machine: str | None
+    firmware: str
+    kind: str
+    reason: str
+    loader: str | None
+    first_file: str | None
+    script_name: str | None
+    script: str | None
+    kernel: str | None
+    initrd: str | None
+    arguments: list[str]
+    payload_type: str | None
+    payload: str | None
+    digest: str | None
+
+
+class MediaShape(BaseModel):
+    name: str
+    kind: str
+    built: str
+    facts: dict[str, str]
+
+
+class SiteShape(BaseModel):
+    """What the appliance is to its network, and what it has in store."""
+
+    id: str
+    version: str
+    address: str
+    prefix: int
+    url: str
+    domain: str
+    dhcp_mode: str
+    ramdisk: str
+    mirror: str
+    view: int
+    media: list[MediaShape]
+    trouble: dict[str, str]
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    code: {"model": Problem, "description": text}
+    for code, text in {
+        401: "No token, or a wrong one",
+        403: "A token that does not open this",
+        404: "What was named does not exist",
+        409: "Refused because of the present state",
+        422: "The call is not right; `where` names the field",
+    }.items()
+}

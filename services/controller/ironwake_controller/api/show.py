@@ -1,0 +1,80 @@
+"""What is in the store, as the public API shows it."""
+
+from __future__ import annotations
+
+from ironwake_controller.api.shapes import (
+    ClaimShape,
+    DeploymentShape,
+    EventShape,
+    MachineShape,
+    StuckShape,
+)
+from ironwake_controller.store.deployments import Record
+from ironwake_controller.store.events import Event
+from ironwake_controller.store.machines import Enrolled
+
+
+def machine(there: Enrolled, latest: Record | None, address: str) -> MachineShape:
+    own = there.machine
+    return MachineShape(
+        name=str(own.name),
+        macs=[str(mac) for mac in own.macs],
+        uuid=str(own.uuid),
+        serial=own.serial,
+        architecture=str(own.architecture),
+        labels=dict(own.labels),
+        locked=own.locked,
+        state=state(latest),
+        address=address,
+        firmware=there.firmware,
+        last_seen=there.last_seen or None,
+        deployment=deployment(latest) if latest else None,
+        facts=there.facts,
+    )
+
+
+def state(latest: Record | None) -> str:
+    """A machine's: that of its latest deployment."""
+    return str(latest.state) if latest else "enrolled"
+
+
+def deployment(record: Record) -> DeploymentShape:
+    own, claimed = record.deployment, record.claimed
+    return DeploymentShape(
+        id=own.id,
+        machine=own.machine,
+        profile=own.profile_name,
+        revision=own.revision,
+        release=own.profile.release,
+        state=str(own.state),
+        over=record.ended_already,
+        step=record.step,
+        percent=record.percent,
+        message=record.message,
+        stuck=StuckShape(**record.stuck) if record.stuck else None,
+        held=record.held,
+        erase=list(own.erase),
+        created=record.created,
+        expires=record.expires,
+        ended=record.ended or None,
+        claim=(
+            ClaimShape(client=claimed.claim.client, boot=claimed.claim.boot, at=claimed.at)
+            if claimed
+            else None
+        ),
+    )
+
+
+def event(line: Event) -> EventShape:
+    return EventShape(
+        seq=line.seq,
+        at=line.at,
+        machine=line.machine,
+        deployment=line.deployment,
+        kind=line.kind,
+        evidence=line.evidence,
+        state=line.state,
+        message=line.message,
+        detail=line.detail or {},
+        plan=line.plan,
+    )

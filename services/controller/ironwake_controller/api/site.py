@@ -1,0 +1,81 @@
+"""`/v1/site`, and how this service feels: `/healthz`, `/readyz`, `/metrics`."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from ironwake.lifecycle import State
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from ironwake_controller.api.shapes import ERRORS, MediaShape, SiteShape
+from ironwake_controller.house import House
+from ironwake_controller.store import deployments, machines, meta
+
+
+def version() -> str:
+    """Of this distribution."""
+    try:
+        return metadata.version("ironwake")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def routes(house: House) -> APIRouter:
+    """The routes about the appliance itself."""
+    router = APIRouter(tags=["appliance"])
+
+    @router.get("/v1/site", responses=ERRORS)
+    def site() -> SiteShape:
+        """What the appliance is to its network, and what it has in store."""
+        own = house.policy().site
+        with house.store.read() as connection:
+            name = meta.epoch(connection).site
+        return SiteShape(
+            id=name,
+            version=version(),
+            address=own.address,
+            prefix=own.prefix,
+            url=own.url,
+            domain=str(own.domain),
+            dhcp_mode=house.settings.dhcp_mode,
+            ramdisk=own.ramdisk,
+            mirror=own.mirror,
+            view=house.store.version,
+            media=[
+                MediaShape(
+                    name=item.name,
+                    kind=item.kind,
+                    built=item.built,
+                    facts={key: str(value) for key, value in item.facts.items()},
+                )
+                for item in house.surroundings.manifests
+            ],
+            trouble=house.surroundings.trouble,
+        )
+
+    @router.get("/healthz")
+    def alive() -> dict[str, str]:
+        """The process runs."""
+        return {"status": "alive"}
+
+    @router.get("/readyz")
+    def ready() -> dict[str, str]:
+        """The database answers, and the data plane can be told what it may do."""
+        house.views.index()
+        with house.store.read() as connection:
+            meta.version(connection)
+        return {"status": "ready"}
+
+    @router.get("/metrics", responses={200: {"content": {"text/plain": {}}}})
+    def metrics() -> Response:
+        """Prometheus' text format."""
+        with house.store.read() as connection:
+            counts = dict.fromkeys((str(state) for state in State), 0)
+            counts |= deployments.count_by_state(connection)
+            stuck = sum(record.stuck is not None for record in deployments.live(connection))
+            total = machines.count(connection)
+        return Response(house.metrics.render(total, counts, stuck), media_type=CONTENT_TYPE_LATEST)
+
+    return router

@@ -1,0 +1,35 @@
+"""The application: routes, errors, and the guard around all of it."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from ironwake_controller import guard, problems
+from ironwake_controller.api import deployments, events, internal, machines, plan, profiles, site
+from ironwake_controller.guard import Guard
+from ironwake_controller.house import House
+from ironwake_controller.tokens import Tokens
+
+NOUNS = (machines, deployments, events, profiles, plan, site, internal)
+
+
+def routes(house: House) -> FastAPI:
+    """All routes, without the guard: for OpenAPI, and for enumerating them."""
+    app = FastAPI(
+        title="Ironwake",
+        version=site.version(),
+        description="Enrol machines, deploy them, follow them. Errors are problem+json.",
+        # The interactive pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+    )
+    for noun in NOUNS:
+        app.include_router(noun.routes(house))
+    problems.install(app, house.log)
+    return app
+
+
+def build(house: House, tokens: Tokens) -> ASGIApp:
+    """What is served."""
+    return Guard(routes(house), tokens, guard.hosts(house.settings), house.metrics)

@@ -1,0 +1,233 @@
+"""Arms a deployment, and ends it without the machine: cancelled, expired, void."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from ironwake import plan
+from ironwake.deployment import Deployment
+from ironwake.errors import InputError, RefusedError, UnknownError
+from ironwake.firmware import BY_NAME
+from ironwake.lifecycle import BOOTABLE, Evidence, State
+from ironwake.methods import METHODS
+from ironwake.profile import Profile
+from ironwake.site import Policy
+from ironwake.view import ANY_UEFI
+
+from ironwake_controller import clock, enrolment, ledger
+from ironwake_controller.store import deployments
+from ironwake_controller.store.deployments import Record
+from ironwake_controller.store.machines import Enrolled
+from ironwake_controller.store.store import Store, Tx
+
+_LONGEST = 30 * 24 * 60.0  # minutes; an arm that waits for a month was forgotten
+_WORD = 200  # characters of a disk's name
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asks for: this profile, these disks may be erased, armed for so long."""
+
+    profile_name: str
+    revision: str
+    profile: Profile
+    erase: tuple[str, ...] = ()
+    wake: bool = True
+    minutes: float = 60.0
+
+
+class Arming:
+    """`policy` gives the site and the shelf as they are now."""
+
+    def __init__(self, store: Store, policy: Callable[[], Policy]) -> None:
+        self._store = store
+        self._policy = policy
+
+    def arm(self, name: str, wish: Wish) -> tuple[Record, bool]:
+        """A deployment that may begin, and whether it is new.
+
+        The same profile revision again, while it lives, is the one that there is.
+
+        :raises UnknownError: no such machine
+        :raises RefusedError: locked, another live deployment, missing media
+        """
+        _check(wish)
+        with self._store.write() as tx:
+            there = enrolment.find(tx.connection, name)
+            live = deployments.latest(tx.connection, there.id)
+            if live is not None and not live.ended_already:
+                return _same(live, wish), False
+            record = self._record(tx, there, wish)
+            self._check_media(record)
+            deployments.add(tx, record)
+            added = deployments.by_id(tx.connection, record.id)
+            assert added is not None  # noqa: S101 (it was added in this transaction)
+            entry = ledger.Entry(
+                "armed",
+                f"armed for {wish.profile_name} until {record.expires}",
+                {
+                    "profile": wish.profile_name,
+                    "revision": wish.revision,
+                    "erase": list(wish.erase),
+                    "expires": record.expires,
+                },
+                self._digest(there, record),
+            )
+            return ledger.move(tx, added, Evidence.ARM, entry), True
+
+    def _record(self, tx: Tx, there: Enrolled, wish: Wish) -> Record:
+        if there.machine.locked:
+            raise RefusedError(
+                f"{there.machine.name} is locked",
+                f"unlock it first: ironwake machine unlock {there.machine.name}",
+            )
+        deployment = Deployment(
+            id=f"d{secrets.token_hex(4)}",
+            machine=there.machine.name,
+            profile_name=wish.profile_name,
+            revision=wish.revision,
+            profile=wish.profile,
+            state=State.REQUESTED,
+            token=secrets.token_hex(32),
+            health_token=secrets.token_hex(32),
+            erase=wish.erase,
+        )
+        seconds = wish.minutes * 60
+        return Record(
+            number=0,
+            machine_id=there.id,
+            deployment=deployment,
+            wake=wish.wake,
+            created=tx.now,
+            expires=clock.text(tx.clock.wall() + timedelta(seconds=seconds)),
+            ended="",
+            expires_at=tx.steady + seconds,
+            clock_boot=tx.clock.boot,
+            claimed=None,
+            step="",
+            percent=None,
+            message="",
+            stuck=None,
+            held="",
+            callbacks=0,
+        )
+
+    def _check_media(self, record: Record) -> None:
+        method = METHODS[record.deployment.profile.method]
+        missing = method.missing(record.deployment, self._policy())
+        if missing:
+            names = " ".join(missing)
+            raise RefusedError(
+                f"media are missing: {names}", f"run: ironwake media add {names}", "profile"
+            )
+
+    def _digest(self, there: Enrolled, record: Record) -> str:
+        """Of what the machine would get now, by the firmware that it showed last."""
+        armed = replace(record.deployment, state=State.ARMED)
+        firmware = BY_NAME.get(there.firmware, ANY_UEFI)
+        request = plan.BootRequest(there.machine.macs[0], firmware)
+        decision = plan.resolve(request, there.machine, armed, self._policy())
+        return decision.digest if isinstance(decision, plan.BootPlan) else ""
+
+    def cancel(self, name: str) -> Record:
+        """End a deployment. Cancelling a cancelled one again changes nothing."""
+        with self._store.write() as tx:
+            record = deployments.by_id(tx.connection, name)
+            if record is None:
+                raise unknown(name)
+            if record.state is State.CANCELLED:
+                return record
+            if record.ended_already:
+                raise RefusedError(
+                    f"{record.id} is over: {record.state}", "a new deployment is a new beginning"
+                )
+            return ledger.move(
+                tx, record, Evidence.CANCEL, ledger.Entry("cancelled", "cancelled by a person")
+            )
+
+
+def unknown(name: str) -> UnknownError:
+    """There is no deployment of this id."""
+    return UnknownError(
+        f"there is no deployment {name!r:.80}", "list them: GET /v1/deployments", "deployment"
+    )
+
+
+def _check(wish: Wish) -> None:
+    if not 0 < wish.minutes <= _LONGEST:
+        raise InputError(
+            f"a machine can't be armed for {wish.minutes:g} minutes",
+            f"give more than 0 and at most {_LONGEST:g}",
+            "minutes",
+        )
+    for disk in wish.erase:
+        if not disk or len(disk) > _WORD or not disk.isprintable():
+            raise InputError(
+                f"{disk!r:.60} is not a disk", "give its serial number or its path", "erase"
+            )
+
+
+def _same(live: Record, wish: Wish) -> Record:
+    """The live deployment if it is what is wished for."""
+    same = (live.deployment.profile_name, live.deployment.revision, live.deployment.erase)
+    if same == (wish.profile_name, wish.revision, wish.erase):
+        return live
+    raise RefusedError(
+        f"{live.deployment.machine} has deployment {live.id} already, which is {live.state} for "
+        f"{live.deployment.profile_name}",
+        f"wait for its end, or: ironwake cancel {live.id}",
+    )
+
+
+def is_over(record: Record, now: float) -> bool:
+    """Whether it is an arm whose time has run out, at this monotonic time."""
+    return record.state in BOOTABLE and now >= record.expires_at
+
+
+def expire(tx: Tx, record: Record) -> bool:
+    """End an arm whose time is over; whether it was."""
+    if not is_over(record, tx.steady):
+        return False
+    ledger.move(
+        tx,
+        record,
+        Evidence.EXPIRE,
+        ledger.Entry("expired", f"armed until {record.expires}, and nothing was claimed"),
+    )
+    return True
+
+
+def void(store: Store) -> int:
+    """End every arm: the database is an older copy, and what it says may have been used up."""
+    with store.write() as tx:
+        armed = [record for record in deployments.live(tx.connection) if record.state in BOOTABLE]
+        for record in armed:
+            message = "void: the database was restored from an older copy"
+            ledger.move(tx, record, Evidence.EXPIRE, ledger.Entry("expired", message))
+    return len(armed)
+
+
+def carry_over(store: Store) -> None:
+    """After the host's own restart its monotonic clock begins anew: go by the time of day, once.
+
+    A clock that went back gives no arm more time than it had.
+    """
+    with store.write() as tx:
+        for record in deployments.live(tx.connection):
+            if record.state not in BOOTABLE or record.clock_boot == tx.clock.boot:
+                continue
+            left = _seconds(record.expires) - tx.clock.wall().timestamp()
+            whole = _seconds(record.expires) - _seconds(record.created)
+            deployments.change(
+                tx,
+                record,
+                expires_at=tx.steady + max(0.0, min(left, whole)),
+                clock_boot=tx.clock.boot,
+            )
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()

@@ -1,0 +1,160 @@
+"""What machines report under their tokens: progress, the end, logs, facts, health."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from ironwake import wire
+from ironwake.errors import GoneError, InputError, RefusedError, UnknownError
+from ironwake.lifecycle import Evidence, State, advance
+from ironwake.report import STAGE_EVIDENCE, Callback, HealthReport, Stage
+
+from ironwake_controller import identity, ledger
+from ironwake_controller.metrics import Metrics
+from ironwake_controller.pulse import Pulse
+from ironwake_controller.store import deployments, machines, receipts
+from ironwake_controller.store.deployments import Record
+from ironwake_controller.store.store import Store, Tx
+
+_MOST = 10_000  # reports of one deployment; an installation takes some hundred
+_FACTS, _LONGEST = 200, 500  # facts, and characters of each
+
+_KINDS = {Stage.INSTALLING: "progress", Stage.INSTALLED: "installed", Stage.FAILED: "failed"}
+
+
+class Callbacks:
+    """Each report counts once, by its id; all are committed before they are acknowledged."""
+
+    def __init__(self, store: Store, pulse: Pulse, metrics: Metrics) -> None:
+        self._store = store
+        self._pulse = pulse
+        self._metrics = metrics
+
+    def take(self, token: str, callback: Callback) -> None:
+        """Commit a machine's report.
+
+        :raises UnknownError: no such token
+        :raises RefusedError: out of turn
+        :raises GoneError: the deployment is over
+        """
+        _check(callback)
+        with self._store.write() as tx:
+            record = deployments.by_token(tx.connection, token)
+            if record is None:
+                raise UnknownError("there is no deployment with this token", "", "token")
+            if not receipts.take(tx, record.id, callback.id):
+                return
+            if record.ended_already:
+                raise GoneError(f"the deployment is over: {record.state}", "stop")
+            if record.callbacks >= _MOST:
+                raise RefusedError(f"this deployment has sent {_MOST} reports", "send fewer")
+            self._take(tx, record, callback)
+        self._metrics.callbacks.labels(str(callback.stage)).inc()
+
+    def _take(self, tx: Tx, record: Record, callback: Callback) -> None:
+        self._pulse.beat(record.id, tx.steady)
+        columns: dict[str, Any] = {"callbacks": record.callbacks + 1}
+        if record.stuck is not None:
+            columns["stuck"] = None
+        if record.claimed and record.state is State.ANSWERS and callback.stage is not Stage.FACTS:
+            columns["claim"] = replace(record.claimed, open=False)
+        deployments.change(tx, record, **columns)
+        if callback.stage is Stage.FACTS:
+            self._facts(tx, record, callback.facts)
+        elif callback.stage is Stage.LOG:
+            ledger.note(tx, record, "log", callback.message, step=callback.step)
+        else:
+            _advance(tx, record, callback)
+
+    def _facts(self, tx: Tx, record: Record, facts: dict[str, str]) -> None:
+        there = machines.by_id(tx.connection, record.machine_id)
+        if there is None:
+            return
+        machines.set_facts(tx, there.id, facts)
+        ledger.note(tx, record, "facts", "the machine described itself", facts=facts)
+        wrong = identity.mismatch(there.machine, facts)
+        if wrong:
+            self._metrics.alarms.inc()
+            deployments.change(tx, record, held=wrong)
+            ledger.note(tx, record, "alarm", f"{wrong}: its answers are held back", facts=facts)
+
+    def health(self, token: str, report: HealthReport) -> None:
+        """Commit the installed system's first words: healthy, and with no further checks, done.
+
+        Its repeat, when our reply was lost, is fine.
+
+        :raises UnknownError: no such token
+        :raises RefusedError: the installation has not ended yet
+        :raises GoneError: the deployment ended otherwise
+        """
+        with self._store.write() as tx:
+            record = deployments.by_health_token(tx.connection, token)
+            if record is None:
+                raise UnknownError("there is no deployment with this token", "", "token")
+            if record.state is State.SUCCEEDED:
+                return
+            if record.ended_already:
+                raise GoneError(f"the deployment is over: {record.state}", "stop")
+            self._pulse.beat(record.id, tx.steady)
+            said = {key: value[:_LONGEST] for key, value in _words(report).items()}
+            title = said.get("system", "the installed system")
+            entry = ledger.Entry("healthy", f"{title} reported from the disk", said)
+            healthy = ledger.move(tx, record, Evidence.HEALTH, entry)
+            entry = ledger.Entry("succeeded", f"{record.deployment.machine} is healthy", said)
+            ledger.move(tx, healthy, Evidence.CONFIRM, entry)
+        self._metrics.health.inc()
+
+
+def _words(report: HealthReport) -> dict[str, str]:
+    data = wire.dump(report)
+    facts = data.pop("facts")
+    own = {key: value for key, value in data.items() if value}
+    return dict(list((facts | own).items())[:_FACTS])
+
+
+def _check(callback: Callback) -> None:
+    percent = callback.percent
+    if percent is not None and not (math.isfinite(percent) and 0 <= percent <= 100):
+        raise InputError(f"{percent!r} is not a percentage", "give 0 to 100", "percent")
+    facts = callback.facts
+    if len(facts) > _FACTS or any(
+        len(key) + len(value) > 2 * _LONGEST for key, value in facts.items()
+    ):
+        raise InputError("these are too many facts, or too long ones", "send fewer", "facts")
+
+
+def _advance(tx: Tx, record: Record, callback: Callback) -> None:
+    evidence = STAGE_EVIDENCE[callback.stage]
+    after = advance(record.state, evidence)
+    told = (callback.step, callback.percent, callback.message)
+    if after is record.state and told == (record.step, record.percent, record.message):
+        return  # no news
+    if after is record.state is State.INSTALLED:
+        return  # the repeat of a report whose reply was lost, under another id
+    detail = {"step": callback.step, "percent": callback.percent}
+    ledger.move(
+        tx,
+        record,
+        evidence,
+        ledger.Entry(
+            _KINDS[callback.stage],
+            callback.message or _words_of(callback),
+            {key: value for key, value in detail.items() if value not in ("", None)},
+            columns={
+                "step": callback.step or record.step,
+                "percent": callback.percent if callback.percent is not None else record.percent,
+                "message": callback.message,
+            },
+        ),
+    )
+
+
+def _words_of(callback: Callback) -> str:
+    match callback.stage:
+        case Stage.INSTALLED:
+            return "the system is on the disk"
+        case Stage.FAILED:
+            return "the installation failed"
+    return callback.step

@@ -1,0 +1,126 @@
+"""The claim: the answers are handed out once, to whoever comes first with the token.
+
+The first destructive point. The same client (address and boot) may fetch again until its first
+callback, and for five minutes at most: a connection drops, an installer reads twice. Everyone else,
+and any later boot, gets nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ironwake.deployment import Claim
+from ironwake.errors import GoneError, InputError, RefusedError, UnknownError
+from ironwake.lifecycle import BOOTABLE, Evidence, State
+from ironwake.machine import Machine
+from ironwake.methods import METHODS
+from ironwake.report import ClaimRequest, Grant
+from ironwake.site import Policy
+
+from ironwake_controller import arming, ledger
+from ironwake_controller.metrics import Metrics
+from ironwake_controller.pulse import Pulse
+from ironwake_controller.store import deployments, machines
+from ironwake_controller.store.deployments import Claimed, Record
+from ironwake_controller.store.store import Store, Tx
+
+REPEAT = 300.0  # seconds in which the claim's own client may fetch again
+_LONGEST = 100  # characters of an address or a boot id
+
+Refusal = UnknownError | GoneError | RefusedError
+
+
+class Claims:
+    """`policy` gives the site and the shelf as they are now."""
+
+    def __init__(
+        self, store: Store, policy: Callable[[], Policy], pulse: Pulse, metrics: Metrics
+    ) -> None:
+        self._store = store
+        self._policy = policy
+        self._pulse = pulse
+        self._metrics = metrics
+
+    def claim(self, request: ClaimRequest) -> Grant:
+        """The payload, and from then on nobody else's.
+
+        :raises UnknownError: no such token
+        :raises GoneError: handed out already, or over
+        :raises RefusedError: the machine is locked, or not the one that was enrolled
+        """
+        if not request.client or max(len(request.client), len(request.boot)) > _LONGEST:
+            raise InputError("a claim names its client's address", "give client", "client")
+        # A refusal is told in the history, so it must not undo the transaction.
+        with self._store.write() as tx:
+            outcome = self._decide(tx, request)
+        if isinstance(outcome, Grant):
+            return outcome
+        self._metrics.claims.labels("refused").inc()
+        raise outcome
+
+    def _decide(self, tx: Tx, request: ClaimRequest) -> Grant | Refusal:
+        record = deployments.by_token(tx.connection, request.token)
+        if record is None:
+            return UnknownError("there is no deployment with this token", "", "token")
+        if arming.expire(tx, record):
+            return GoneError("the arming has expired", "deploy the machine again")
+        there = machines.by_id(tx.connection, record.machine_id)
+        if there is None:
+            return GoneError(f"{record.deployment.machine} was removed", "enrol it again")
+        refusal = _refusal(tx, record, there.machine, request)
+        if refusal is not None:
+            told = {"client": request.client, "boot": request.boot, "reason": refusal.what}
+            ledger.note(tx, record, "refused", f"the answers were refused: {refusal.what}", **told)
+            return refusal
+        return self._grant(tx, record, there.machine, request)
+
+    def _grant(self, tx: Tx, record: Record, machine: Machine, request: ClaimRequest) -> Grant:
+        # First the payload: where it can't be made, nothing is used up.
+        method = METHODS[record.deployment.profile.method]
+        grant = method.payload(record.deployment, machine, self._policy())
+        self._pulse.beat(record.id, tx.steady)
+        if record.state is State.ANSWERS:
+            self._metrics.claims.labels("repeated").inc()
+            ledger.note(tx, record, "repeated", "the same client fetched the answers again")
+            return grant
+        claim = Claim(request.client, request.boot)
+        claimed = Claimed(claim, tx.now, tx.steady, tx.clock.boot, True)
+        ledger.move(
+            tx,
+            record,
+            Evidence.CLAIMED,
+            ledger.Entry(
+                "claimed",
+                f"the answers went to {request.client}",
+                {"client": request.client, "boot": request.boot, "bytes": len(grant.text)},
+                columns={"claim": claimed},
+            ),
+        )
+        self._metrics.claims.labels("granted").inc()
+        return grant
+
+
+def _refusal(tx: Tx, record: Record, machine: Machine, request: ClaimRequest) -> Refusal | None:
+    if machine.locked:
+        return RefusedError(f"{machine.name} is locked", f"ironwake machine unlock {machine.name}")
+    if record.held:
+        return RefusedError(record.held, "look whose machine this is, and cancel the deployment")
+    if record.state in BOOTABLE:
+        return None
+    if record.ended_already:
+        return GoneError(f"the deployment is over: {record.state}", "a new one is a new beginning")
+    if (
+        record.state is State.ANSWERS
+        and record.claimed
+        and _may_repeat(tx, record.claimed, request)
+    ):
+        return None
+    return GoneError(
+        f"the answers of {machine.name} were handed out already", "boot the local disk"
+    )
+
+
+def _may_repeat(tx: Tx, claimed: Claimed, request: ClaimRequest) -> bool:
+    same = claimed.claim == Claim(request.client, request.boot)
+    young = claimed.clock_boot == tx.clock.boot and tx.steady - claimed.monotonic < REPEAT
+    return same and claimed.open and young

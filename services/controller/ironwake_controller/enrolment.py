@@ -1,0 +1,125 @@
+"""Which machines there are: enrol, change, lock, remove."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ironwake import wire
+from ironwake.errors import InputError, RefusedError, UnknownError
+from ironwake.mac import Mac
+from ironwake.machine import Machine
+from sqlalchemy import Connection
+
+from ironwake_controller.store import deployments, events, machines
+from ironwake_controller.store.events import Event
+from ironwake_controller.store.machines import Enrolled
+from ironwake_controller.store.store import Store, Tx
+
+
+def find(connection: Connection, name: str) -> Enrolled:
+    """By name, or by any of its MAC addresses in any notation. UnknownError where there is none."""
+    found = machines.by_name(connection, name)
+    if found is None:
+        try:
+            found = machines.by_mac(connection, Mac(name))
+        except InputError:
+            found = None
+    if found is None:
+        raise UnknownError(
+            f"no machine {name!r:.80} is enrolled", "enrol it first: ironwake enroll", "machine"
+        )
+    return found
+
+
+def enrol(store: Store, machine: Machine, given: set[str]) -> tuple[str, bool]:
+    """Take a machine in; its name, and whether it is new. The same again changes nothing.
+
+    :param given: the fields that the caller named: only those are compared with what is there
+    :raises RefusedError: another content under this name, or a card of another machine
+    """
+    with store.write() as tx:
+        there = machines.by_name(tx.connection, machine.name)
+        if there is not None:
+            differing = _differing(there.machine, machine, given)
+            if differing:
+                raise RefusedError(
+                    f"{machine.name} is enrolled already, with another {' and '.join(differing)}",
+                    f"change it with PATCH /v1/machines/{machine.name}",
+                    differing[0],
+                )
+            return machine.name, False
+        _check_cards(tx, machine)
+        machines.add(tx, machine)
+        _tell(tx, "enrolled", machine)
+    return machine.name, True
+
+
+def change(store: Store, name: str, values: dict[str, Any]) -> str:
+    """Change the fields that are given; the machine's name.
+
+    :raises RefusedError: the cards of a machine that is being deployed, or another machine's card
+    """
+    with store.write() as tx:
+        there = find(tx.connection, name)
+        merged = wire.load(Machine, {**wire.dump(there.machine), **values})
+        if merged == there.machine:
+            return merged.name
+        if merged.macs != there.machine.macs:
+            _check_idle(tx, there, "its MAC addresses can't be changed")
+            _check_cards(tx, merged)
+        machines.replace(tx, there.id, merged)
+        _tell(tx, "changed", merged)
+    return merged.name
+
+
+def lock(store: Store, name: str, locked: bool) -> str:
+    """Lock it (it is offered nothing, and can't be deployed) or unlock it; the machine's name."""
+    with store.write() as tx:
+        there = find(tx.connection, name)
+        if there.machine.locked is not locked:
+            machine = dataclasses.replace(there.machine, locked=locked)
+            machines.replace(tx, there.id, machine)
+            tx.disarm()
+            _tell(tx, "locked" if locked else "unlocked", machine)
+    return there.machine.name
+
+
+def remove(store: Store, name: str) -> None:
+    """Forget a machine; its history stays. RefusedError while it is being deployed."""
+    with store.write() as tx:
+        there = find(tx.connection, name)
+        _check_idle(tx, there, "it can't be removed")
+        machines.remove(tx, there.id)
+        events.add(tx, Event("removed", there.machine.name, message="removed"))
+
+
+def _differing(old: Machine, new: Machine, given: set[str]) -> list[str]:
+    before, after = wire.dump(old), wire.dump(new)
+    return [field for field in before if field in given and before[field] != after[field]]
+
+
+def _check_cards(tx: Tx, machine: Machine) -> None:
+    for mac in machine.macs:
+        other = machines.by_mac(tx.connection, mac)
+        if other is not None and other.machine.name != machine.name:
+            raise RefusedError(
+                f"{mac} belongs to {other.machine.name}",
+                f"see: ironwake machine show {other.machine.name}",
+                "macs",
+            )
+
+
+def _check_idle(tx: Tx, there: Enrolled, consequence: str) -> None:
+    record = deployments.latest(tx.connection, there.id)
+    if record is not None and not record.ended_already:
+        raise RefusedError(
+            f"{there.machine.name} has deployment {record.id}, which is {record.state}: "
+            f"{consequence}",
+            f"wait for its end, or: ironwake cancel {record.id}",
+        )
+
+
+def _tell(tx: Tx, kind: str, machine: Machine) -> None:
+    detail = {"machine": wire.dump(machine)}
+    events.add(tx, Event(kind, machine.name, message=kind, detail=detail))

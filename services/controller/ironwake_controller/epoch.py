@@ -1,0 +1,65 @@
+"""The boot epoch: a number kept in the database and in a file beside it.
+
+It grows with every start, every orderly stop, and whenever something is disarmed. A database whose
+number is below the file's is an older copy that somebody restored: what it says is armed may have
+been used up long ago, so every arm in it is void. The file is written after the commit and before
+any reply leaves, so a crash between the two leaves the database ahead, which is harmless.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ironwake.errors import BrokenError
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """`site` is the random id of this installation, made with its first database."""
+
+    site: str
+    number: int
+
+
+class EpochFile:
+    """The copy outside the database."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> Epoch | None:
+        """What it says; None where there is none, or one that cannot be read: nothing is known."""
+        try:
+            data = json.loads(self._path.read_text())
+            return Epoch(str(data["site"]), int(data["epoch"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, epoch: Epoch) -> None:
+        """Returns once it is on disk."""
+        aside = self._path.with_suffix(".new")
+        try:
+            with aside.open("w") as out:
+                json.dump({"site": epoch.site, "epoch": epoch.number}, out)
+                out.flush()
+                os.fsync(out.fileno())
+            aside.replace(self._path)
+            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise BrokenError(
+                f"the boot epoch cannot be written: {error.strerror}",
+                "make room on the disk of the state folder",
+                str(self._path),
+            ) from error
+
+
+def is_restored(database: Epoch, outside: Epoch | None) -> bool:
+    """Whether the database is not the one that ran last, as far as the file can tell."""
+    return outside is None or outside.site != database.site or outside.number > database.number

@@ -1,0 +1,111 @@
+"""All parts of one controller, built once and handed down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ironwake.site import Policy
+from ironwake_runtime.service import Log
+from ironwake_runtime.settings import Settings
+
+from ironwake_controller import arming, surroundings, waking
+from ironwake_controller.arming import Arming
+from ironwake_controller.callbacks import Callbacks
+from ironwake_controller.claims import Claims
+from ironwake_controller.clock import Clock
+from ironwake_controller.epoch import EpochFile
+from ironwake_controller.housekeeping import Housekeeping
+from ironwake_controller.metrics import Metrics
+from ironwake_controller.observations import Watch
+from ironwake_controller.profiles import Profiles
+from ironwake_controller.pulse import Pulse
+from ironwake_controller.store import database
+from ironwake_controller.store.lock import WriterLock
+from ironwake_controller.store.store import Store
+from ironwake_controller.surroundings import Surroundings
+from ironwake_controller.view import Views
+from ironwake_controller.waking import Send, Waker
+
+
+@dataclass
+class House:
+    """`lock` is held, and `store` open, until `close`."""
+
+    settings: Settings
+    log: Log
+    lock: WriterLock
+    store: Store
+    surroundings: Surroundings
+    send: Send
+    metrics: Metrics = field(default_factory=Metrics)
+    pulse: Pulse = field(default_factory=Pulse)
+    waker: Waker = field(default_factory=Waker)
+
+    def __post_init__(self) -> None:
+        self.profiles = Profiles(self.settings.profiles)
+        self.views = Views(self.store, self.policy)
+        self.arming = Arming(self.store, self.policy)
+        self.claims = Claims(self.store, self.policy, self.pulse, self.metrics)
+        self.callbacks = Callbacks(self.store, self.pulse, self.metrics)
+        self.watch = Watch(self.store, self.pulse, self.metrics, self.waker.stop)
+        self.housekeeping = Housekeeping(
+            self.store,
+            self.surroundings,
+            self.pulse,
+            self.waker,
+            self.send,
+            self.metrics,
+            self.log,
+            self.settings.deadline_scale,
+        )
+
+    def policy(self) -> Policy:
+        """The site and the shelf as they are now."""
+        return self.surroundings.policy
+
+    def close(self) -> None:
+        """Stop in order; wakes everybody who waits for news."""
+        self.store.bell.close()
+        self.waker.bell.close()
+        self.store.close()
+        self.lock.close()
+
+
+def build(
+    settings: Settings,
+    log: Log,
+    clock: Clock,
+    send: Callable[[Callable[[], Policy]], Send] | None = None,
+) -> House:
+    """Open everything that the settings name.
+
+    :raises RefusedError: another controller runs, or the database is newer than this code
+    :raises IronwakeError: what the settings name is not there
+    """
+    around = surroundings.from_settings(settings, log)
+    file = database.place(settings.database)
+    lock = WriterLock(_lock_file(settings, file))
+    try:
+        engine = database.open_engine(settings.database)
+        store = Store(engine, EpochFile(settings.state_dir / "boot-epoch"), clock)
+        if store.restored:
+            log.warning(
+                "the database is an older copy: nothing is armed any more",
+                ended=arming.void(store),
+            )
+        arming.carry_over(store)
+    except BaseException:
+        lock.close()
+        raise
+    make = send or (lambda policy: waking.sender(lambda: policy().site))
+    house = House(settings, log, lock, store, around, make(lambda: around.policy))
+    house.housekeeping.resume()
+    return house
+
+
+def _lock_file(settings: Settings, file: Path | None) -> Path:
+    folder = file.parent if file is not None else settings.state_dir
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder / f"{file.name if file is not None else 'controller'}.lock"

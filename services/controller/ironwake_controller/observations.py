@@ -1,0 +1,170 @@
+"""What the data plane saw: evidence where the table takes it, a line of history where it is new."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+
+from ironwake.errors import InputError
+from ironwake.firmware import BY_NAME
+from ironwake.lifecycle import accepts, advance
+from ironwake.mac import Mac
+from ironwake.report import SEEN_EVIDENCE, Observation, Observations, Seen
+
+from ironwake_controller import identity, ledger
+from ironwake_controller.metrics import Metrics
+from ironwake_controller.pulse import Pulse
+from ironwake_controller.store import addresses, deployments, events, machines, receipts
+from ironwake_controller.store.deployments import Record
+from ironwake_controller.store.events import Event
+from ironwake_controller.store.machines import Enrolled
+from ironwake_controller.store.store import Store, Tx
+
+_LONGEST = 300  # characters of one detail
+_DETAILS = 20
+# What makes two sightings of one kind different things to a person.
+_TOPIC = ("file", "what", "reason", "manifest", "address")
+# A machine that does any of this is awake.
+_AWAKE = frozenset(Seen) - {Seen.REFUSED}
+
+_WORDS = {
+    Seen.DHCP: "asked for an address",
+    Seen.OFFERED: "was offered {file}",
+    Seen.ADDRESS: "has the address {client}",
+    Seen.LOADER: "fetches the loader {file}",
+    Seen.SCRIPT: "fetches its boot script",
+    Seen.KERNEL: "fetches the kernel {file}",
+    Seen.INITRD: "fetches the ramdisk {file}",
+    Seen.ARCHIVE: "fetches the archive {file}",
+    Seen.SENT: "got {file}: {bytes} bytes in {seconds} s",
+    Seen.REFUSED: "was refused {what}: {reason}",
+}
+
+
+class Watch:
+    """`awake` is called, after the commit, with the id of each machine that was seen awake."""
+
+    def __init__(
+        self, store: Store, pulse: Pulse, metrics: Metrics, awake: Callable[[int], None]
+    ) -> None:
+        self._store = store
+        self._pulse = pulse
+        self._metrics = metrics
+        self._awake = awake
+
+    def take(self, observations: Observations) -> None:
+        """Commit them; each id counts once. One that makes no sense is counted, and stops none."""
+        seen: set[int] = set()
+        with self._store.write() as tx:
+            for item in observations.items:
+                if receipts.take(tx, receipts.OBSERVATIONS, item.id):
+                    there = self._one(tx, item)
+                    if there is not None and item.seen in _AWAKE:
+                        seen.add(there.id)
+        for item in observations.items:
+            known = item.service if item.service in ("dhcp", "tftp", "dns", "http") else "other"
+            self._metrics.observations.labels(known, str(item.seen)).inc()
+        for number in seen:
+            self._awake(number)
+
+    def _one(self, tx: Tx, item: Observation) -> Enrolled | None:
+        there, mac = _whose(tx, item)
+        if there is None:
+            return None
+        if mac is not None and _is_address(item.client):
+            addresses.learn(tx, mac, item.client)
+        firmware = item.detail.get("firmware", "")
+        machines.saw(tx, there.id, firmware if firmware in BY_NAME else "")
+        record = deployments.latest(tx.connection, there.id)
+        live = record if record is not None and not record.ended_already else None
+        wrong = identity.mismatch(there.machine, item.detail)
+        if wrong:
+            self._alarm(tx, there, live, wrong)
+        elif live is not None:
+            self._of_deployment(tx, live, item)
+        else:
+            self._line(tx, _event(item, there.machine.name))
+        return there
+
+    def _of_deployment(self, tx: Tx, record: Record, item: Observation) -> None:
+        event = _event(item, record.deployment.machine, record.id, str(record.state))
+        evidence = SEEN_EVIDENCE.get(item.seen)
+        if evidence is not None and accepts(record.state, evidence):
+            after = advance(record.state, evidence)
+            if after is not record.state:
+                entry = ledger.Entry(event.kind, event.message, event.detail or {}, event.plan)
+                ledger.move(tx, record, evidence, entry)
+                self._pulse.beat(record.id, tx.steady)
+                return
+        # Firmware that asks again and again for the same is no sign of life: it goes nowhere.
+        if self._line(tx, event):
+            self._pulse.beat(record.id, tx.steady)
+            if record.stuck is not None:
+                deployments.change(tx, record, stuck=None)
+
+    def _alarm(self, tx: Tx, there: Enrolled, live: Record | None, wrong: str) -> None:
+        event = Event(
+            "alarm",
+            there.machine.name,
+            live.id if live else "",
+            state=str(live.state) if live else "",
+            message=f"{wrong}: what it does moves nothing",
+            detail={"reason": wrong},
+        )
+        if self._line(tx, event):
+            self._metrics.alarms.inc()
+
+    def _line(self, tx: Tx, event: Event) -> bool:
+        """Tell it, unless the same was told of this machine in this state."""
+        topic = _topic(event.detail or {})
+        if any(_topic(detail) == topic for detail in events.alike(tx.connection, event)):
+            self._metrics.repeats.labels(event.kind).inc()
+            return False
+        events.add(tx, event)
+        return True
+
+
+def _whose(tx: Tx, item: Observation) -> tuple[Enrolled | None, Mac | None]:
+    """The machine that was seen, by its card, else by its address."""
+    if item.mac:
+        try:
+            mac = Mac(item.mac)
+        except InputError:
+            return None, None
+        return machines.by_mac(tx.connection, mac), mac
+    number = addresses.machine_at(tx.connection, item.client) if item.client else None
+    return (machines.by_id(tx.connection, number) if number is not None else None), None
+
+
+def _event(item: Observation, machine: str, deployment: str = "", state: str = "") -> Event:
+    detail: dict[str, Any] = {
+        key[:40]: value[:_LONGEST] for key, value in list(item.detail.items())[:_DETAILS]
+    }
+    plan = detail.pop("plan", "")
+    detail["service"] = item.service[:40]
+    for key, value in (("mac", item.mac), ("client", item.client)):
+        if value:
+            detail[key] = value[:45]
+    kind = str(item.seen)
+    if item.seen is Seen.ADDRESS:
+        detail["address"] = item.client[:45]
+    return Event(kind, machine, deployment, "", state, _words(item), detail, plan)
+
+
+def _words(item: Observation) -> str:
+    known = {"client": item.client, "file": "something", "what": item.detail.get("file", "")}
+    words = known | {"reason": "", "bytes": "?", "seconds": "?"} | item.detail
+    return _WORDS[item.seen].format_map({key: str(value)[:120] for key, value in words.items()})
+
+
+def _topic(detail: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(detail.get(key) for key in _TOPIC)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return not (address.is_unspecified or address.is_multicast or address.is_loopback)

@@ -1,0 +1,1 @@
+"""What is kept: SQLAlchemy on SQLite, or on PostgreSQL by the same code."""

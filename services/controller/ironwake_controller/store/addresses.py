@@ -1,0 +1,41 @@
+"""Where machines were seen: card → IPv4 address, each address at one card."""
+
+from __future__ import annotations
+
+from ironwake.mac import Mac
+from sqlalchemy import Connection, delete, insert, select
+
+from ironwake_controller.store.schema import addresses, macs
+from ironwake_controller.store.store import Tx
+
+
+def learn(tx: Tx, mac: Mac, address: str) -> bool:
+    """Remember it; whether it is news. Whoever had the address before has it no more."""
+    known = tx.connection.scalar(select(addresses.c.address).where(addresses.c.mac == mac))
+    if known == address:
+        return False
+    stale = (addresses.c.mac == mac) | (addresses.c.address == address)
+    tx.connection.execute(delete(addresses).where(stale))
+    tx.connection.execute(insert(addresses).values(mac=str(mac), address=address, at=tx.now))
+    tx.touch()
+    return True
+
+
+def machine_at(connection: Connection, address: str) -> int | None:
+    """The id of the machine that has this address."""
+    found: int | None = connection.scalar(
+        select(macs.c.machine_id)
+        .join(addresses, addresses.c.mac == macs.c.mac)
+        .where(addresses.c.address == address)
+    )
+    return found
+
+
+def by_machine(connection: Connection) -> dict[int, str]:
+    """Each machine's newest address."""
+    rows = connection.execute(
+        select(macs.c.machine_id, addresses.c.address)
+        .join(addresses, addresses.c.mac == macs.c.mac)
+        .order_by(addresses.c.at)
+    )
+    return {row.machine_id: row.address for row in rows}

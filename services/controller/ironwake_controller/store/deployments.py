@@ -1,0 +1,187 @@
+"""Deployments as rows, and back."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ironwake import wire
+from ironwake.deployment import Claim, Deployment
+from ironwake.lifecycle import ENDS, State
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
+
+from ironwake_controller.store.schema import deployments
+from ironwake_controller.store.store import Tx
+
+_ENDED = [str(state) for state in ENDS]
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """Who took the answers, and when; `open` until the client's first callback."""
+
+    claim: Claim
+    at: str
+    monotonic: float
+    clock_boot: str
+    open: bool
+
+
+@dataclass(frozen=True)
+class Record:
+    """A deployment as the store keeps it. `expires_at` is monotonic, of the run `clock_boot`."""
+
+    number: int
+    machine_id: int
+    deployment: Deployment
+    wake: bool
+    created: str
+    expires: str
+    ended: str
+    expires_at: float
+    clock_boot: str
+    claimed: Claimed | None
+    step: str
+    percent: float | None
+    message: str
+    stuck: dict[str, str] | None
+    held: str
+    callbacks: int
+
+    @property
+    def id(self) -> str:
+        return self.deployment.id
+
+    @property
+    def state(self) -> State:
+        return self.deployment.state
+
+    @property
+    def ended_already(self) -> bool:
+        return self.state in ENDS
+
+
+def _record(row: Row[Any]) -> Record:
+    claim = row.claim
+    return Record(
+        number=row.number,
+        machine_id=row.machine_id,
+        deployment=wire.load(
+            Deployment,
+            {
+                **row.document,
+                "state": row.state,
+                "token": row.token,
+                "health_token": row.health_token,
+            },
+        ),
+        wake=row.wake,
+        created=row.created,
+        expires=row.expires,
+        ended=row.ended,
+        expires_at=row.expires_at,
+        clock_boot=row.clock_boot,
+        claimed=wire.load(Claimed, claim) if claim else None,
+        step=row.step,
+        percent=row.percent,
+        message=row.message,
+        stuck=row.stuck,
+        held=row.held,
+        callbacks=row.callbacks,
+    )
+
+
+def _first(connection: Connection, query: Select[Any]) -> Record | None:
+    row = connection.execute(query.limit(1)).one_or_none()
+    return _record(row) if row is not None else None
+
+
+def by_id(connection: Connection, name: str) -> Record | None:
+    return _first(connection, select(deployments).where(deployments.c.id == name))
+
+
+def by_token(connection: Connection, token: str) -> Record | None:
+    """The deployment whose claim and callbacks this token authorises."""
+    query = select(deployments).where(deployments.c.token == token).with_for_update()
+    found = _first(connection, query)
+    return found if found and _same(found.deployment.token, token) else None
+
+
+def by_health_token(connection: Connection, token: str) -> Record | None:
+    query = select(deployments).where(deployments.c.health_token == token).with_for_update()
+    found = _first(connection, query)
+    return found if found and _same(found.deployment.health_token, token) else None
+
+
+def latest(connection: Connection, machine_id: int) -> Record | None:
+    query = select(deployments).where(deployments.c.machine_id == machine_id)
+    return _first(connection, query.order_by(deployments.c.number.desc()))
+
+
+def latest_of_all(connection: Connection) -> dict[int, Record]:
+    """Each machine's latest deployment, by the machine's id."""
+    newest = select(func.max(deployments.c.number)).group_by(deployments.c.machine_id)
+    rows = connection.execute(select(deployments).where(deployments.c.number.in_(newest)))
+    return {row.machine_id: _record(row) for row in rows}
+
+
+def live(connection: Connection) -> Sequence[Record]:
+    """All that have not ended, oldest first."""
+    query = select(deployments).where(deployments.c.state.not_in(_ENDED))
+    return [_record(row) for row in connection.execute(query.order_by(deployments.c.number))]
+
+
+def page(
+    connection: Connection, *, machine: str = "", state: str = "", after: int = 0, limit: int = 100
+) -> Sequence[Record]:
+    """The newest first; `after` is the number of the last one that was seen, 0 for none."""
+    query = select(deployments).order_by(deployments.c.number.desc()).limit(limit)
+    if machine:
+        query = query.where(deployments.c.machine == machine)
+    if state:
+        query = query.where(deployments.c.state == state)
+    if after:
+        query = query.where(deployments.c.number < after)
+    return [_record(row) for row in connection.execute(query)]
+
+
+def count_by_state(connection: Connection) -> dict[str, int]:
+    query = select(deployments.c.state, func.count()).group_by(deployments.c.state)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def add(tx: Tx, record: Record) -> None:
+    document = wire.dump(record.deployment)
+    state = document.pop("state")
+    token, health_token = document.pop("token"), document.pop("health_token")
+    tx.connection.execute(
+        insert(deployments).values(
+            id=record.id,
+            machine_id=record.machine_id,
+            machine=record.deployment.machine,
+            document=document,
+            state=state,
+            token=token,
+            health_token=health_token,
+            wake=record.wake,
+            created=record.created,
+            expires=record.expires,
+            expires_at=record.expires_at,
+            clock_boot=record.clock_boot,
+        )
+    )
+    tx.touch()
+
+
+def change(tx: Tx, record: Record, **values: Any) -> None:
+    """Put new values into columns of this deployment; `claim` takes a `Claimed`."""
+    if "claim" in values:
+        values["claim"] = wire.dump(values["claim"])
+    where = deployments.c.number == record.number
+    tx.connection.execute(update(deployments).where(where).values(**values))
+
+
+def _same(own: str, given: str) -> bool:
+    return hmac.compare_digest(own.encode(), given.encode("utf-8", "replace"))

@@ -1,0 +1,106 @@
+"""Machines as rows, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ironwake import wire
+from ironwake.mac import Mac
+from ironwake.machine import Machine
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+
+from ironwake_controller.store.schema import addresses, machines, macs
+from ironwake_controller.store.store import Tx
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """A machine as the store keeps it; `firmware` and `last_seen` are "" until it was seen."""
+
+    id: int
+    machine: Machine
+    firmware: str
+    last_seen: str
+    facts: dict[str, str]
+
+
+def _enrolled(row: Row[Any]) -> Enrolled:
+    machine = wire.load(Machine, row.document)
+    return Enrolled(row.id, machine, row.firmware, row.last_seen, dict(row.facts))
+
+
+def _one(connection: Connection, query: Select[Any]) -> Enrolled | None:
+    row = connection.execute(query).one_or_none()
+    return _enrolled(row) if row is not None else None
+
+
+def by_name(connection: Connection, name: str) -> Enrolled | None:
+    return _one(connection, select(machines).where(machines.c.name == name))
+
+
+def by_id(connection: Connection, number: int) -> Enrolled | None:
+    return _one(connection, select(machines).where(machines.c.id == number))
+
+
+def by_mac(connection: Connection, mac: Mac) -> Enrolled | None:
+    query = select(machines).join(macs, macs.c.machine_id == machines.c.id)
+    return _one(connection, query.where(macs.c.mac == str(mac)))
+
+
+def count(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).select_from(machines)) or 0
+
+
+def every(connection: Connection) -> Sequence[Enrolled]:
+    rows = connection.execute(select(machines).order_by(machines.c.name))
+    return [_enrolled(row) for row in rows]
+
+
+def add(tx: Tx, machine: Machine) -> None:
+    values = {"name": str(machine.name), "document": wire.dump(machine), "facts": {}}
+    result = tx.connection.execute(insert(machines).values(**values))
+    (number,) = result.inserted_primary_key or (0,)
+    _put_macs(tx, number, machine.macs)
+    tx.touch()
+
+
+def replace(tx: Tx, number: int, machine: Machine) -> None:
+    """Give the machine of this id another content; its name stays."""
+    tx.connection.execute(
+        update(machines).where(machines.c.id == number).values(document=wire.dump(machine))
+    )
+    _drop_macs(tx, number, keep=machine.macs)
+    _put_macs(tx, number, machine.macs)
+    tx.touch()
+
+
+def remove(tx: Tx, number: int) -> None:
+    _drop_macs(tx, number, keep=())
+    tx.connection.execute(delete(machines).where(machines.c.id == number))
+    tx.disarm()
+
+
+def saw(tx: Tx, number: int, firmware: str = "") -> None:
+    """It was seen just now, with this firmware if that could be told."""
+    values = {"last_seen": tx.now} | ({"firmware": firmware} if firmware else {})
+    tx.connection.execute(update(machines).where(machines.c.id == number).values(**values))
+
+
+def set_facts(tx: Tx, number: int, facts: dict[str, str]) -> None:
+    tx.connection.execute(update(machines).where(machines.c.id == number).values(facts=facts))
+
+
+def _put_macs(tx: Tx, number: int, own: Sequence[Mac]) -> None:
+    tx.connection.execute(delete(macs).where(macs.c.machine_id == number))
+    rows = [{"mac": str(mac), "machine_id": number} for mac in own]
+    tx.connection.execute(insert(macs), rows)
+
+
+def _drop_macs(tx: Tx, number: int, keep: Sequence[Mac]) -> None:
+    """An address that was learned belongs to the card, not to whoever gets the card next."""
+    mine = select(macs.c.mac).where(macs.c.machine_id == number)
+    gone = addresses.c.mac.in_(mine) & addresses.c.mac.not_in([str(mac) for mac in keep])
+    tx.connection.execute(delete(addresses).where(gone))
+    tx.connection.execute(delete(macs).where(macs.c.machine_id == number))

@@ -1,0 +1,33 @@
+"""What there is once: the site's id, the boot epoch, the view's version."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, insert, select
+
+from ironwake_controller.epoch import Epoch
+from ironwake_controller.store.schema import meta
+
+
+def get(connection: Connection, key: str) -> str | None:
+    value: str | None = connection.scalar(select(meta.c.value).where(meta.c.key == key))
+    return value
+
+
+def put(connection: Connection, key: str, value: str) -> None:
+    connection.execute(delete(meta).where(meta.c.key == key))
+    connection.execute(insert(meta).values(key=key, value=value))
+
+
+def version(connection: Connection) -> int:
+    return int(get(connection, "version") or 0)
+
+
+def epoch(connection: Connection) -> Epoch:
+    return Epoch(get(connection, "site") or "", int(get(connection, "epoch") or 0))
+
+
+def grow_epoch(connection: Connection) -> Epoch:
+    """The next epoch, already put."""
+    old = epoch(connection)
+    put(connection, "epoch", str(old.number + 1))
+    return Epoch(old.site, old.number + 1)

@@ -1,0 +1,103 @@
+"""The store: transactions, and what must happen around each of them."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine
+
+from ironwake_controller import clock as clocks
+from ironwake_controller.bell import Bell
+from ironwake_controller.clock import Clock
+from ironwake_controller.epoch import Epoch, EpochFile, is_restored
+from ironwake_controller.store import meta
+from ironwake_controller.store.database import writing
+
+
+class Tx:
+    """One writing transaction. `now` is the time of all that is written in it."""
+
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self.connection = connection
+        self.clock = clock
+        self.now = clocks.text(clock.wall())
+        self.steady = clock.monotonic()
+        self.touched = False
+        self.disarmed = False
+
+    def touch(self) -> None:
+        """The view changes by this transaction."""
+        self.touched = True
+
+    def disarm(self) -> None:
+        """Something may not be booted any more: no older copy of the database may say it may."""
+        self.disarmed = True
+        self.touch()
+
+
+class Store:
+    """`bell` rings after every commit. `restored` says that this database is an older copy."""
+
+    def __init__(self, engine: Engine, epoch: EpochFile, clock: Clock) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.bell = Bell()
+        self._epoch = epoch
+        # One writer at a time in here; SQLite's own queue would be a busy loop.
+        self._lock = threading.Lock()
+        with writing(engine) as connection:
+            self.restored = self._start(connection)
+            self.version = meta.version(connection)
+            number = meta.epoch(connection)
+        epoch.write(number)
+
+    def _start(self, connection: Connection) -> bool:
+        fresh = meta.get(connection, "site") is None
+        if fresh:
+            meta.put(connection, "site", secrets.token_hex(8))
+        old, outside = meta.epoch(connection), self._epoch.read()
+        restored = not fresh and is_restored(old, outside)
+        beyond = outside.number if outside else 0
+        meta.put(connection, "epoch", str(max(old.number, beyond) + 1))
+        # By the time of day, too: a restored copy must not give out versions that were used.
+        seed = int(self.clock.wall().timestamp() * 1000)
+        meta.put(connection, "version", str(max(meta.version(connection) + 1, seed)))
+        return restored
+
+    @contextmanager
+    def write(self) -> Iterator[Tx]:
+        """All of it is on disk when the block ends, or none of it is.
+
+        With a disarming, the boot epoch outside the database is on disk, too.
+        """
+        with self._lock:
+            epoch: Epoch | None = None
+            with writing(self.engine) as connection:
+                tx = Tx(connection, self.clock)
+                yield tx
+                version = meta.version(connection)
+                if tx.touched:
+                    version += 1
+                    meta.put(connection, "version", str(version))
+                if tx.disarmed:
+                    epoch = meta.grow_epoch(connection)
+            self.version = version
+            if epoch is not None:
+                self._epoch.write(epoch)
+        self.bell.ring()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent state."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """An orderly stop: copies made until now are older than what remains."""
+        with self._lock, writing(self.engine) as connection:
+            epoch = meta.grow_epoch(connection)
+        self._epoch.write(epoch)
+        self.engine.dispose()

@@ -1,0 +1,95 @@
+"""What the appliance is to its network now: the site, and the shelf of built artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ironwake.artifact import Manifest
+from ironwake.errors import InputError, IronwakeError
+from ironwake.names import DomainName
+from ironwake.site import Policy, Shelf, Site
+from ironwake_runtime import interfaces
+from ironwake_runtime.aptsources import Mirror, MirrorError, host_mirror
+from ironwake_runtime.artifacts import ArtifactStore
+from ironwake_runtime.service import Log
+from ironwake_runtime.settings import Settings
+
+
+class Surroundings:
+    """`policy` and `manifests` are the last ones that could be read; `trouble` says what could not.
+
+    :param find: gives the site as it is now; raises IronwakeError
+    :param read: gives the manifests as they are now; raises IronwakeError or OSError
+    """
+
+    def __init__(
+        self, find: Callable[[], Site], read: Callable[[], tuple[Manifest, ...]], log: Log
+    ) -> None:
+        self._find = find
+        self._read = read
+        self._log = log
+        self.trouble: dict[str, str] = {}
+        self.manifests: tuple[Manifest, ...] = ()
+        # At the start a wrong setting ends it: the person is still there.
+        self.policy = Policy(find(), Shelf())
+        self.refresh()
+
+    def refresh(self) -> bool:
+        """Look again; whether anything is different."""
+        before, told = self.policy, dict(self.trouble)
+        site, shelf = before.site, before.shelf
+        self.trouble = {}
+        try:
+            site = self._find()
+        except (IronwakeError, OSError) as error:
+            self.trouble["interface"] = str(error)
+        try:
+            self.manifests = self._read()
+            shelf = Shelf.of(self.manifests)
+        except (IronwakeError, OSError) as error:
+            self.trouble["artifacts"] = str(error)
+        for what, text in self.trouble.items():
+            if told.get(what) != text:
+                self._log.warning("keeping what was known", of=what, error=text)
+        self.policy = Policy(site, shelf)
+        return self.policy != before
+
+
+def from_settings(settings: Settings, log: Log) -> Surroundings:
+    """The interface, the artifacts and the mirror that the settings name."""
+    mirror = _mirror(settings)
+    store = ArtifactStore(settings.artifacts)
+    domain = DomainName(settings.domain)
+
+    def find() -> Site:
+        address, prefix = _address(settings)
+        return Site(
+            address=address,
+            prefix=prefix,
+            http_port=settings.http_port,
+            domain=domain,
+            ramdisk=settings.ramdisk,
+            mirror=mirror,
+            proxy=settings.dhcp_mode != "server",
+        )
+
+    return Surroundings(find, store.manifests, log)
+
+
+def _address(settings: Settings) -> tuple[str, int]:
+    try:
+        found = interfaces.find(settings.interface)
+    except InputError:
+        if not settings.address or settings.interface:
+            raise
+        return settings.address, 24  # no interface of ours: somebody else is on the machines' net
+    return settings.address or found.address, found.prefix
+
+
+def _mirror(settings: Settings) -> str:
+    if settings.mirror:
+        return Mirror.parse(settings.mirror).main
+    try:
+        return host_mirror().main
+    except MirrorError:
+        return ""
