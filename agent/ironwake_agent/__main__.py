@@ -8,34 +8,39 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ironwake.errors import GoneError, IronwakeError
+from ironwake.errors import BrokenError, IronwakeError
+from ironwake.order import Order
 
 from ironwake_agent import client, cmdline, commands, console, facts, network, order, probe
 from ironwake_agent.cmdline import Boot
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.console import Console
 from ironwake_agent.install import Hands, install
+from ironwake_agent.order import NothingToDoError
 from ironwake_agent.patience import Patience
 from ironwake_agent.report import CancelledError, Reporter
 
 _NETWORK_PATIENCE = 180.0  # spanning tree takes 50 s, a slow DHCP relay more
+_FACTS_PATIENCE = 5.0
 _ORDER_PATIENCE = 600.0
 _LAST_WORD_PATIENCE = 1800.0
 _READING_TIME = 10.0  # seconds for a person to read why the machine restarts
 
 
 def main() -> None:
-    """Install, and restart; exits with 1 where a person has to look."""
+    """Install, and restart; exits with another code than 0 where a person has to look."""
     screen = Console(console.active())
     try:
         boot = cmdline.parse(Path("/proc/cmdline").read_text())
         work(boot, screen, commands.run)
-    except IronwakeError as error:
-        screen.say(f"stopped: {error}")
-        sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001 - a person reads the screen, whatever it was
+        trouble = understood(error)
+        screen.say(f"stopped: {trouble}")
+        sys.exit(trouble.exit_code)
 
 
 def work(boot: Boot, screen: Console, run: Runner) -> None:
@@ -44,20 +49,15 @@ def work(boot: Boot, screen: Console, run: Runner) -> None:
     screen.say(f"{lease.interface} has {lease.address}; asking {boot.url}")
     headers = {"Content-Type": "application/json"}
     reporter = Reporter(lambda body: client.request("POST", boot.callbacks, body, headers))
-    reporter.facts(facts.gather(probe.disks(run)))
-    claim = {"X-Ironwake-Boot": facts.boot_id()}
     try:
-        task = order.fetch(
-            lambda: client.request("GET", boot.order, headers=claim),
-            Patience(_ORDER_PATIENCE),
-            screen.say,
-        )
-    except GoneError as error:
+        with reported(reporter, screen, run):
+            _send_facts(reporter, run)
+            task = _order(boot, screen)
+            install(Hands(run, reporter, screen.say, boot.consoles), task, lease)
+    except NothingToDoError as error:
         screen.say(f"{error}; restarting, so that this machine boots its own disk")
         restart(run, _READING_TIME)
         return
-    hands = Hands(run, reporter, screen.say, boot.consoles)
-    _guarded(lambda: install(hands, task, lease), screen, run, reporter)
     screen.say("installed; telling the appliance")
     reporter.installed()
     reporter.flush(_LAST_WORD_PATIENCE)
@@ -65,39 +65,63 @@ def work(boot: Boot, screen: Console, run: Runner) -> None:
     restart(run, 0.0)
 
 
-def _guarded(action: Callable[[], None], screen: Console, run: Runner, reporter: Reporter) -> None:
-    """Do it, and report a failure before passing it on."""
-    try:
-        action()
-    except CancelledError:
-        raise
-    except IronwakeError as error:
-        _report_failure(error, screen, run, reporter)
-        raise
-    except Exception as error:  # noqa: BLE001 - a mistake of ours must not look like silence
-        screen.note(traceback.format_exc())
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        mistake = IronwakeError(
-            f"the agent made a mistake: {type(error).__name__}: {error}"
-            f" ({Path(where.filename).name}, line {where.lineno})",
-            "report this",
-        )
-        _report_failure(mistake, screen, run, reporter)
-        raise mistake from None
+def _send_facts(reporter: Reporter, run: Runner) -> None:
+    reporter.facts(facts.gather(probe.disks(run)))
+    # Before the claim, which the first report afterwards seals; but nobody waits for facts.
+    with suppress(BrokenError):
+        reporter.flush(_FACTS_PATIENCE)
 
 
-def _report_failure(error: IronwakeError, screen: Console, run: Runner, reporter: Reporter) -> None:
-    screen.say(f"failed: {error}")
+def _order(boot: Boot, screen: Console) -> Order:
+    claim = {"X-Ironwake-Boot": facts.boot_id()}
+    return order.fetch(
+        lambda: client.request("GET", boot.order, headers=claim),
+        Patience(_ORDER_PATIENCE),
+        screen.say,
+    )
+
+
+@contextmanager
+def reported(reporter: Reporter, screen: Console, run: Runner) -> Iterator[None]:
+    """Tell the appliance about a failure before passing it on.
+
+    Not about the two ends that it has told us itself: nothing to do, and cancelled.
+    """
     try:
-        screen.note("\n".join(run("dmesg").splitlines()[-40:]))
-    except CommandError as trouble:
-        screen.note(str(trouble))
-    reporter.log(screen.tail())  # before the end: an ended deployment takes nothing more
-    reporter.failed(str(error))
+        yield
+    except (NothingToDoError, CancelledError):
+        raise
+    except Exception as error:
+        trouble = understood(error)
+        screen.say(f"failed: {trouble}")
+        screen.note("".join(traceback.format_exception(error)))
+        screen.note(_kernel_words(run))
+        reporter.log(screen.tail())  # before the end: an ended deployment takes nothing more
+        reporter.failed(str(trouble))
+        try:
+            reporter.flush(_LAST_WORD_PATIENCE)
+        except IronwakeError as silence:
+            screen.say(str(silence))
+        raise trouble from error
+
+
+def understood(error: Exception) -> IronwakeError:
+    """An error in words for a person; what we did not foresee is our mistake, and said to be."""
+    if isinstance(error, IronwakeError):
+        return error
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return BrokenError(
+        f"the agent made a mistake: {type(error).__name__}: {error}"
+        f" ({Path(where.filename).name}, line {where.lineno})",
+        "report this",
+    )
+
+
+def _kernel_words(run: Runner) -> str:
     try:
-        reporter.flush(_LAST_WORD_PATIENCE)
-    except IronwakeError as trouble:
-        screen.say(str(trouble))
+        return "\n".join(run("dmesg").splitlines()[-40:])
+    except CommandError as error:
+        return str(error)
 
 
 def restart(run: Runner, seconds: float) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from ironwake.order import Order
 
 from ironwake_agent import bootloader, disks, facts, packages, prepare, probe, target, unpack
 from ironwake_agent import order as orders
-from ironwake_agent.commands import Runner
+from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.disks import Disk
 from ironwake_agent.network import Lease
 from ironwake_agent.patience import Patience
@@ -54,8 +55,11 @@ def install(hands: Hands, order: Order, lease: Lease) -> None:
         _fill(hands, order)
         _finish(hands, order, volumes, lease)
         bootloader.enter_firmware(hands.run, volumes, dead, say)
-    finally:
-        prepare.unmount(hands.run, TARGET, say)
+    except BaseException:
+        with suppress(CommandError):  # the first failure is the one to tell
+            prepare.unmount(hands.run, TARGET, say)
+        raise
+    prepare.unmount(hands.run, TARGET, say)
 
 
 def select(found: tuple[Disk, ...], order: Order) -> Disk:

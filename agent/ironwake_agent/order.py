@@ -13,12 +13,16 @@ from ironwake_agent.client import Answer, UnreachableError
 from ironwake_agent.patience import Patience
 
 
+class NothingToDoError(GoneError):
+    """The appliance has nothing (more) to do for this machine: it shall boot its own disk."""
+
+
 def fetch(get: Callable[[], Answer], patience: Patience, say: Callable[[str], None]) -> Order:
     """Ask until there is an answer.
 
     :param get: one request
     :param say: told once when the appliance does not answer at once
-    :raises GoneError: there is nothing (more) to do for this machine: it shall boot its disk
+    :raises NothingToDoError: there is no such order, or it was handed out before
     :raises BrokenError: no answer in time, or one that is not an order
     """
     waiting = patience.start()
@@ -46,7 +50,7 @@ def _read(answer: Answer) -> Order:
     if answer.is_ok:
         return decode(Order, answer.body)
     if answer.is_over or answer.status == 409:
-        raise GoneError(f"there is nothing to install here: {answer.reason}")
+        raise NothingToDoError(f"there is nothing to install here: {answer.reason}")
     raise BrokenError(f"the appliance gave no order: {answer.reason}")
 
 
