@@ -27,6 +27,8 @@ from ironwake.machine import Machine
 from ironwake.methods import METHODS
 from ironwake.site import Policy
 
+LOADERS = "loaders"  # the manifest of what firmware itself loads
+
 
 @dataclass(frozen=True)
 class Silence:
@@ -88,13 +90,16 @@ def resolve(
         return LocalBoot(f"the last deployment of {machine.name} is over: {deployment.state}")
     if deployment.state not in BOOTABLE:
         return LocalBoot(f"{machine.name} took its answers already and is {deployment.state}")
-    method = METHODS[deployment.profile.method]
-    missing = method.missing(deployment, policy)
-    if missing:
-        return Silence(f"media are missing; run: ironwake media add {' '.join(missing)}")
     loader = loaders.for_firmware(request.firmware)
     if loader is None:
         return Silence(f"there is no boot loader for {request.firmware.name}")
+    method = METHODS[deployment.profile.method]
+    missing = method.missing(deployment, policy)
+    role = loader.role(request.firmware)
+    if role and policy.shelf.find(LOADERS, role) is None:
+        missing = (LOADERS, *missing)
+    if missing:
+        return Silence(f"media are missing; run: ironwake media add {' '.join(missing)}")
     kernel = method.boot(deployment, machine, request.mac, policy)
     return BootPlan(
         reason=f"{machine.name} is {deployment.state} for {deployment.profile_name}",

@@ -62,7 +62,7 @@ def test_missing_media_are_named_and_nothing_is_served(bench: Bench) -> None:
     bare = dataclasses.replace(bench, policy=Policy(bench.policy.site, Shelf()))
     decision = _resolve(bare, FIRMWARE[2])
     assert isinstance(decision, Silence)
-    assert "ironwake media add ramdisk-generic debian-12" in decision.reason
+    assert "ironwake media add loaders ramdisk-generic debian-12" in decision.reason
 
 
 def test_ipxe_never_gets_ipxe_again(bench: Bench) -> None:

@@ -22,6 +22,9 @@ class Loader(Protocol):
     def serves(self, firmware: Firmware) -> bool:
         """Whether this loader is for that firmware."""
 
+    def role(self, firmware: Firmware) -> str:
+        """The loader's own file in the manifest `loaders`; "" where the firmware needs none."""
+
     def first_file(self, firmware: Firmware, mac: Mac, site: Site) -> str:
         """What DHCP names: a TFTP path without a leading slash, or a URL."""
 

@@ -25,8 +25,11 @@ class Grub:
     def serves(self, firmware: Firmware) -> bool:
         return firmware.uefi and not firmware.ipxe
 
+    def role(self, firmware: Firmware) -> str:
+        return _SHIM[firmware.architecture]
+
     def first_file(self, firmware: Firmware, mac: Mac, site: Site) -> str:  # noqa: ARG002
-        shim = _SHIM[firmware.architecture]
+        shim = self.role(firmware)
         return f"{site.url}/{shim}" if firmware.transport is Transport.HTTP else shim
 
     def boot_script(self, boot: KernelBoot, site: Site) -> str:

@@ -19,12 +19,15 @@ class Ipxe:
     def serves(self, firmware: Firmware) -> bool:
         return firmware.ipxe or not firmware.uefi
 
+    def role(self, firmware: Firmware) -> str:
+        return "" if firmware.ipxe else "ipxe/undionly.kpxe"
+
     def first_file(self, firmware: Firmware, mac: Mac, site: Site) -> str:
         # A client that is iPXE always gets a script, never iPXE again: the ROM and undionly.kpxe
         # send the same options, and would load each other for ever.
         if firmware.ipxe:
             return f"{site.url}/{routes.boot_script(mac, self.script_name)}"
-        return "ipxe/undionly.kpxe"
+        return self.role(firmware)
 
     def boot_script(self, boot: KernelBoot, site: Site) -> str:
         kernel = f"{site.url}/{routes.artifact(boot.kernel)}"

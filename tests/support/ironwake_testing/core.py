@@ -15,6 +15,9 @@ from ironwake.view import Entry, Index, View
 
 MAC = Mac("52:54:00:77:00:10")
 _FILES = [
+    ("loaders", "ipxe/undionly.kpxe", "undionly.kpxe"),
+    ("loaders", "sb/shimaa64.efi", "shimaa64.efi"),
+    ("loaders", "sb/shimx64.efi", "shimx64.efi"),
     ("ramdisk-generic", "kernel", "vmlinuz"),
     ("ramdisk-generic", "initrd", "initrd"),
     ("debian-12", "archive", "debian-12.tar.zst"),
