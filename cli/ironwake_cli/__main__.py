@@ -18,6 +18,7 @@ from ironwake_cli import (
     lab,
     machine,
     media,
+    plan,
     profile,
     serve,
     settings,
@@ -34,6 +35,7 @@ Command = Callable[..., None]
 _SHORT: dict[str, Command] = {
     "enroll": machine.enroll,
     "deploy": deploy.deploy,
+    "plan": plan.plan,
     "wake": machine.wake,
     "watch": watch.watch,
     "cancel": deploy.cancel,

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx2
-from ironwake.errors import BrokenError
+from ironwake.errors import BrokenError, IronwakeError, RefusedError
 from ironwake_runtime.controller import problem
 
 _PATIENCE = 30.0  # seconds for one answer
@@ -69,7 +69,7 @@ class Api:
         ):
             if reply.status_code >= 400:
                 reply.read()
-                raise problem(reply)
+                raise _problem(reply)
             yield from sse(reply.iter_lines())
 
     def _call(
@@ -84,7 +84,7 @@ class Api:
                 method, f"/v1/{path}", params=query or None, json=body, headers=self._headers
             )
         if reply.status_code >= 400:
-            raise problem(reply)
+            raise _problem(reply)
         try:
             return reply.json() if reply.content else None
         except ValueError as error:
@@ -102,6 +102,13 @@ class Api:
                 f"the controller at {self._url} does not answer: {error}",
                 "start the appliance with 'ironwake serve', or see: ironwake doctor",
             ) from error
+
+
+def _problem(reply: httpx2.Response) -> IronwakeError:
+    error = problem(reply)
+    if reply.status_code in (401, 403):  # the wrong key is nobody's break-down
+        return RefusedError(error.what, error.next_step or "see: ironwake token", error.where)
+    return error
 
 
 def segment(name: str) -> str:

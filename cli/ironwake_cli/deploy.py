@@ -86,8 +86,8 @@ def listing(
         as_json(rows)
         return
     heads = ("DEPLOYMENT", "MACHINE", "PROFILE", "STATE", "CREATED")
-    cells = [(d["id"], d["machine"], d["profile"], d["state"], d.get("created")) for d in rows]
-    for line in table(heads, cells):
+    keys = ("id", "machine", "profile", "state", "created")
+    for line in table(heads, [[row[key] for key in keys] for row in rows]):
         say(line)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 from ironwake.errors import InputError
 
@@ -68,18 +70,10 @@ def listing(context: typer.Context, json: bool = JSON) -> None:
     if json:
         as_json(machines)
         return
-    heads = ("NAME", "MAC", "ADDRESS", "LOCKED", "DEPLOYMENT", "LABELS")
-    rows = [
-        (m["name"], m["macs"], m.get("address"), m["locked"], _latest(m), m["labels"])
-        for m in machines
-    ]
-    for line in table(heads, rows):
+    heads = ("NAME", "STATE", "MAC", "ADDRESS", "LOCKED", "LABELS")
+    keys = ("name", "state", "macs", "address", "locked", "labels")
+    for line in table(heads, [[machine[key] for key in keys] for machine in machines]):
         say(line)
-
-
-def _latest(machine: dict[str, object]) -> object:
-    deployment = machine.get("deployment")
-    return deployment.get("state") if isinstance(deployment, dict) else deployment
 
 
 def show(context: typer.Context, name: str = NAME, json: bool = JSON) -> None:
@@ -93,14 +87,16 @@ def show(context: typer.Context, name: str = NAME, json: bool = JSON) -> None:
     if json:
         as_json(machine)
         return
-    for line in facts((key.replace("_", " "), value) for key, value in machine.items()):
+    deployment = machine["deployment"]
+    shown = {**machine, "deployment": deployment and deployment["id"]}
+    for line in facts((key.replace("_", " "), value) for key, value in shown.items()):
         say(line)
 
 
-def _get(context: typer.Context, name: str) -> dict[str, object]:
+def _get(context: typer.Context, name: str) -> dict[str, Any]:
     from ironwake_cli.api import segment
 
-    machine: dict[str, object] = of(context).api.get(f"machines/{segment(name)}")
+    machine: dict[str, Any] = of(context).api.get(f"machines/{segment(name)}")
     return machine
 
 

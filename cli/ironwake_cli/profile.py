@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from ironwake_cli.output import as_json, facts, say, table
@@ -22,16 +24,14 @@ def listing(context: typer.Context, json: bool = JSON) -> None:
         as_json(rows)
         return
     heads = ("NAME", "RELEASE", "METHOD", "REVISION", "ERROR")
-    cells = [
-        (row["name"], row.get("release"), row.get("method"), _short(row), row.get("error"))
-        for row in rows
-    ]
-    for line in table(heads, cells):
+    for line in table(heads, [_cells(row) for row in rows]):
         say(line)
 
 
-def _short(row: dict[str, object]) -> str:
-    return str(row.get("revision") or "")[:12]
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
+    profile = row["profile"] or {}
+    short = row["revision"][:12]
+    return row["name"], profile.get("release"), profile.get("method"), short, row["error"]
 
 
 def show(
@@ -51,5 +51,5 @@ def show(
     if json:
         as_json(found)
         return
-    for line in facts(found.items()):
+    for line in facts({**found["profile"], "revision": found["revision"]}.items()):
         say(line)

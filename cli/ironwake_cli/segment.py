@@ -22,6 +22,7 @@ _ETH_P_IP = 0x0800
 _UDP = 17
 _SERVER_PORT = 67
 _HEAD = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")  # RFC 2131 figure 1, and RFC 1497's cookie
+OPTIONS_AT = _HEAD.size  # where options begin in a DHCP message
 _COOKIE = b"\x63\x82\x53\x63"
 _PAD, _END = 0, 255
 
@@ -87,14 +88,14 @@ def read(frame: bytes, xid: int) -> Heard | None:
     fields = _HEAD.unpack_from(payload)
     if fields[0] != 2 or fields[4] != xid or fields[14] != _COOKIE:
         return None
-    options = _options(payload[_HEAD.size :])
-    file = options.get(67, b"").rstrip(b"\0") or fields[13].split(b"\0", 1)[0]
-    server = options.get(54, b"")
+    said = options(payload[OPTIONS_AT:])
+    file = said.get(67, b"").rstrip(b"\0") or fields[13].split(b"\0", 1)[0]
+    server = said.get(54, b"")
     return Heard(
         socket.inet_ntoa(server if len(server) == 4 else frame[26:30]),
         fields[8] != bytes(4),
         file.decode("ascii", "replace"),
-        options.get(60, b"").startswith((b"PXEClient", b"HTTPClient")),
+        said.get(60, b"").startswith((b"PXEClient", b"HTTPClient")),
     )
 
 
@@ -108,7 +109,7 @@ def _udp(frame: bytes) -> bytes | None:
     return frame[start + 8 :]
 
 
-def _options(data: bytes) -> dict[int, bytes]:
+def options(data: bytes) -> dict[int, bytes]:
     """Options up to the end or the first that is cut off (RFC 2132 §2)."""
     found: dict[int, bytes] = {}
     at = 0

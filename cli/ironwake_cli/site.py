@@ -1,4 +1,4 @@
-"""`ironwake site`: what the appliance is to its network, by these settings."""
+"""`ironwake site`: what the appliance is to its network, and what it has in store."""
 
 from __future__ import annotations
 
@@ -11,34 +11,18 @@ from ironwake_cli.session import of
 def site(
     context: typer.Context, json: bool = typer.Option(False, "--json", help="print JSON")
 ) -> None:
-    """Show what the settings make of this host: addresses, mode, folders.
+    """Show the running appliance: its address, its mode, its media, and what troubles it.
 
     Example:
 
-        IRONWAKE_INTERFACE=eth0 ironwake site
+        ironwake site
     """
-    from ironwake_runtime import interfaces
-
-    session = of(context)
-    settings = session.settings
-    interface = interfaces.find(settings.interface)
-    address = settings.address or interface.address
-    port = "" if settings.http_port == 80 else f":{settings.http_port}"
-    pairs = (
-        ("interface", interface.name),
-        ("address", f"{address}/{interface.prefix}"),
-        ("machines use", f"http://{address}{port}"),
-        ("api", settings.controller_url),
-        ("dhcp", settings.dhcp_mode),
-        ("domain", settings.domain),
-        ("ramdisk", settings.ramdisk),
-        ("state", settings.state_dir),
-        ("artifacts", settings.artifacts),
-        ("profiles", settings.profiles),
-        ("token file", session.token_path),
-    )
+    found = of(context).api.get("site")
     if json:
-        as_json({name.replace(" ", "_"): str(value) for name, value in pairs})
+        as_json(found)
         return
-    for line in facts(pairs):
+    media = [one["name"] for one in found["media"]]
+    trouble = found["trouble"].items()
+    shown = {**found, "media": media, "trouble": "; ".join(f"{k}: {v}" for k, v in trouble)}
+    for line in facts((name.replace("_", " "), value) for name, value in shown.items()):
         say(line)

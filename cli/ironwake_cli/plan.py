@@ -1,0 +1,160 @@
+"""`ironwake plan`: the dry run. What this card would be sent now, byte for byte, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import typer
+from ironwake.errors import InputError
+from ironwake.firmware import BY_NAME
+
+from ironwake_cli.output import as_json, facts, say
+from ironwake_cli.session import of
+
+if TYPE_CHECKING:
+    from ironwake_cli.session import Session
+
+_KINDS = {
+    "boot": "it boots from the network",
+    "local": "it boots its own disk: DHCP is silent",
+    "silence": "nothing leaves on the wire",
+}
+_ROW = 32  # bytes of a line of the hexadecimal dump
+
+
+def plan(
+    context: typer.Context,
+    target: str = typer.Argument(..., metavar="MAC|NAME", help="a network card, or a machine"),
+    firmware: str = typer.Option(
+        "", "--firmware", help="as if it had this firmware; default: what it showed last"
+    ),
+    json: bool = typer.Option(False, "--json", help="print JSON"),
+) -> None:
+    """Show what a machine would get if it asked now, and why: nothing is sent.
+
+    Example:
+
+        ironwake plan 52:54:00:77:00:10
+    """
+    if firmware and firmware not in BY_NAME:
+        known = ", ".join(BY_NAME)
+        raise InputError(f"there is no firmware {firmware!r:.40}", f"known are: {known}")
+    session = of(context)
+    query = {"mac": _mac(session, target)} | ({"firmware": firmware} if firmware else {})
+    found = session.api.get("plan", **query)
+    offer = rehearse(session, found)
+    if json:
+        as_json({**found, "offer": offer.hex() if offer is not None else None})
+        return
+    for line in lines(found, offer):
+        say(line)
+
+
+def _mac(session: Session, target: str) -> str:
+    """The MAC address that is meant: given itself, or the first one of the machine."""
+    from ironwake.mac import Mac
+
+    from ironwake_cli.api import segment
+
+    try:
+        return str(Mac(target))
+    except InputError:
+        found: str = session.api.get(f"machines/{segment(target)}")["macs"][0]
+        return found
+
+
+def rehearse(session: Session, found: dict[str, Any]) -> bytes | None:
+    """The DHCPOFFER to this card, by the DHCP service's own code; None where it is silent.
+
+    In server mode the offer also has a lease in it, which is decided only when a machine asks:
+    what is given here is the part about booting.
+    """
+    if found["kind"] != "boot":
+        return None
+    from ironwake.boot import KernelBoot
+    from ironwake.mac import Mac
+    from ironwake.plan import BootPlan
+    from ironwake.site import Site, Stored
+    from ironwake.view import Index, View
+    from ironwake_dhcp.offer import Boot, content
+    from ironwake_dhcp.packet import MessageType, parse
+    from ironwake_dhcp.rehearse import discover
+    from ironwake_dhcp.reply import Reply
+    from ironwake_dhcp.template import Templates
+
+    site = session.api.get("site")
+    if site["dhcp_mode"] == "off":
+        return None
+    decision = BootPlan(
+        reason=found["reason"],
+        loader=found["loader"],
+        first_file=found["first_file"],
+        script_name=found["script_name"],
+        script=found["script"],
+        # What the script starts later, DHCP does not speak of.
+        kernel=KernelBoot("", Stored("", "", "", 0, ""), Stored("", "", "", 0, ""), ()),
+    )
+    firmware = BY_NAME[found["firmware"]]
+    index = Index(View(0, Site(site["address"], site["prefix"])))
+    request = parse(discover(Mac(found["mac"]), firmware))
+    reply = Reply(content(Boot(firmware, decision), MessageType.OFFER, index))
+    return Templates().payload(request, reply)
+
+
+def lines(found: dict[str, Any], offer: bytes | None) -> Iterator[str]:
+    """The plan for people; scripts and payload stand there as they are sent."""
+    yield from facts(
+        (
+            ("decision", _KINDS.get(found["kind"], found["kind"])),
+            ("reason", found["reason"]),
+            ("machine", found["machine"]),
+            ("card", found["mac"]),
+            ("firmware", found["firmware"]),
+            ("loader", found["loader"]),
+            ("first file", found["first_file"]),
+            ("digest", found["digest"]),
+        )
+    )
+    if offer is not None:
+        yield from ("", f"--- DHCP OFFER, {len(offer)} bytes")
+        yield from _readable(offer)
+        yield from (offer[at : at + _ROW].hex() for at in range(0, len(offer), _ROW))
+    if found["script"]:
+        running = "" if found["kind"] == "boot" else ", for a loader that runs already"
+        yield from ("", f"--- {found['script_name']}{running}", found["script"].rstrip("\n"))
+    if found["payload"]:
+        yield from ("", f"--- payload, once ({found['payload_type']})")
+        yield found["payload"].rstrip("\n")
+
+
+def _readable(offer: bytes) -> Iterator[str]:
+    from ironwake_cli.segment import OPTIONS_AT, options
+
+    pairs = [("file field", _text(offer[_FILE]))]
+    for code, value in options(offer[OPTIONS_AT:]).items():
+        name, read = _OPTIONS.get(code, ("option", _hex))
+        pairs.append((f"{name} ({code})", read(value)))
+    yield from facts(pairs)
+
+
+def _text(value: bytes) -> str:
+    return value.split(b"\0", 1)[0].decode("ascii", "replace")
+
+
+def _hex(value: bytes) -> str:
+    return value.hex(" ")
+
+
+def _address(value: bytes) -> str:
+    return ".".join(str(octet) for octet in value)
+
+
+_FILE = slice(108, 236)  # BOOTP's file field
+_OPTIONS: dict[int, tuple[str, Callable[[bytes], str]]] = {
+    43: ("vendor options", _hex),
+    53: ("message type", _hex),
+    54: ("server", _address),
+    60: ("vendor class", _text),
+    67: ("boot file", _text),
+}
