@@ -28,6 +28,9 @@ _ITEMS = (
     ("debian-12", "archive"),
     ("debian-12", "installer-kernel"),
     ("debian-12", "installer-initrd"),
+    ("loaders", "sb/shimx64.efi"),
+    ("loaders", "sb/shimaa64.efi"),
+    ("loaders", "ipxe/undionly.kpxe"),
 )
 SHELF = Shelf(
     tuple(
