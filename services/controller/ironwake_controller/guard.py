@@ -72,7 +72,7 @@ class Guard:
         if wrong is not None:
             await wrong(scope, receive, send)
             return
-        await self._app(scope, _again(raw or b"", receive), send)
+        await self._app(_as_json(scope), _again(raw or b"", receive), send)
 
     def _denied(self, path: str, headers: dict[bytes, bytes]) -> Response | None:
         host = headers.get(b"host", b"").decode("latin-1")
@@ -106,6 +106,12 @@ class Guard:
         except ValueError:
             return False
         return True
+
+
+def _as_json(scope: Scope) -> Scope:
+    """Every body here is JSON, whatever `curl -d` calls it."""
+    others = [(key, value) for key, value in scope["headers"] if key.lower() != b"content-type"]
+    return {**scope, "headers": [*others, (b"content-type", b"application/json")]}
 
 
 def hosts(settings: Settings) -> frozenset[str]:

@@ -1,0 +1,40 @@
+"""Fixtures of the controller's tests; the folder's modules are shared as `tests.controller.…`."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_ROOT = str(Path(__file__).parents[2])
+if _ROOT not in sys.path:
+    sys.path.insert(0, _ROOT)
+
+from tests.controller.appliance import Appliance  # noqa: E402
+
+
+@pytest.fixture
+def appliance(tmp_path: Path) -> Iterator[Appliance]:
+    """A controller with media and the profile `web`."""
+    made = Appliance(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., Appliance]]:
+    """Opens controllers as the test wants them; those left open are closed."""
+    made: list[Appliance] = []
+
+    def make(folder: Path, *arguments: Any, **keywords: Any) -> Appliance:
+        made.append(Appliance(folder, *arguments, **keywords))
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        for one in made:
+            one.die()
