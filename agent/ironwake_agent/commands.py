@@ -62,7 +62,12 @@ def program(words: tuple[str, ...]) -> str:
     return inner.rpartition("/")[2]
 
 
+# What tar ends with, whatever it was.
+_EMPTY_WORDS = ("Error is not recoverable", "Exiting with failure status")
+
+
 def last_line(text: str) -> str:
     """The last line that says something, 300 characters at most."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not any(word in line for word in _EMPTY_WORDS)] or lines
     return lines[-1][:300] if lines else ""
