@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import shutil
 import subprocess
@@ -25,6 +26,9 @@ _TIMEX_BYTES = 208  # struct timex on 64-bit Linux
 def doctor(
     context: typer.Context,
     seconds: float = typer.Option(3, "--seconds", help="how long to listen for other servers"),
+    before_start: bool = typer.Option(
+        False, "--before-start", help="only what would keep the services from starting"
+    ),
     json: bool = typer.Option(False, "--json", help="print JSON"),
 ) -> None:
     """Check this host and its network; each fault comes with its fix. Exit code 1 with faults.
@@ -33,6 +37,9 @@ def doctor(
 
         sudo IRONWAKE_INTERFACE=eth0 ironwake doctor
     """
+    if before_start:
+        _before_start(of(context))
+        return
     found = []
     for finding in examine(of(context), seconds):
         found.append(finding)
@@ -44,6 +51,36 @@ def doctor(
         as_json([asdict(finding) for finding in found])
     if any(finding.grade is checks.Grade.FAULT for finding in found):
         raise typer.Exit(1)
+
+
+def _before_start(session: Session) -> None:
+    """Raise what would keep the services from starting: the interface, busy ports."""
+    from ironwake_runtime import interfaces
+
+    from ironwake_cli import serve
+
+    address = session.settings.address or interfaces.find(session.settings.interface).address
+    if _ours_already(session, address):  # starting again, with some of us running
+        say("the appliance runs, and has its ports")
+        return
+    serve.check(session)
+    say("the interface is there, and all ports are free")
+
+
+def _ours_already(session: Session, address: str) -> bool:
+    """Whether the controller or the http service answers: then the busy ports are our own."""
+    import httpx2
+
+    settings = session.settings
+    ours = (
+        f"{settings.controller_url}/healthz",
+        f"http://{address}:{settings.http_port}/grub/grub.cfg",
+    )
+    for url in ours:
+        with contextlib.suppress(httpx2.HTTPError):
+            if httpx2.get(url, timeout=5, trust_env=False).status_code == 200:
+                return True
+    return False
 
 
 def examine(session: Session, seconds: float) -> Iterator[checks.Finding]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ironwake.errors import InputError
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "IRONWAKE_"
 
@@ -52,6 +52,18 @@ class Settings(BaseSettings):
     deadline_scale: float = Field(1, gt=0, description="multiplies every stage's deadline")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="logging")
     log_format: Literal["text", "json"] = Field("text", description="text for people, or JSON")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `read` has checked: pydantic's own look would take an empty one for a value."""
+        return (init_settings,)
 
     @property
     def artifacts(self) -> Path:
@@ -96,7 +108,6 @@ def read(environ: Mapping[str, str], **overrides: Any) -> Settings:
             raise InputError(f"there is no setting {name}", hint, name)
         given[known[name]] = value
     try:
-        # _env_file and the environment are not read by pydantic: what was checked above is all.
         return Settings.model_validate({**given, **overrides})
     except ValidationError as error:
         first = error.errors()[0]

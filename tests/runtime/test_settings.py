@@ -36,6 +36,14 @@ def test_nothing_set_gives_the_defaults() -> None:
     assert moved.database == "sqlite:////srv/iw/ironwake.sqlite"
 
 
+def test_only_what_is_handed_in_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process's own environment is not read behind the caller's back, empty or not."""
+    monkeypatch.setenv("IRONWAKE_LOG_LEVEL", "")
+    monkeypatch.setenv("IRONWAKE_TFTP_PORT", "1069")
+    assert read({}) == read({"IRONWAKE_LOG_LEVEL": ""})
+    assert read({}).tftp_port == 69
+
+
 def test_an_empty_value_is_no_value() -> None:
     """`IRONWAKE_TFTP_PORT=` in a .env file means the default."""
     assert read({"IRONWAKE_TFTP_PORT": ""}).tftp_port == 69
