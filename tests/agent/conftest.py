@@ -1,4 +1,4 @@
-"""Lets the tests of this folder share its modules as `tests.agent.…`, however pytest was started."""
+"""Lets the tests of this folder share its modules as `tests.agent.…`, wherever pytest starts."""
 
 import sys
 from pathlib import Path

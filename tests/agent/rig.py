@@ -51,7 +51,7 @@ class Recorder:
     inputs: list[str] = field(default_factory=list)
     wants: Callable[[tuple[str, ...]], str | None] = lambda _: None
 
-    def __call__(self, *words: str, stdin: str = "", timeout: float = 300.0) -> str:
+    def __call__(self, *words: str, stdin: str = "", timeout: float = 300.0) -> str:  # noqa: ARG002
         self.calls.append(words)
         self.inputs.append(stdin)
         if words[0] in self.broken:
@@ -87,7 +87,7 @@ Handle = Callable[[BaseHTTPRequestHandler, bytes], None]
 
 @contextmanager
 def appliance(handle: Handle) -> Iterator[str]:
-    """An HTTP server on loopback; `handle` answers each request and gets its body. Gives the URL."""
+    """An HTTP server on loopback, its URL; `handle` answers each request and gets its body."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -1,0 +1,107 @@
+"""What makes the disk bootable, and what the firmware is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ironwake.errors import BrokenError
+from ironwake_agent import bootloader
+from ironwake_agent.bootloader import copy_signed, enter_firmware, entries, stale
+
+from tests.agent.rig import BIOS, UEFI, Recorder
+
+# efibootmgr 18 of Debian 13, on a machine that we have installed before.
+BEFORE = """\
+BootCurrent: 0003
+Timeout: 0 seconds
+BootOrder: 0003,0000,0001
+Boot0000* UiApp\tFvVol(7cb8bdc9)/FvFile(462caa21)
+Boot0001* UEFI Misc Device\tPciRoot(0x0)/Pci(0x3,0x0)
+Boot0003* UEFI PXEv4 (MAC:525400770010)\tPciRoot(0x0)/MAC(525400770010,1)
+Boot0004* Ironwake\tHD(1,GPT,AAAAAAAA-20EE-4CE2-BC42-1AB69EA23EE6,0x800)/File(\\EFI\\debian\\shimx64.efi)
+Boot0007  Ironwake\tHD(1,GPT,BBBBBBBB-20EE-4CE2-BC42-1AB69EA23EE6,0x800)/File(\\EFI\\debian\\shimx64.efi)
+"""
+DEAD = frozenset({"aaaaaaaa-20ee-4ce2-bc42-1ab69ea23ee6", ""})
+
+
+def test_the_signed_chain_stands_twice(tmp_path: Path) -> None:
+    """Under the vendor's name and where firmware without an entry looks, each with its menu."""
+    target, esp = tmp_path / "target", tmp_path / "esp"
+    for source in bootloader._SIGNED.values():
+        (target / source).parent.mkdir(parents=True, exist_ok=True)
+        (target / source).write_text(source)
+    copy_signed(target, esp, UEFI)
+    names = {path.relative_to(esp).as_posix() for path in esp.rglob("*") if path.is_file()}
+    assert names == {
+        *(f"EFI/debian/{name}" for name in ("shimx64.efi", "grubx64.efi", "mmx64.efi", "grub.cfg")),
+        *(f"EFI/BOOT/{name}" for name in ("BOOTX64.EFI", "grubx64.efi", "mmx64.efi", "grub.cfg")),
+    }
+    assert UEFI.root_uuid in (esp / "EFI/debian/grub.cfg").read_text()
+
+
+def test_an_archive_without_the_signed_chain_is_refused(tmp_path: Path) -> None:
+    """A disk that would not boot is not called installed."""
+    with pytest.raises(BrokenError, match="shim-signed"):
+        copy_signed(tmp_path, tmp_path / "esp", UEFI)
+
+
+def test_a_bios_machine_gets_grub_on_its_disk(tmp_path: Path) -> None:
+    """grub-install runs in the new system, on the whole disk."""
+    run = Recorder()
+    bootloader.install(run, tmp_path, BIOS)
+    ((*words,),) = run.calls
+    assert words[:3] == ["chroot", str(tmp_path), "grub-install"]
+    assert words[-1] == "/dev/vda"
+
+
+def firmware(before: str = BEFORE) -> Recorder:
+    """A firmware that has one entry more once efibootmgr was called with -C."""
+
+    def answer(words: tuple[str, ...]) -> str:
+        created = any("-C" in call for call in run.calls[:-1])
+        return before + ("Boot0009* Ironwake\tHD(1,GPT,CCCC)\n" if created else "")
+
+    run = Recorder(wants=answer)
+    return run
+
+
+def test_the_boot_order_is_left_alone() -> None:
+    """An entry is created without a place in the order, and used for the coming start only."""
+    run = firmware()
+    enter_firmware(run, UEFI, frozenset(), print)
+    words = [" ".join(call) for call in run.calls]
+    created = next(text for text in words if " -C " in text)
+    assert "-d /dev/vda -p 1" in created
+    assert "\\EFI\\debian\\shimx64.efi" in created
+    assert words[-1] == "efibootmgr -q -n 0009"
+    assert not any(" -o " in text or " -c " in text or " -B" in text for text in words)
+
+
+def test_our_entry_for_a_lost_partition_goes() -> None:
+    """A machine that is installed again and again does not fill its firmware's memory."""
+    assert stale(BEFORE, DEAD) == ["0004"]
+    run = firmware()
+    enter_firmware(run, UEFI, DEAD, print)
+    assert ("efibootmgr", "-q", "-b", "0004", "-B") in run.calls
+
+
+def test_entries_of_others_stay() -> None:
+    """Only entries with our label are ours, whatever their partition."""
+    assert stale(BEFORE.replace("Ironwake", "Windows"), DEAD) == []
+    assert [number for number, _ in entries(BEFORE)] == ["0000", "0001", "0003", "0004", "0007"]
+
+
+def test_a_firmware_that_refuses_does_not_fail_the_installation() -> None:
+    """The disk boots without an entry; a person is told."""
+    said: list[str] = []
+    run = Recorder(broken={"efibootmgr": "efibootmgr ended with 2: No space left on device"})
+    enter_firmware(run, UEFI, DEAD, said.append)
+    assert "No space left" in said[0]
+
+
+def test_a_bios_machine_has_no_entries() -> None:
+    """Nothing is asked of a firmware that has no variables."""
+    run = Recorder()
+    enter_firmware(run, BIOS, DEAD, print)
+    assert run.calls == []
