@@ -100,14 +100,14 @@ def links(folder: Path, transport: str, serial: str, wwn: str) -> tuple[str, ...
 
 
 def _found(run: Runner, path: str, parts: tuple[str, ...]) -> tuple[str, ...]:
-    found = [_named(kind, label) for kind, label in _signatures(run, path)]
+    found = [_named(kind, label) for kind, label in signatures(run, path)]
     for part in parts:
-        inside = [_named(*row) for row in _signatures(run, f"/dev/{part}")]
+        inside = [_named(*row) for row in signatures(run, f"/dev/{part}")]
         found += [f"{text} on {part}" for text in inside or ["something unknown"]]
     return tuple(dict.fromkeys(found))
 
 
-def _signatures(run: Runner, path: str) -> list[tuple[str, str]]:
+def signatures(run: Runner, path: str) -> list[tuple[str, str]]:
     """(type, label) of all that wipefs would wipe."""
     # wipefs looks for all that libblkid knows, and unlike blkid it does not stop at the first
     printed = run("wipefs", "--no-act", "--json", path, timeout=60.0).strip()

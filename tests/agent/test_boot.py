@@ -19,8 +19,8 @@ BootOrder: 0003,0000,0001
 Boot0000* UiApp\tFvVol(7cb8bdc9)/FvFile(462caa21)
 Boot0001* UEFI Misc Device\tPciRoot(0x0)/Pci(0x3,0x0)
 Boot0003* UEFI PXEv4 (MAC:525400770010)\tPciRoot(0x0)/MAC(525400770010,1)
-Boot0004* Ironwake\tHD(1,GPT,AAAAAAAA-20EE-4CE2-BC42-1AB69EA23EE6,0x800)/File(\\EFI\\debian\\shimx64.efi)
-Boot0007  Ironwake\tHD(1,GPT,BBBBBBBB-20EE-4CE2-BC42-1AB69EA23EE6,0x800)/File(\\EFI\\debian\\shimx64.efi)
+Boot0004* Ironwake\tHD(1,GPT,AAAAAAAA-20EE-4CE2-BC42-1AB69EA23EE6,0x800)/File(\\EFI\\shimx64.efi)
+Boot0007  Ironwake\tHD(1,GPT,BBBBBBBB-20EE-4CE2-BC42-1AB69EA23EE6,0x800)/File(\\EFI\\shimx64.efi)
 """
 DEAD = frozenset({"aaaaaaaa-20ee-4ce2-bc42-1ab69ea23ee6", ""})
 

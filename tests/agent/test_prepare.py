@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ironwake.errors import RefusedError
-from ironwake_agent import commands, layout, prepare
+from ironwake_agent import commands, layout, prepare, probe
 from ironwake_agent.disks import Disk
 
 from tests.agent.rig import BIOS, UEFI, Recorder
@@ -74,7 +74,7 @@ def test_wiping_leaves_nothing_to_find(image: Path, make: list[str]) -> None:
     with image.open("r+b") as stream:
         stream.write(b"\xeb\x63\x90")  # how GRUB's boot code begins
     prepare.wipe(commands.run, Disk(str(image), 2 << 30), ())
-    assert commands.run("wipefs", "--no-act", "--json", str(image)).strip() == ""
+    assert probe.signatures(commands.run, str(image)) == []
     with image.open("rb") as stream:
         assert stream.read(1 << 20) == bytes(1 << 20)
 

@@ -32,7 +32,7 @@ def sysfs(root: Path, place: str, files: dict[str, str | bytes]) -> None:
         path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
 
 
-def signatures(table: dict[str, list[tuple[str, str]]]) -> Recorder:
+def showing(table: dict[str, list[tuple[str, str]]]) -> Recorder:
     def answer(words: tuple[str, ...]) -> str | None:
         rows = [{"type": kind, "label": label or None} for kind, label in table.get(words[-1], [])]
         return json.dumps({"signatures": rows}) if rows else ""
@@ -58,7 +58,7 @@ def test_a_sata_disk_is_described_by_what_the_kernel_knows(tmp_path: Path) -> No
             "sda2/partition": "2",
         },
     )
-    run = signatures({"/dev/sda": [("gpt", ""), ("PMBR", "")], "/dev/sda1": [("ext4", "root")]})
+    run = showing({"/dev/sda": [("gpt", ""), ("PMBR", "")], "/dev/sda1": [("ext4", "root")]})
     (disk,) = probe.disks(run, tmp_path)
     assert (disk.path, disk.serial, disk.model) == (
         "/dev/sda",
