@@ -109,9 +109,17 @@ def holder(port: Port, proc: Path = Path("/proc")) -> str:
     links = {f"socket:[{inode}]" for inode in inodes}
     for process in sorted(proc.glob("[0-9]*"), key=lambda path: int(path.name)):
         if links & set(_open_files(process)):
-            name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-            return f"{name} (pid {process.name})"
+            with contextlib.suppress(OSError):  # it ended just now
+                return f"{_name(process)} (pid {process.name})"
     return ""
+
+
+def _name(process: Path) -> str:
+    """The program's name; for `python -m MODULE` the module's, which tells more."""
+    words = (process / "cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
+    if "python" in words[0] and "-m" in words[1:-1]:
+        return words[words.index("-m") + 1]
+    return (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
 
 
 def _inodes(table: Path, port: Port) -> Iterator[str]:
