@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import zipfile
 from pathlib import Path
@@ -49,7 +50,7 @@ def build(shop: Workshop, folder: Path, flavour: str, agent: str = AGENT) -> Man
 def boot(store: ArtifactStore, manifest: Manifest, disk: Path, until: str) -> str:
     """Boot by -kernel and -initrd, and give the console up to the line that holds `until`."""
     disk.touch()
-    disk.open("r+b").truncate(64 << 20)
+    os.truncate(disk, 64 << 20)
     command = [
         *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-m", "768", "-cpu", "max"),
         *("-machine", "q35", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"),
