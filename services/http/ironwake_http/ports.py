@@ -49,7 +49,8 @@ def owner(address: str, port: int, proc: Path = Path("/proc")) -> str:
     wanted = {f"socket:[{inode}]" for inode in inodes}
     for process in proc.glob("[0-9]*") if wanted else ():
         if wanted & _links(process / "fd"):
-            return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+            with contextlib.suppress(OSError):  # it has ended this very moment
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
     return ""
 
 

@@ -93,7 +93,9 @@ class Dispatcher:
         try:
             reply = await self._reply(request)
         except IronwakeError as error:
-            self._service.log.info("refused", status=error.status, error=error.what)
+            # Missing files are nothing to talk about: shim and GRUB ask for a dozen at every boot.
+            tell = self._service.log.debug if error.status == 404 else self._service.log.info
+            tell("refused", client=request.remote, status=error.status, error=error.what)
             more = _RETRY if error.status == 503 else None
             reply = refusal(error.status, str(error), more)
         if not reply.prepared and (reply.status == 413 or closes(agent(request))):
