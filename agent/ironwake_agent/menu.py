@@ -56,6 +56,9 @@ def menu(root_uuid: str, kernel: str, words: Sequence[KernelWord], serial: str) 
         "set default=0",
         f"set timeout={_TIMEOUT}",
         *((f"serial {serial}",) if serial else ()),
+        # Without it a UEFI machine's screen stays dark until Linux has a driver of its own.
+        "insmod all_video",
+        "set gfxpayload=keep",
         *(f"terminal_{way} {'console serial' if serial else 'console'}" for way in _WAYS),
         *_entry(TITLE, root_uuid, kernel, (*words, "quiet")),
         *_entry(f"{TITLE} (recovery mode)", root_uuid, kernel, (*words, "single")),
