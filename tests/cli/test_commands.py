@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ironwake_testing.stand_in import Answer, stream
+from ironwake.errors import BrokenError
+from ironwake_cli.api import Api
+from ironwake_cli.watch import documents
+from ironwake_testing.stand_in import Answer, StandIn, stream
 
 from .conftest import Cli
 from .test_timeline import GOLDEN, WHOLE, event
@@ -147,15 +150,29 @@ def test_watching_by_machine_by_id_or_the_newest(cli: Cli, target: str) -> None:
     assert done.out.startswith(GOLDEN)
 
 
-def test_a_broken_stream_is_taken_up(cli: Cli) -> None:
-    """A controller that restarts in between costs no event, and shows none twice."""
-    cli.controller.on("GET", "/v1/deployments", page(DEPLOYMENT))
+def test_a_broken_stream_is_taken_up(controller: StandIn) -> None:
+    """A controller that restarts in between costs no event, and tells none twice."""
     cut = Answer(200, stream(*WHOLE[:3]).body + 'id: 1\ndata: {"se', "text/event-stream")
-    cli.controller.on("GET", EVENTS, cut, Answer(503), stream(*WHOLE[3:]))
-    done = cli("watch", "node1")
-    assert done.out.startswith(GOLDEN)
-    again = [a.headers.get("last-event-id") for a in cli.controller.asked if a.path == EVENTS]
-    assert again == [None, "91", "91"]
+    controller.on("GET", EVENTS, cut, Answer(503), stream(*WHOLE[3:]))
+    pauses: list[float] = []
+    seen = []
+    for document in documents(Api(controller.url, controller.token), "d1", pauses.append):
+        seen += [document["seq"]] if document else []
+        if len(seen) == len(WHOLE):
+            break
+    assert seen == [one["seq"] for one in WHOLE]
+    assert [a.headers.get("last-event-id") for a in controller.asked] == [None, "91", "91"]
+    assert pauses == [1.0, 1.0]
+
+
+def test_a_controller_that_stays_away_ends_it(controller: StandIn) -> None:
+    """Half a minute without any answer is an error, not for ever a dead screen."""
+    controller.on("GET", EVENTS, Answer(503, {"detail": "away"}))
+    pauses: list[float] = []
+    with pytest.raises(BrokenError, match="away"):
+        for _ in documents(Api(controller.url, controller.token), "d1", pauses.append):
+            pass
+    assert len(pauses) == 30
 
 
 def test_a_failure_is_the_exit_code(cli: Cli) -> None:
@@ -207,7 +224,7 @@ def test_listing_deployments(cli: Cli) -> None:
     )
     assert cli.controller.asked[0].query == {"machine": "node1"}
     assert json.loads(cli("deployment", "list", "--json").out) == [DEPLOYMENT]
-    assert "release  debian-12-cloud\n" in cli("deployment", "show", "node1").out
+    assert "release   debian-12-cloud\n" in cli("deployment", "show", "node1").out
 
 
 def test_profiles(cli: Cli) -> None:
@@ -249,12 +266,7 @@ def test_media(cli: Cli, tmp_path: Path) -> None:
 def test_settings_show_what_is_in_force(cli: Cli) -> None:
     """Each setting with the value that the environment gives it."""
     rows = json.loads(cli("settings", "--json", IRONWAKE_TFTP_PORT="6969").out)
-    assert {"name": "IRONWAKE_TFTP_PORT", "value": "6969"}.items() <= {
-        key: value
-        for row in rows
-        if row["name"] == "IRONWAKE_TFTP_PORT"
-        for key, value in row.items()
-    }.items()
+    assert {row["name"]: row["value"] for row in rows}["IRONWAKE_TFTP_PORT"] == "6969"
     assert "IRONWAKE_STATE_DIR" in cli("settings").out
     assert cli("settings", "--markdown").out.startswith("# Settings\n")
 
