@@ -94,7 +94,8 @@ def reported(reporter: Reporter, screen: Console, run: Runner) -> Iterator[None]
     except Exception as error:
         trouble = understood(error)
         screen.say(f"failed: {trouble}")
-        screen.note("".join(traceback.format_exception(error)))
+        if trouble is not error:
+            screen.note("".join(traceback.format_exception(error)))
         screen.note(_kernel_words(run))
         reporter.log(screen.tail())  # before the end: an ended deployment takes nothing more
         reporter.failed(str(trouble))
