@@ -79,6 +79,7 @@ def add_media(folder: Path) -> None:
     store = ArtifactStore(folder)
     for name, kind, roles in (
         ("ramdisk-generic", "ramdisk", ("kernel", "initrd")),
+        ("loaders", "loaders", ("sb/shimx64.efi", "ipxe/undionly.kpxe")),
         ("debian-12", "media", ("archive", "installer-kernel", "installer-initrd")),
     ):
         artifacts = {role: store.add_bytes(f"{name} {role}".encode()) for role in roles}
@@ -128,13 +129,13 @@ class Appliance:
         """One call over ASGI; the token that fits the path, unless one is given."""
         own = SERVICE if path.startswith("/internal") else ADMIN
         headers = {"authorization": f"Bearer {token or own}", **(headers or {})}
+        content = wire.encode(body) if raw is None and body is not None else raw
 
         async def send() -> httpx2.Response:
             transport = httpx2.ASGITransport(app=self.app)
             async with httpx2.AsyncClient(
                 transport=transport, base_url="http://127.0.0.1:8080"
             ) as client:
-                content = raw if raw is not None else wire.encode(body) if body is not None else None
                 return await client.request(method, path, content=content, headers=headers)
 
         return asyncio.run(send())
@@ -185,3 +186,6 @@ class Appliance:
 
     def kinds(self) -> list[str]:
         return [event.kind for event in self.history()]
+
+
+Opened = Callable[..., Appliance]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
@@ -33,3 +35,10 @@ def routes(house: House) -> FastAPI:
 def build(house: House, tokens: Tokens) -> ASGIApp:
     """What is served."""
     return Guard(routes(house), tokens, guard.hosts(house.settings), house.metrics)
+
+
+def every_route(application: FastAPI) -> Iterator[tuple[str, str]]:
+    """Method and path template of each route that the application has."""
+    for path, methods in application.openapi()["paths"].items():
+        for method in methods:
+            yield method.upper(), path

@@ -12,7 +12,6 @@ from ironwake.deployment import Deployment
 from ironwake.errors import InputError, RefusedError, UnknownError
 from ironwake.firmware import BY_NAME
 from ironwake.lifecycle import BOOTABLE, Evidence, State
-from ironwake.methods import METHODS
 from ironwake.profile import Profile
 from ironwake.site import Policy
 from ironwake.view import ANY_UEFI
@@ -61,7 +60,7 @@ class Arming:
             if live is not None and not live.ended_already:
                 return _same(live, wish), False
             record = self._record(tx, there, wish)
-            self._check_media(record)
+            digest = self._plan(there, record)
             deployments.add(tx, record)
             added = deployments.by_id(tx.connection, record.id)
             assert added is not None  # noqa: S101 (it was added in this transaction)
@@ -74,7 +73,7 @@ class Arming:
                     "erase": list(wish.erase),
                     "expires": record.expires,
                 },
-                self._digest(there, record),
+                digest,
             )
             return ledger.move(tx, added, Evidence.ARM, entry), True
 
@@ -115,22 +114,19 @@ class Arming:
             callbacks=0,
         )
 
-    def _check_media(self, record: Record) -> None:
-        method = METHODS[record.deployment.profile.method]
-        missing = method.missing(record.deployment, self._policy())
-        if missing:
-            names = " ".join(missing)
-            raise RefusedError(
-                f"media are missing: {names}", f"run: ironwake media add {names}", "profile"
-            )
+    def _plan(self, there: Enrolled, record: Record) -> str:
+        """The digest of what the machine will get, by the firmware that it showed last.
 
-    def _digest(self, there: Enrolled, record: Record) -> str:
-        """Of what the machine would get now, by the firmware that it showed last."""
+        RefusedError where that would be nothing: media are missing.
+        """
         armed = replace(record.deployment, state=State.ARMED)
         firmware = BY_NAME.get(there.firmware, ANY_UEFI)
         request = plan.BootRequest(there.machine.macs[0], firmware)
         decision = plan.resolve(request, there.machine, armed, self._policy())
-        return decision.digest if isinstance(decision, plan.BootPlan) else ""
+        if isinstance(decision, plan.BootPlan):
+            return decision.digest
+        what, _, step = decision.reason.partition("; ")
+        raise RefusedError(what, step, "profile")
 
     def cancel(self, name: str) -> Record:
         """End a deployment. Cancelling a cancelled one again changes nothing."""
