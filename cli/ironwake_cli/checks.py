@@ -46,11 +46,14 @@ def fault(check: str, error: IronwakeError) -> Finding:
     return Finding(check, Grade.FAULT, f"{where}{error.what}", error.next_step)
 
 
-def link(name: str, state: str) -> Finding:
-    """`state` is the kernel's operstate (RFC 2863), as /sys/class/net/NAME/operstate has it."""
-    if state in ("down", "lowerlayerdown", "notpresent", "dormant"):
-        step = f"plug in its cable, and switch it on with: ip link set {name} up"
-        return Finding("link", Grade.FAULT, f"the network interface {name} is {state}", step)
+def link(name: str, up: bool, running: bool) -> Finding:
+    """`up`: it is switched on; `running`: its cable leads to something that is on, too."""
+    if not up:
+        step = f"switch it on with: ip link set {name} up"
+        return Finding("link", Grade.FAULT, f"the network interface {name} is off", step)
+    if not running:
+        step = "plug in its cable, and see that the switch is on"
+        return Finding("link", Grade.FAULT, f"the network interface {name} has no link", step)
     return fine("link", f"the network interface {name} has a link")
 
 

@@ -14,7 +14,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -26,7 +26,7 @@ _GRACE = 5.0  # seconds from SIGTERM to SIGKILL
 _READY = 20.0  # seconds that a child may take to be ready before the next one starts anyway
 _PR_SET_PDEATHSIG = 1
 
-Ready = Callable[[], Awaitable[None]]
+Ready = Callable[[], Coroutine[None, None, None]]
 
 
 @dataclass(frozen=True)
@@ -118,17 +118,13 @@ async def supervise(
             for child in children:
                 group.create_task(_keep(child, log, clock, grace))
                 if child.ready is not None:
-                    await _wait_ready(child.name, child.ready, log)
+                    waiting = group.create_task(child.ready())
+                    _, late = await asyncio.wait({waiting}, timeout=_READY)
+                    if late:  # it stays awaited: who says "ready" may have more to say
+                        log.warning("not ready yet, going on", child=child.name, seconds=_READY)
     except ExceptionGroup as several:
         # Two services that refuse the same setting say the same thing.
         raise several.exceptions[0] from None
-
-
-async def _wait_ready(name: str, ready: Ready, log: structlog.stdlib.BoundLogger) -> None:
-    try:
-        await asyncio.wait_for(ready(), _READY)
-    except TimeoutError:
-        log.warning("not ready yet, going on", child=name, seconds=_READY)
 
 
 async def _keep(

@@ -15,7 +15,8 @@ _NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 def test_faults_come_with_a_fix() -> None:
     """No finding that is not fine leaves a person without the next step."""
     findings = (
-        checks.link("eth0", "down"),
+        checks.link("eth0", up=False, running=False),
+        checks.link("eth0", up=True, running=False),
         checks.docker("Docker Desktop"),
         checks.artifacts(["loaders"], ("loaders", "ramdisk-generic"), any_media=False),
         checks.room(Path("/a"), 1_000_000),
@@ -31,8 +32,7 @@ def test_faults_come_with_a_fix() -> None:
 def test_what_is_fine_is_said_too() -> None:
     """A person sees what was looked at, not only what is wrong."""
     findings = (
-        checks.link("eth0", "up"),
-        checks.link("lo", "unknown"),
+        checks.link("eth0", up=True, running=True),
         checks.docker(""),
         checks.docker("Debian GNU/Linux 12 (bookworm)"),
         checks.artifacts(["debian-12", "loaders"], ("loaders",), any_media=True),
