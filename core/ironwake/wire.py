@@ -107,7 +107,9 @@ def _dataclass(kind: Any, data: Any, where: str) -> Any:
     for name in given:
         if name not in fields:
             raise InputError(
-                f"there is no field {name!r}", f"known are: {', '.join(fields)}", where or name
+                f"there is no field {name!r:.60}",
+                f"known are: {', '.join(fields)}",
+                f"{where}.{name}".lstrip("."),
             )
     values: dict[str, Any] = {}
     for name, field in fields.items():
