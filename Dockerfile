@@ -53,6 +53,12 @@ RUN groupadd --gid 10001 ironwake \
     && install -d -m 0700 -o ironwake -g ironwake /var/lib/ironwake /var/lib/ironwake-secrets \
     && install -d -m 0755 -o ironwake -g ironwake /var/lib/ironwake-artifacts \
     && install -d -m 0755 /etc/ironwake/profiles
+# as-ironwake CAPABILITIES COMMAND…: from root to uid 10001, with these capabilities alone
+RUN printf '%s\n' '#!/bin/sh -eu' 'capabilities="-all,$1"' 'shift' \
+        'exec setpriv --reuid 10001 --regid 10001 --clear-groups \' \
+        '    --inh-caps="$capabilities" --ambient-caps="$capabilities" "$@"' \
+        > /usr/local/bin/as-ironwake \
+    && chmod 0755 /usr/local/bin/as-ironwake
 
 FROM service AS controller
 COPY --from=controller-libraries /opt/ironwake /opt/ironwake
@@ -62,38 +68,35 @@ HEALTHCHECK --interval=5s --timeout=5s --retries=24 \
     CMD ["python", "-m", "ironwake_runtime.probe", "http://127.0.0.1:8080/readyz"]
 
 # The services below start as root, to take their capabilities along into uid 10001: `user:` with
-# `cap_add:` would leave a process that is not root with none.
+# `cap_add:` would leave a process that is not root with none. Health checks go the same way: the
+# kernel shows a process's files only to one that has its capabilities, too (ptrace(2)).
 FROM service AS dhcp
 COPY --from=dhcp-libraries /opt/ironwake /opt/ironwake
-ENTRYPOINT ["setpriv", "--reuid", "10001", "--regid", "10001", "--clear-groups", \
-    "--inh-caps=-all,+net_raw,+net_bind_service", "--ambient-caps=-all,+net_raw,+net_bind_service"]
+ENTRYPOINT ["as-ironwake", "+net_raw,+net_bind_service"]
 CMD ["python", "-m", "ironwake_dhcp"]
 HEALTHCHECK --interval=5s --timeout=5s --retries=24 \
-    CMD ["python", "-m", "ironwake_runtime.probe", "udp:67"]
+    CMD ["as-ironwake", "+net_raw,+net_bind_service", "python", "-m", "ironwake_runtime.probe", "udp:67"]
 
 FROM service AS tftp
 COPY --from=tftp-libraries /opt/ironwake /opt/ironwake
-ENTRYPOINT ["setpriv", "--reuid", "10001", "--regid", "10001", "--clear-groups", \
-    "--inh-caps=-all,+net_raw,+net_bind_service", "--ambient-caps=-all,+net_raw,+net_bind_service"]
+ENTRYPOINT ["as-ironwake", "+net_raw,+net_bind_service"]
 CMD ["python", "-m", "ironwake_tftp"]
 HEALTHCHECK --interval=5s --timeout=5s --retries=24 \
-    CMD ["python", "-m", "ironwake_runtime.probe", "udp:69"]
+    CMD ["as-ironwake", "+net_raw,+net_bind_service", "python", "-m", "ironwake_runtime.probe", "udp:69"]
 
 FROM service AS dns
 COPY --from=dns-libraries /opt/ironwake /opt/ironwake
-ENTRYPOINT ["setpriv", "--reuid", "10001", "--regid", "10001", "--clear-groups", \
-    "--inh-caps=-all,+net_bind_service", "--ambient-caps=-all,+net_bind_service"]
+ENTRYPOINT ["as-ironwake", "+net_bind_service"]
 CMD ["python", "-m", "ironwake_dns"]
 HEALTHCHECK --interval=5s --timeout=5s --retries=24 \
-    CMD ["python", "-m", "ironwake_runtime.probe", "udp:53"]
+    CMD ["as-ironwake", "+net_bind_service", "python", "-m", "ironwake_runtime.probe", "udp:53"]
 
 FROM service AS http
 COPY --from=http-libraries /opt/ironwake /opt/ironwake
-ENTRYPOINT ["setpriv", "--reuid", "10001", "--regid", "10001", "--clear-groups", \
-    "--inh-caps=-all,+net_bind_service", "--ambient-caps=-all,+net_bind_service"]
+ENTRYPOINT ["as-ironwake", "+net_bind_service"]
 CMD ["python", "-m", "ironwake_http"]
 HEALTHCHECK --interval=5s --timeout=5s --retries=24 \
-    CMD ["python", "-m", "ironwake_runtime.probe", "tcp:80"]
+    CMD ["as-ironwake", "+net_bind_service", "python", "-m", "ironwake_runtime.probe", "tcp:80"]
 
 # Builds media: needs the distribution's own tools, and root for the owners inside the archives.
 FROM service AS imager

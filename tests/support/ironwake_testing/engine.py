@@ -124,6 +124,7 @@ class Engine:
         with self.running():
             self._import_base()
             self.docker("compose", "--profile", "tools", "build", cwd=project)
+            self.docker("image", "prune", "--force")  # what these images replaced
 
     def _import_base(self) -> None:
         recipe = hashlib.sha256("\0".join(_BASE_RECIPE).encode()).hexdigest()[:16]
