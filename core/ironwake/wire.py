@@ -86,7 +86,7 @@ def _union(kinds: tuple[Any, ...], data: Any, where: str) -> Any:
 
 def _scalar(kind: type, data: Any, where: str) -> Any:
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
+        return _float(data, where)
     if issubclass(kind, Enum):
         try:
             return kind(data)
@@ -121,6 +121,13 @@ def _dataclass(kind: Any, data: Any, where: str) -> Any:
     return kind(**values)
 
 
+def _float(data: int, where: str) -> float:
+    try:
+        return float(data)
+    except OverflowError:
+        raise InputError("this number is too large", where=where) from None
+
+
 _NAMES = {
     list: "a list",
     dict: "an object",
@@ -135,4 +142,11 @@ def _expect(kind: type, data: Any, where: str) -> Any:
     if not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool):
         wanted = _NAMES.get(kind, "a number")
         raise InputError(f"{wanted} is wanted here, not {data!r:.60}", where=where)
+    if isinstance(data, str) and not data.isprintable() and _half(data):
+        raise InputError("this text is not Unicode: it has half a character in it", where=where)
     return data
+
+
+def _half(text: str) -> bool:
+    r"""Whether JSON brought a lone surrogate (`"\ud800"`) along, which no encoding takes."""
+    return any(0xD800 <= ord(character) <= 0xDFFF for character in text)

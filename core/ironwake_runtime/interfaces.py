@@ -7,11 +7,11 @@ import ipaddress
 import socket
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 
 from ironwake.errors import InputError
 
 _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
+_SIOCGIFMTU, _SIOCGIFHWADDR = 0x8921, 0x8927
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,19 @@ def find(name: str) -> Interface:
 
 def mac_of(name: str) -> str:
     """The interface's own MAC address; all zero for loopback."""
-    return Path(f"/sys/class/net/{name}/address").read_text().strip()
+    return _query(_SIOCGIFHWADDR, name)[18:24].hex(":")
+
+
+def mtu_of(name: str) -> int:
+    """The largest packet that the interface takes, in bytes."""
+    mtu: int = struct.unpack_from("i", _query(_SIOCGIFMTU, name), 16)[0]
+    return mtu
+
+
+def _query(request: int, name: str) -> bytes:
+    # Not from /sys: inside a network namespace that shows the interfaces of another one.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        return fcntl.ioctl(probe, request, struct.pack("256s", name.encode()[:15]))
 
 
 def _read(name: str) -> Interface | None:

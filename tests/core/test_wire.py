@@ -92,3 +92,11 @@ def test_a_profile_reads_as_people_write_it() -> None:
     """The example of the docstring, as JSON."""
     text = json.dumps({"release": "debian-12", "disk": {"match": "auto"}, "user": {"name": "a"}})
     assert wire.decode(Profile, text).method is Method.ARCHIVE
+
+
+@pytest.mark.parametrize(("field", "value"), [("percent", 10**400), ("message", "\ud800")])
+def test_numbers_and_texts_that_nothing_can_hold_are_refused(field: str, value: Any) -> None:
+    """A number beyond every float, and half a character, are the sender's mistake."""
+    with pytest.raises(InputError) as caught:
+        wire.load(Callback, {"stage": "log", field: value})
+    assert caught.value.where == field

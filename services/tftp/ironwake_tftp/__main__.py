@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from pathlib import Path
 
 from ironwake.errors import BrokenError
 from ironwake.site import Stored
@@ -53,8 +52,7 @@ async def run(settings: Settings, log: service.Log) -> None:
 
 def _blksize(interface: str) -> int:
     """The largest block that is not fragmented on this interface: 1468 on Ethernet."""
-    mtu = int(Path(f"/sys/class/net/{interface}/mtu").read_text())
-    return max(8, min(mtu - _OVERHEAD, 65464))
+    return max(8, min(interfaces.mtu_of(interface) - _OVERHEAD, 65464))
 
 
 def _caps() -> Caps:
