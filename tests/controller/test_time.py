@@ -159,7 +159,7 @@ def test_packets_go_out_with_growing_pauses_until_it_is_seen(appliance: Applianc
     appliance.enrol()
     appliance.deploy()
     keep = appliance.house.housekeeping
-    sent = []
+    sent: list[int] = []
     for second in range(60):
         keep.wake()
         if len(appliance.power.woken) > len(sent):

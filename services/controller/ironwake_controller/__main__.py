@@ -63,15 +63,17 @@ async def _serve(
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     keeping = asyncio.create_task(built.housekeeping.run())
-    log.info("listening", at=settings.controller_listen, state=str(settings.state_dir))
+    host, port = sock.getsockname()[:2]
+    log.info("listening", address=host, port=port, state=str(settings.state_dir))
     try:
-        await asyncio.wait((serving, keeping), return_when=asyncio.FIRST_COMPLETED)
+        ended, _ = await asyncio.wait((serving, keeping), return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()  # neither ends by itself, but by an error
     finally:
         keeping.cancel()
         built.store.bell.close()  # streams and polls end now
         server.should_exit = True
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(serving, keeping, return_exceptions=True)
+        await asyncio.gather(serving, keeping, return_exceptions=True)
 
 
 def listen(where: str) -> socket.socket:

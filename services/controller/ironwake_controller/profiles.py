@@ -56,9 +56,9 @@ class Profiles:
         every = self.every()
         for found in every:
             if found.name == name:
-                if found.profile is None:
-                    raise found.error or InputError("this profile cannot be read")
-                return found.profile, found.revision
+                if found.error is None and found.profile is not None:
+                    return found.profile, found.revision
+                raise found.error or InputError("this profile cannot be read")
         known = ", ".join(found.name for found in every)
         step = f"known are: {known}" if known else f"put {name[:63]}.yaml into {self._folder}"
         raise UnknownError(f"there is no profile {name!r:.80}", step, "profile")
@@ -77,6 +77,8 @@ def _read(path: Path) -> Found:
             raise InputError(f"a profile has at most {_LARGEST} bytes", "make it shorter")
         raw = path.read_bytes()
         revision = hashlib.sha256(raw).hexdigest()
+        if path.suffix != ".yaml":
+            raise InputError("a profile's file ends in .yaml", f"name it {path.stem}.yaml")
         if not _NAME.fullmatch(path.stem):
             raise InputError(
                 f"{path.stem!r:.80} is not a profile's name",

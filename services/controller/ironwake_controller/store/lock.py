@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -36,5 +35,7 @@ class WriterLock:
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
+        """Let it go; again does nothing (the number may be another file's by then)."""
+        if self._file >= 0:
             os.close(self._file)
+        self._file = -1

@@ -1,0 +1,222 @@
+"""The real process: killed, doubled, stopped, misconfigured."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from ironwake import wire
+from ironwake.report import Callback, ClaimRequest, Stage
+from ironwake.view import View
+
+from tests.controller.appliance import MAC, add_media
+
+_PATIENCE = 60.0  # seconds for a start on a busy machine
+
+
+class Process:
+    """`python -m ironwake_controller` on a port of its own."""
+
+    def __init__(self, folder: Path, **more: str) -> None:
+        environment = {
+            **{key: value for key, value in os.environ.items() if "IRONWAKE" not in key},
+            "IRONWAKE_STATE_DIR": str(folder),
+            "IRONWAKE_ADDRESS": "10.77.0.2",
+            "IRONWAKE_MIRROR": "http://mirror.example/debian",
+            "IRONWAKE_CONTROLLER_LISTEN": "127.0.0.1:0",
+            "IRONWAKE_LOG_FORMAT": "json",
+            **more,
+        }
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ironwake_controller"],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.said: list[str] = []
+
+    def wait_ready(self) -> int:
+        """The port, once it listens."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.said.append(line)
+            if line.startswith("{") and json.loads(line)["event"] == "listening":
+                threading.Thread(target=self._drain, daemon=True).start()
+                return int(json.loads(line)["port"])
+        raise AssertionError(f"it did not start: {self.said}")
+
+    def _drain(self) -> None:
+        assert self.process.stderr is not None
+        self.said.extend(self.process.stderr)
+
+    def client(self, port: int, role: str) -> httpx2.Client:
+        token = (self.folder / "secrets" / f"{role}.token").read_text().strip()
+        headers = {"authorization": f"Bearer {token}"}
+        url = f"http://127.0.0.1:{port}"
+        return httpx2.Client(base_url=url, headers=headers, timeout=_PATIENCE, trust_env=False)
+
+    def end(self, number: signal.Signals) -> int:
+        """Its exit status after this signal."""
+        self.process.send_signal(number)
+        return self.process.wait(_PATIENCE)
+
+    def finish(self) -> tuple[int, str]:
+        """For one that ends by itself: its exit status and what it said."""
+        _, said = self.process.communicate(timeout=_PATIENCE)
+        return self.process.returncode, said
+
+
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts controllers on one folder; none is left behind."""
+    running: list[Process] = []
+    add_media(tmp_path / "artifacts")
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "web.yaml").write_text("release: debian-12\n")
+
+    def make(**more: str) -> Process:
+        running.append(Process(tmp_path, **more))
+        return running[-1]
+
+    try:
+        yield make
+    finally:
+        for one in running:
+            if one.process.poll() is None:
+                one.process.kill()
+            one.process.wait(_PATIENCE)
+            if one.process.stderr is not None:
+                one.process.stderr.close()
+
+
+def _claimed(process: Process, port: int) -> str:
+    """The token of a deployment whose answers were handed out."""
+    with process.client(port, "admin") as admin, process.client(port, "service") as service:
+        admin.post("/v1/machines", json={"name": "node1", "macs": [MAC]}).raise_for_status()
+        body = {"profile": "web", "wake": False}
+        admin.post("/v1/machines/node1/deploy", json=body).raise_for_status()
+        view = wire.decode(View, service.get("/internal/view").content)
+        deployment = view.entries[0].deployment
+        assert deployment is not None
+        claim = ClaimRequest(deployment.token, "10.77.0.100")
+        service.post("/internal/claims", content=wire.encode(claim)).raise_for_status()
+    return deployment.token
+
+
+def _stream(
+    process: Process, port: int, token: str, prefix: str, acked: list[str], enough: threading.Event
+) -> None:
+    """Send reports until the controller is gone; note those that it acknowledged."""
+    with process.client(port, "service") as service:
+        for number in range(10_000):
+            name = f"{prefix}-{number}"
+            said = wire.encode(Callback(Stage.LOG, name, message=name))
+            try:
+                reply = service.post(f"/internal/deployments/{token}/callbacks", content=said)
+            except httpx2.HTTPError:
+                return
+            assert reply.status_code == 204
+            acked.append(name)
+            if number == 15:
+                enough.set()
+
+
+def test_kill_loses_nothing_that_was_acknowledged(start: Start) -> None:
+    """After kill -9 in a stream of reports, each acknowledged one is there, once."""
+    process = start()
+    port = process.wait_ready()
+    token = _claimed(process, port)
+    acked: list[str] = []
+    for life in range(3):
+        enough = [threading.Event() for _ in range(3)]
+        senders = [
+            threading.Thread(
+                target=_stream, args=(process, port, token, f"{life}-{n}", acked, enough[n])
+            )
+            for n in range(3)
+        ]
+        for sender in senders:
+            sender.start()
+        assert all(event.wait(_PATIENCE) for event in enough)
+        assert process.end(signal.SIGKILL) == -signal.SIGKILL
+        for sender in senders:
+            sender.join(_PATIENCE)
+        process = start()
+        port = process.wait_ready()
+    with process.client(port, "admin") as admin:
+        told, after = [], "0"
+        while after is not None:
+            page = admin.get("/v1/events", params={"after": after, "limit": 1000}).json()
+            told += [item["message"] for item in page["items"] if item["kind"] == "log"]
+            after = page["next"]
+    assert len(acked) >= 3 * 3 * 16
+    assert len(told) == len(set(told))
+    assert set(acked) <= set(told)
+
+
+def test_a_second_controller_names_the_first(start: Start) -> None:
+    """Two controllers on one database: the second refuses, with the pid to look for."""
+    first = start()
+    first.wait_ready()
+    status, said = start().finish()
+    assert status == 4
+    assert f"pid {first.process.pid}" in said
+    assert "Traceback" not in said
+    assert first.process.poll() is None
+
+
+def test_stopping_is_orderly(start: Start) -> None:
+    """SIGTERM ends it with status 0, streams and long polls included."""
+    process = start()
+    port = process.wait_ready()
+    with (
+        process.client(port, "admin") as admin,
+        admin.stream("GET", "/v1/events", headers={"accept": "text/event-stream"}) as reply,
+    ):
+        lines = reply.iter_lines()
+        assert next(lines).startswith(":")
+        process.process.send_signal(signal.SIGTERM)
+        assert [line for line in lines if line and not line.startswith(":")] == []
+        assert process.process.wait(_PATIENCE) == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "status", "says"),
+    [
+        ("IRONWAKE_CONTROLLER_LISTEN", "8080", 2, "not an address and a port"),
+        ("IRONWAKE_INTERFACE", "no-such-card", 2, "no-such-card"),
+        ("IRONWAKE_DOMAIN", "not a domain", 2, "not a domain name"),
+        ("IRONWAKE_DATABASE_URL", "nonsense", 2, "not a database URL"),
+    ],
+)
+def test_wrong_settings_end_it_with_one_line(
+    start: Start, setting: str, value: str, status: int, says: str
+) -> None:
+    """What is wrong stands on one line; nothing is started."""
+    code, said = start(**{setting: value}).finish()
+    assert code == status, said
+    assert says in said
+    assert "Traceback" not in said
+
+
+def test_a_busy_port_is_told(start: Start) -> None:
+    """The port that is in use is named, with the setting."""
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        code, said = start(IRONWAKE_CONTROLLER_LISTEN=f"127.0.0.1:{port}").finish()
+    assert code == 5
+    assert f"port {port}" in said
+    assert "Traceback" not in said
