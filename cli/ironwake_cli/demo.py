@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 RACK = "demo"
 MACHINE = "node1"
 MAC = "52:54:00:77:00:10"
-MEDIA = ("loaders", "ramdisk-cloud", "debian-12-cloud")
+MEDIA = ("debian-12-cloud",)
 # Nobody logs in to a demonstration: the health report is the proof, the console shows the rest.
 PROFILE = "release: debian-12-cloud\nmethod: archive\n"
 

@@ -78,7 +78,7 @@ def add(
 
 
 def build(session: Session, names: Sequence[str]) -> tuple[Manifest, ...]:
-    """Build these, one after the other, and show how far they are."""
+    """Build these and what they need, one after the other, and show how far they are."""
     from ironwake_imager import media
     from ironwake_runtime.aptsources import Mirror, host_mirror
     from ironwake_runtime.artifacts import ArtifactStore
@@ -87,7 +87,10 @@ def build(session: Session, names: Sequence[str]) -> tuple[Manifest, ...]:
     mirror = Mirror.parse(settings.mirror) if settings.mirror else host_mirror()
     store = ArtifactStore(settings.artifacts)
     with _drawing() as progress:
-        return tuple(media.add(name, store, settings.cache_dir, mirror, progress) for name in names)
+        return tuple(
+            media.add(name, store, settings.cache_dir, mirror, progress)
+            for name in media.with_needs(names)
+        )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 import structlog
-from ironwake.errors import IronwakeError
+from ironwake.errors import BrokenError, IronwakeError
 
 from ironwake_runtime import logs
 from ironwake_runtime.settings import Settings, read
@@ -29,6 +29,10 @@ def main(name: str, run: Callable[[Settings, Log], Awaitable[None]]) -> None:
     except IronwakeError as error:
         print(f"ironwake {name}: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"ironwake {name}: {place}{error.strerror or error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(BrokenError.exit_code) from None
 
 
 async def _until_signal(work: Awaitable[None]) -> None:

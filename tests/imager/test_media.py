@@ -117,3 +117,9 @@ def test_the_root_archive_boots_anywhere_and_is_nobody(shop: Workshop) -> None:
     assert members["etc/resolv.conf"].issym()
     assert manifest.facts["unpacked_bytes"] == sum(member.size for member in members.values())
     assert manifest.artifacts.keys() == {"archive", "installer-kernel", "installer-initrd"}
+
+
+def test_a_medium_brings_what_machines_need_to_get_there() -> None:
+    """One command is enough: loaders and the ramdisk of the same kind come first, and once."""
+    names = media.with_needs(["debian-12", "debian-12-cloud"])
+    assert names == ("loaders", "ramdisk-generic", "debian-12", "ramdisk-cloud", "debian-12-cloud")

@@ -65,6 +65,7 @@ class Medium:
 
     :ivar kernel: the meta package in the archive
     :ivar installer: the package with the netboot installer
+    :ivar flavour: the deploy ramdisk for the same machines
     """
 
     name: str
@@ -72,6 +73,7 @@ class Medium:
     release: str
     kernel: str
     installer: str
+    flavour: str
     title: str
 
 
@@ -84,6 +86,7 @@ MEDIA = {
             number,
             f"linux-image{suffix}-amd64",
             f"debian-installer-{number}-netboot-amd64",
+            suffix.removeprefix("-") or "generic",
             f"Debian {number} ({suite}), {title}: the vendor's installer and a root archive",
         )
         for number, suite in (("12", "bookworm"), ("13", "trixie"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,22 @@ from ironwake_imager import debian, loaders
 class _Builder:
     title: str
     build: Callable[[Workshop], Manifest]
+    needs: tuple[str, ...] = ()
 
 
 def catalogue() -> dict[str, str]:
     """Give what can be added: name → one sentence about it."""
     return {name: builder.title for name, builder in _builders().items()}
+
+
+def with_needs(names: Iterable[str]) -> tuple[str, ...]:
+    """Give the names and, before each, what a machine needs to get there: loaders and a ramdisk."""
+    builders = _builders()
+    wanted: dict[str, None] = {}
+    for name in names:
+        needs = builders[name].needs if name in builders else ()
+        wanted.update(dict.fromkeys((*needs, name)))
+    return tuple(wanted)
 
 
 def add(
@@ -51,7 +62,8 @@ def _builders() -> dict[str, _Builder]:
     for flavour in modules.FLAVOURS.values():
         rows[f"ramdisk-{flavour.name}"] = _Builder(flavour.title, _ramdisk(flavour.name))
     for medium in debian.MEDIA.values():
-        rows[medium.name] = _Builder(medium.title, _debian(medium.name))
+        needs = ("loaders", f"ramdisk-{medium.flavour}")
+        rows[medium.name] = _Builder(medium.title, _debian(medium.name), needs)
     return rows
 
 
