@@ -23,6 +23,8 @@ _PCAP_HEADER = struct.pack("=IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 0x40000, 1)
 _FRAME_BYTES = 0x40000
 _ROOM_FOR_TIME = socket.CMSG_SPACE(16)
 _TCP_HEADERS = 128
+_ETHERTYPE_IPV4 = 0x0800
+_UDP = b"\x11"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,15 @@ class Frame:
     @property
     def ethertype(self) -> int:
         return int.from_bytes(self.data[12:14], "big")
+
+    @property
+    def udp_ports(self) -> tuple[int, int] | None:
+        """Source and destination port of UDP over IPv4; None for everything else."""
+        if self.ethertype != _ETHERTYPE_IPV4 or self.data[23:24] != _UDP:
+            return None
+        start = 14 + (self.data[14] & 0xF) * 4
+        ports = self.data[start : start + 4]
+        return int.from_bytes(ports[:2], "big"), int.from_bytes(ports[2:], "big")
 
 
 class Capture:

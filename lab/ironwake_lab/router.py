@@ -52,6 +52,11 @@ class Router:
         return self.directory / "log"
 
     @property
+    def leases(self) -> Path:
+        """dnsmasq's lease file: a line per lease, with the MAC address in it."""
+        return self.directory / "leases"
+
+    @property
     def is_on(self) -> bool:
         return process.alive(self.pid_file) is not None
 
