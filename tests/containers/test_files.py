@@ -1,0 +1,117 @@
+"""compose.yaml, Dockerfile and .env.example: what they promise, read from the files themselves."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ironwake_runtime.settings import PREFIX, Settings, read
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
+KNOWN = {PREFIX + name.upper() for name in Settings.model_fields}
+# What each may do beyond an ordinary process. From root to uid 10001 takes SETUID and SETGID.
+_CHANGE_USER = {"SETUID", "SETGID"}
+ALLOWED = {
+    "preflight": {"NET_BIND_SERVICE"} | _CHANGE_USER,
+    "controller": set(),
+    "dhcp": {"NET_BIND_SERVICE", "NET_RAW"} | _CHANGE_USER,
+    "tftp": {"NET_BIND_SERVICE", "NET_RAW"} | _CHANGE_USER,
+    "dns": {"NET_BIND_SERVICE"} | _CHANGE_USER,
+    "http": {"NET_BIND_SERVICE"} | _CHANGE_USER,
+    "media": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP", "SYS_CHROOT"}
+    | _CHANGE_USER,
+}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_may_do_only_what_it_must(name: str) -> None:
+    """No privilege, no Docker socket, no new privileges, a read-only root, counted capabilities."""
+    service = SERVICES[name]
+    for word in ("privileged", "devices", "pid", "ipc", "userns_mode", "volumes_from"):
+        assert word not in service
+    assert service["cap_drop"] == ["ALL"]
+    assert set(service.get("cap_add", ())) == ALLOWED[name]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["read_only"] is True
+
+
+def test_the_socket_of_docker_is_nowhere() -> None:
+    """Not even in a comment that somebody could take for advice."""
+    assert "docker.sock" not in COMPOSE + DOCKERFILE
+
+
+def test_the_api_is_on_loopback_only() -> None:
+    """No container publishes a port or moves the controller's, which listens on 127.0.0.1."""
+    assert not [name for name, service in SERVICES.items() if "ports" in service]
+    assert read({}).controller_listen.startswith("127.0.0.1:")
+    assert "CONTROLLER_LISTEN" not in COMPOSE + DOCKERFILE
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_is_set_is_a_setting(name: str) -> None:
+    """A name that no service knows would keep all of them from starting."""
+    given = set(SERVICES[name].get("environment", ()))
+    assert given <= KNOWN
+
+
+def test_what_env_files_say_is_a_setting() -> None:
+    """compose.yaml asks `.env` for settings only, and .env.example offers only such."""
+    asked = set(re.findall(r"\$\{(\w+)", COMPOSE))
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    offered = set(re.findall(r"^#?(IRONWAKE_\w+)=", example, re.MULTILINE))
+    assert asked <= KNOWN
+    assert offered <= asked
+    assert set(re.findall(r"\bIRONWAKE_\w+(?==)", DOCKERFILE)) <= KNOWN
+
+
+@pytest.mark.parametrize(("volume", "writer"), [("secrets", "controller"), ("artifacts", "media")])
+def test_one_writes_and_the_others_read(volume: str, writer: str) -> None:
+    """Tokens are written by the controller alone, artifacts by the builder alone."""
+    mounts = {
+        name: mount.split(":")
+        for name, service in SERVICES.items()
+        for mount in service.get("volumes", ())
+        if mount.startswith(f"{volume}:")
+    }
+    assert len(mounts) > 2
+    assert [name for name, mount in mounts.items() if mount[-1] != "ro"] == [writer]
+
+
+def test_each_service_is_a_target() -> None:
+    """Every image of compose.yaml is built from a stage of its own."""
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)", DOCKERFILE, re.MULTILINE))
+    for service in SERVICES.values():
+        assert service["build"]["target"] in stages
+        assert service["image"] == f"ironwake/{service['build']['target']}"
+
+
+def test_an_old_engine_understands_the_dockerfile() -> None:
+    """Docker Engine 20.10 without any syntax image: none of what came later."""
+    for later in ("# syntax=", "<<EOF", "--link", "start-interval", "--checksum"):
+        assert later not in DOCKERFILE
+
+
+def test_ports_are_told_as_they_are() -> None:
+    """docs/design.md, the health checks and the settings name the same ports."""
+    settings = read({})
+    design = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"^machine ── (.*) ──►", design, re.MULTILINE)
+    (api,) = re.findall(r"controller :(\d+)", design)
+    assert told.strip() == (
+        f"{settings.dhcp_port}/{settings.dhcp_proxy_port} dhcp · {settings.tftp_port} tftp · "
+        f"{settings.dns_port} dns · {settings.http_port} http"
+    )
+    assert settings.controller_listen == f"127.0.0.1:{api}"
+    assert set(re.findall(r'probe", "(\S+)"', DOCKERFILE)) == {
+        f"http://127.0.0.1:{api}/readyz",
+        f"udp:{settings.dhcp_port}",
+        f"udp:{settings.tftp_port}",
+        f"udp:{settings.dns_port}",
+        f"tcp:{settings.http_port}",
+    }
