@@ -91,3 +91,12 @@ def test_byte_orders_of_a_uuid_are_one_machine(appliance: Appliance) -> None:
     facts = {"uuid": "2E4A0C6D-2211-0040-8000-000000000001"}
     appliance.report(token, Callback(Stage.FACTS, "1", facts=facts))
     assert appliance.claim(token).status_code == 200
+
+
+def test_storms_of_refusals_are_a_few_lines(appliance: Appliance, token: str) -> None:
+    """Whoever asks a thousand times, in ever new boots, fills no disk."""
+    appliance.claim(token, CLIENT, "boot-a")
+    for number in range(80):
+        assert appliance.claim(token, STRANGER, "same").status_code == 410
+        assert appliance.claim(token, STRANGER, str(number)).status_code == 410
+    assert appliance.kinds().count("refused") == 50

@@ -17,6 +17,7 @@ import pytest
 from ironwake import wire
 from ironwake.report import Callback, ClaimRequest, Stage
 from ironwake.view import View
+from ironwake_controller.__main__ import listen
 
 from tests.controller.appliance import MAC, add_media
 
@@ -220,3 +221,12 @@ def test_a_busy_port_is_told(start: Start) -> None:
     assert code == 5
     assert f"port {port}" in said
     assert "Traceback" not in said
+
+
+def test_answers_leave_at_once() -> None:
+    """No answer waits for the client's delayed ACK (40 ms each)."""
+    with listen("127.0.0.1:0") as sock, socket.create_connection(sock.getsockname()) as client:
+        accepted, _ = sock.accept()
+        with accepted:
+            assert client.fileno() >= 0
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

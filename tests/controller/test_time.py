@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ironwake.deadlines import DEADLINES
+from ironwake.errors import BrokenError
 from ironwake.lifecycle import State
 from ironwake.mac import Mac
 from ironwake.report import Callback, Seen, Stage
@@ -240,3 +241,11 @@ def test_packets_go_to_the_subnets_own_broadcast() -> None:
     """Never to all networks: only where the machines are."""
     assert waking.broadcast(Site("10.77.0.2", 24)) == "10.77.0.255"
     assert waking.broadcast(Site("172.16.5.9", 20)) == "172.16.15.255"
+
+
+def test_an_address_that_is_not_ours_is_told() -> None:
+    """A packet that can't leave says from where, and which setting to look at."""
+    send = waking.sender(lambda: Site("192.0.2.1", 24))
+    with pytest.raises(BrokenError, match=r"192\.0\.2\.1") as caught:
+        send(Mac(MAC))
+    assert "IRONWAKE_INTERFACE" in caught.value.next_step

@@ -69,8 +69,7 @@ class Claims:
             return GoneError(f"{record.deployment.machine} was removed", "enrol it again")
         refusal = _refusal(tx, record, there.machine, request)
         if refusal is not None:
-            told = {"client": request.client, "boot": request.boot, "reason": refusal.what}
-            ledger.note(tx, record, "refused", f"the answers were refused: {refusal.what}", **told)
+            _tell(tx, record, refusal, request)
             return refusal
         return self._grant(tx, record, there.machine, request)
 
@@ -81,7 +80,8 @@ class Claims:
         self._pulse.beat(record.id, tx.steady)
         if record.state is State.ANSWERS:
             self._metrics.claims.labels("repeated").inc()
-            ledger.note(tx, record, "repeated", "the same client fetched the answers again")
+            message = "the same client fetched the answers again"
+            ledger.news(tx, record, "repeated", message, client=request.client)
             return grant
         claim = Claim(request.client, request.boot)
         claimed = Claimed(claim, tx.now, tx.steady, tx.clock.boot, True)
@@ -98,6 +98,19 @@ class Claims:
         )
         self._metrics.claims.labels("granted").inc()
         return grant
+
+
+def _tell(tx: Tx, record: Record, refusal: Refusal, request: ClaimRequest) -> None:
+    message = f"the answers were refused: {refusal.what}"
+    ledger.news(
+        tx,
+        record,
+        "refused",
+        message,
+        client=request.client,
+        boot=request.boot,
+        reason=refusal.what,
+    )
 
 
 def _refusal(tx: Tx, record: Record, machine: Machine, request: ClaimRequest) -> Refusal | None:

@@ -12,6 +12,8 @@ from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.events import Event
 from ironwake_controller.store.store import Tx
 
+_MOST = 50  # lines of one kind in one state
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -68,3 +70,14 @@ def note(tx: Tx, record: Record, kind: str, message: str = "", **detail: Any) ->
             detail=detail,
         ),
     )
+
+
+def news(tx: Tx, record: Record, kind: str, message: str, **detail: Any) -> None:
+    """The same as `note`, once: repeats, and more of a kind than a person reads, are left out.
+
+    For what anyone on the network can cause as often as they like.
+    """
+    event = Event(kind, record.deployment.machine, record.id, state=str(record.state))
+    told = events.alike(tx.connection, event, _MOST)
+    if len(told) < _MOST and detail not in told:
+        note(tx, record, kind, message, **detail)

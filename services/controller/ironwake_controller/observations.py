@@ -23,6 +23,7 @@ from ironwake_controller.store.store import Store, Tx
 
 _LONGEST = 300  # characters of one detail
 _DETAILS = 20
+_MOST = 50  # lines of one kind about one machine in one state that are compared
 # What makes two sightings of one kind different things to a person.
 _TOPIC = ("file", "what", "reason", "manifest", "address")
 # A machine that does any of this is awake.
@@ -118,7 +119,10 @@ class Watch:
     def _line(self, tx: Tx, event: Event) -> bool:
         """Tell it, unless the same was told of this machine in this state."""
         topic = _topic(event.detail or {})
-        if any(_topic(detail) == topic for detail in events.alike(tx.connection, event)):
+        told = events.alike(tx.connection, event, _MOST)
+        # Strangers can have themselves refused in ever new ways.
+        full = event.kind == Seen.REFUSED and len(told) == _MOST
+        if full or any(_topic(detail) == topic for detail in told):
             self._metrics.repeats.labels(event.kind).inc()
             return False
         events.add(tx, event)
