@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
-.PHONY: help setup demo test test-fast test-deep check e2e-first constraints
+.PHONY: help setup demo test test-fast test-deep check e2e-first docs constraints
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -31,6 +31,10 @@ check: setup ## format, lint, types, import contracts
 	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
+
+docs: setup ## make anew what docs/ has from the code: settings and the life of a deployment
+	@$(PYTHON) -m ironwake_cli settings --markdown > docs/settings.md
+	@$(PYTHON) -m ironwake_cli.lifecycle > docs/lifecycle.md
 
 constraints: setup ## resolve constraints.txt anew
 	@.venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header \
