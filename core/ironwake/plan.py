@@ -61,8 +61,12 @@ class BootPlan:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the plan, hexadecimal: stands in the events."""
-        return hashlib.sha256(wire.encode(self)).hexdigest()
+        """SHA-256 of what is sent, hexadecimal: stands in the events.
+
+        Not of the reason, which names the state: the same bytes are the same plan all along.
+        """
+        sent = (self.loader, self.first_file, self.script_name, self.script)
+        return hashlib.sha256(wire.encode(sent)).hexdigest()
 
 
 Decision = BootPlan | LocalBoot | Silence
