@@ -1,6 +1,5 @@
 # `make demo` and `make test` are all that most people need.
 SHELL := /bin/sh
-PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
@@ -13,10 +12,12 @@ setup: ## install what is missing: packages, and the virtual environment
 	@tools/setup
 
 demo: setup ## watch one machine go from its power button to a healthy Debian (KEEP=1 leaves it running)
-	@$(ROOT) $(PYTHON) -m ironwake_lab.demo $(if $(KEEP),--keep)
+	@$(ROOT) .venv/bin/ironwake lab demo $(if $(KEEP),--keep)
 
+# Virtual machines run two at a time: more would only wait for each other.
 test: setup check ## everything, real boots included
-	@$(ROOT) $(PYTEST) -m "not deep" $(ARGS)
+	@$(ROOT) $(PYTEST) -m "not qemu and not docker and not deep" -n 2 -q $(ARGS)
+	@$(ROOT) $(PYTEST) -m "(qemu or docker) and not deep" -n 2 --dist loadgroup -v $(ARGS)
 
 test-fast: setup ## what needs neither root nor virtual machines
 	@$(PYTEST) -m "not root and not qemu and not docker and not deep" -n 2 -q $(ARGS)
