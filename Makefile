@@ -1,5 +1,6 @@
 # `make demo` and `make test` are all that most people need.
 SHELL := /bin/sh
+PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
