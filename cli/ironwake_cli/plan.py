@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
 from ironwake.errors import InputError
-from ironwake.firmware import BY_NAME
+from ironwake.firmware import BY_NAME, Firmware
 
 from ironwake_cli.output import as_json, facts, say
 from ironwake_cli.session import of
@@ -29,9 +30,15 @@ def plan(
     firmware: str = typer.Option(
         "", "--firmware", help="as if it had this firmware; default: what it showed last"
     ),
+    request: str = typer.Option(
+        "", "--request", help="answer this very DHCPDISCOVER: its UDP payload in hexadecimal"
+    ),
     json: bool = typer.Option(False, "--json", help="print JSON"),
 ) -> None:
     """Show what a machine would get if it asked now, and why: nothing is sent.
+
+    Without --request the offer answers the shortest DHCPDISCOVER that such firmware could send:
+    what clients get back of their own (transaction number, UUID) is not known before they ask.
 
     Example:
 
@@ -41,9 +48,12 @@ def plan(
         known = ", ".join(BY_NAME)
         raise InputError(f"there is no firmware {firmware!r:.40}", f"known are: {known}")
     session = of(context)
-    query = {"mac": _mac(session, target)} | ({"firmware": firmware} if firmware else {})
+    mac = _mac(session, target)
+    asked = _asked(request, mac) if request else None
+    firmware = firmware or (asked.firmware.name if asked else "")
+    query = {"mac": mac} | ({"firmware": firmware} if firmware else {})
     found = session.api.get("plan", **query)
-    offer = rehearse(session, found)
+    offer = rehearse(session, found, asked.payload if asked else None)
     if json:
         as_json({**found, "offer": offer.hex() if offer is not None else None})
         return
@@ -64,8 +74,47 @@ def _mac(session: Session, target: str) -> str:
         return found
 
 
-def rehearse(session: Session, found: dict[str, Any]) -> bytes | None:
+@dataclass(frozen=True)
+class _Asked:
+    """A DISCOVER that a person gave, and who sends such ones."""
+
+    payload: bytes
+    firmware: Firmware
+
+
+def _asked(text: str, mac: str) -> _Asked:
+    """What `--request` says; InputError unless it is a DISCOVER of this card's firmware."""
+    from ironwake.mac import Mac
+    from ironwake_dhcp.offer import identify
+    from ironwake_dhcp.packet import Malformed, MessageType, parse
+
+    step = "give the UDP payload of a DHCPDISCOVER of this card, in hexadecimal"
+    try:
+        payload = bytes.fromhex(text)
+        request = parse(payload)
+    except ValueError:
+        raise InputError("this is not hexadecimal", step, "--request") from None
+    except Malformed as error:
+        what = f"this is no DHCP request: {error.reason}"
+        raise InputError(what, step, "--request") from None
+    if request.message_type is not MessageType.DISCOVER:
+        what = f"this is a DHCP{request.message_type.name}"
+        raise InputError(what, step, "--request")
+    if request.mac != Mac(mac):
+        raise InputError(f"this request is of {request.mac}, not of {mac}", step, "--request")
+    firmware = identify(request)
+    if firmware is None:
+        what = "the sender of this request is not booting from the network, and gets no answer"
+        raise InputError(what, step, "--request")
+    return _Asked(payload, firmware)
+
+
+def rehearse(
+    session: Session, found: dict[str, Any], discover: bytes | None = None
+) -> bytes | None:
     """The DHCPOFFER to this card, by the DHCP service's own code; None where it is silent.
+
+    It answers `discover`, or the shortest DISCOVER that there can be.
 
     In server mode the offer also has a lease in it, which is decided only when a machine asks:
     what is given here is the part about booting.
@@ -79,7 +128,7 @@ def rehearse(session: Session, found: dict[str, Any]) -> bytes | None:
     from ironwake.view import Index, View
     from ironwake_dhcp.offer import Boot, content
     from ironwake_dhcp.packet import MessageType, parse
-    from ironwake_dhcp.rehearse import discover
+    from ironwake_dhcp.rehearse import discover as shortest
     from ironwake_dhcp.reply import Reply
     from ironwake_dhcp.template import Templates
 
@@ -97,7 +146,7 @@ def rehearse(session: Session, found: dict[str, Any]) -> bytes | None:
     )
     firmware = BY_NAME[found["firmware"]]
     index = Index(View(0, Site(site["address"], site["prefix"])))
-    request = parse(discover(Mac(found["mac"]), firmware))
+    request = parse(discover or shortest(Mac(found["mac"]), firmware))
     reply = Reply(content(Boot(firmware, decision), MessageType.OFFER, index))
     return Templates().payload(request, reply)
 

@@ -148,6 +148,28 @@ class Appliance:
                 )
             time.sleep(_BETWEEN_LOOKS)
 
+    def settle(self, timeout: float = 120.0) -> None:
+        """Wait until every data-plane service goes by what the API says now; BrokenError if not.
+
+        A service saves each view in the same breath as it begins to go by it.
+        """
+        token = (self._spec.state / "secrets" / "service.token").read_text().strip()
+        words = ["curl", "-fsS", "-H", f"Authorization: Bearer {token}"]
+        newest = self._rack.run([*words, f"{API}/internal/view?after=-1"]).stdout
+        version = json.loads(newest)["version"]
+        end = time.monotonic() + timeout
+        while behind := [name for name in _FOLLOWERS if self._view_version(name) < version]:
+            if time.monotonic() > end:
+                raise BrokenError(f"no news reached {', '.join(behind)}", f"read {self.log}")
+            time.sleep(_BETWEEN_LOOKS)
+
+    def _view_version(self, service: str) -> int:
+        try:
+            saved = (self._spec.state / "views" / f"{service}.json").read_bytes()
+        except FileNotFoundError:
+            return -1
+        return int(json.loads(saved)["version"])
+
     def service_pid(self, service: str) -> int:
         """The process of `controller`, `dhcp`, `tftp`, `dns`, `http`; BrokenError if none runs."""
         wanted = f"ironwake_{service}"
@@ -158,6 +180,7 @@ class Appliance:
         raise BrokenError(f"no process of {service} is running", f"read {self.log}")
 
 
+_FOLLOWERS = ("dhcp", "tftp", "dns", "http")
 _ENDED = frozenset({"succeeded", "failed", "cancelled", "expired"})
 
 

@@ -9,6 +9,7 @@ import pytest
 from ironwake import loaders
 from ironwake.firmware import BY_NAME, Firmware
 from ironwake.lifecycle import State
+from ironwake.mac import Mac
 from ironwake.plan import BootPlan
 from ironwake_dhcp.rehearse import discover, rehearse
 from ironwake_testing.core import MAC, make_bench
@@ -97,3 +98,33 @@ def test_a_machine_by_name(cli: Cli) -> None:
     cli.controller.on("GET", "/v1/machines/node1", Answer(200, {"macs": [str(MAC), "x"]}))
     assert cli("plan", "node1").code == 0
     assert cli.controller.asked[1].query == {"mac": str(MAC)}
+
+
+def test_the_answer_to_a_given_request(cli: Cli) -> None:
+    """With `--request`, the offer is the one to that very packet, and the firmware is its own."""
+    firmware = BY_NAME["bios-pxe"]
+    answer(cli, firmware)
+    request = discover(MAC, firmware, xid=0x1234ABCD)
+    found = json.loads(cli("plan", str(MAC), "--request", request.hex(), "--json").out)
+    sent = rehearse(make_bench().index(), request)
+    assert sent is not None
+    assert found["offer"] == sent.hex()
+    assert cli.controller.asked[0].query["firmware"] == "bios-pxe"
+
+
+@pytest.mark.parametrize(
+    ("request_hex", "says"),
+    [
+        ("zz", "not hexadecimal"),
+        ("00" * 300, "no DHCP request"),
+        (discover(Mac("52:54:00:00:00:99"), BY_NAME["bios-pxe"]).hex(), "not of 52:54:00:"),
+        (discover(MAC, BY_NAME["bios-pxe"]).replace(b"\x35\1\1", b"\x35\1\3").hex(), "DHCPREQUEST"),
+        (discover(MAC, BY_NAME["bios-pxe"]).replace(b"PXEC", b"MSFT").hex(), "no answer"),
+    ],
+)
+def test_a_request_that_is_none(cli: Cli, request_hex: str, says: str) -> None:
+    """What is no DISCOVER of this card is refused with the reason, and nobody is asked."""
+    done = cli("plan", str(MAC), "--request", request_hex)
+    assert done.code == 2
+    assert says in done.err
+    assert not cli.controller.asked

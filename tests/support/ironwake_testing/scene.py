@@ -21,6 +21,7 @@ from ironwake_runtime.artifacts import ArtifactStore
 # A whole deployment takes a minute and a half on two quiet cores; they need not be quiet.
 DEPLOY_SECONDS = 900.0
 BOOT_SECONDS = 600.0
+_ARP = 0x0806
 CACHE = Path(os.environ.get("IRONWAKE_CACHE_DIR") or "/var/cache/ironwake")
 ARTIFACTS = CACHE / "artifacts"
 PROFILES = {
@@ -74,6 +75,17 @@ class Scene:
         """Those that left the appliance's card."""
         mac = bytes.fromhex(self.rack.spec.appliance_mac.replace(":", ""))
         return [frame for frame in frames if frame.source == mac]
+
+    def said(self, frames: list[Frame]) -> list[Frame]:
+        """All that left the appliance's card, whomever it is for, answers to ARP aside.
+
+        Those are the kernel's word about whose an address is, given to whoever asks; no service
+        has a part in them. A question by ARP is one of ours, for somebody here wanted to speak.
+        """
+        answer = (_ARP, b"\0\2")
+        return [
+            frame for frame in self.ours(frames) if (frame.ethertype, frame.data[20:22]) != answer
+        ]
 
 
 @contextlib.contextmanager

@@ -1,0 +1,140 @@
+"""A machine that is played: a card on the rack's bridge, without a computer behind it.
+
+What firmware and loaders say is said here by programs: recorded requests go out byte for byte, and
+files are fetched by curl, from an address and a card that are the machine's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import struct
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ironwake.mac import Mac
+from ironwake_lab import Rack, network
+from ironwake_lab.capture import Capture, Frame
+from ironwake_lab.host import call, call_each
+from ironwake_lab.wire import send_frame
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+from scapy.utils import PcapReader
+
+_CAPTURES = Path(__file__).parents[2] / "captures"
+_PATIENCE = 120.0  # seconds: an end for a broken run, never a measure
+_SERVER, _CLIENT = 67, 68
+_XID, _CHADDR, _OPTIONS = slice(4, 8), slice(28, 34), 240
+
+
+def recorded(file: str, vendor_class: str) -> bytes:
+    """The first DISCOVER in a capture whose option 60 starts so: its UDP payload."""
+    with PcapReader(str(_CAPTURES / file)) as frames:
+        for frame in frames:
+            if UDP in frame and frame[UDP].dport == _SERVER:
+                payload = bytes(frame[UDP].payload)
+                is_discover = payload[_OPTIONS : _OPTIONS + 3] == b"\x35\x01\x01"
+                if is_discover and vendor_class.encode() in payload:
+                    return payload
+    raise LookupError(f"{file} has no DISCOVER of {vendor_class}")
+
+
+def readdressed(request: bytes, mac: str, xid: int) -> bytes:
+    """The same request, as the card `mac` would send it."""
+    changed = bytearray(request)
+    changed[_XID] = struct.pack("!I", xid)
+    changed[_CHADDR] = Mac(mac).packed
+    return bytes(changed)
+
+
+def payload_of(frame: Frame) -> bytes:
+    """The UDP payload of a frame, without the padding of short ones."""
+    start = 14 + (frame.data[14] & 0xF) * 4
+    length = int.from_bytes(frame.data[start + 4 : start + 6], "big")
+    return frame.data[start + 8 : start + length]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """`status` is HTTP's."""
+
+    status: int
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+@dataclass(frozen=True)
+class Player:
+    """One played machine; `server` is the appliance's address."""
+
+    mac: str
+    namespace: str
+    server: str
+
+    def broadcast(self, request: bytes) -> None:
+        """Send a DHCP request (a UDP payload) as firmware without an address does."""
+        ip = IP(src="0.0.0.0", dst="255.255.255.255")  # RFC 2131 section 4.1
+        ether = Ether(src=self.mac, dst="ff:ff:ff:ff:ff:ff")
+        frame = ether / ip / UDP(sport=_CLIENT, dport=_SERVER) / request
+        send_frame(self.namespace, "eth0", bytes(frame))
+
+    def answer(self, frames: Capture, request: bytes, server_mac: str) -> bytes:
+        """Send the request, and wait for the UDP payload that answers it from this card."""
+        self.broadcast(request)
+        source = Mac(server_mac).packed
+
+        def is_answer(frame: Frame) -> bool:
+            ours = frame.source == source and frame.udp_ports == (_SERVER, _CLIENT)
+            return ours and payload_of(frame)[_XID] == request[_XID]
+
+        return payload_of(frames.wait_for(is_answer, _PATIENCE))
+
+    def http(self, target: str, *words: str) -> Reply:
+        """GET a path of the appliance, or a whole URL."""
+        url = target if "://" in target else f"http://{self.server}/{target}"
+        done = self._curl("-w", "%{stderr}%{http_code}", *words, url)
+        return Reply(int(done.stderr), done.stdout)
+
+    def tftp(self, name: str) -> bytes | None:
+        """Read a file; None where the server says that there is none for this machine."""
+        done = self._curl(f"tftp://{self.server}/{name}")
+        if done.returncode == _TFTP_NOT_FOUND:
+            return None
+        done.check_returncode()
+        return done.stdout
+
+    def _curl(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        inside = [*network.enter(self.namespace), "curl", "-s", "--max-time", f"{_PATIENCE:.0f}"]
+        return subprocess.run([*inside, *words], capture_output=True, check=False)
+
+
+_TFTP_NOT_FOUND = 68  # curl(1), EXIT CODES
+
+
+@contextlib.contextmanager
+def played(rack: Rack, mac: str, address: str) -> Iterator[Player]:
+    """Plug a card with this MAC and IPv4 address into the rack's bridge, for a `with` block."""
+    spec = rack.spec
+    mark = hashlib.sha256(mac.encode()).hexdigest()[:6]
+    name, port = f"{rack.namespace}-{mark}", f"play{mark}"
+    inside, ours = ["ip", "-n", name], ["ip", "-n", rack.namespace]
+    call(["ip", "netns", "add", name])
+    try:
+        peer = ["peer", "name", "eth0", "netns", name]
+        call_each(
+            [
+                [*ours, "link", "add", port, "type", "veth", *peer],
+                [*ours, "link", "set", port, "master", network.BRIDGE, "up"],
+                [*inside, "link", "set", "eth0", "address", mac],
+                [*inside, "addr", "add", f"{address}/{spec.network.prefixlen}", "dev", "eth0"],
+                [*inside, "link", "set", "eth0", "up"],
+            ]
+        )
+        yield Player(mac, name, spec.appliance.partition("/")[0])
+    finally:
+        network.remove(name)
