@@ -13,7 +13,7 @@ from ironwake.errors import InputError
 from ironwake.methods import METHODS
 from ironwake.names import KernelWord
 from ironwake.profile import Method, Parameters, Profile, User
-from ironwake_testing.core import Bench
+from ironwake_testing.core import MAC, Bench
 
 
 def _answers(bench: Bench) -> str:
@@ -47,13 +47,59 @@ def test_the_mirror_the_user_and_the_hooks_stand_in_it(bench: Bench) -> None:
     assert f"/deployments/{bench.deployment.token}/callbacks?stage=installing" in text
 
 
-def test_without_erase_the_installer_guards_the_disk(bench: Bench) -> None:
-    """The guard stands before the first write, unless this deployment may erase."""
-    assert "blkid" in _answers(bench)
-    erasing = dataclasses.replace(
-        bench, deployment=dataclasses.replace(bench.deployment, erase=("/dev/sda",))
+def _hook(text: str, name: str) -> str:
+    return next(line for line in text.splitlines() if f" {name} " in line).split(" ", 3)[3]
+
+
+# What the guard sees of a machine with one disk; `wget` and `poweroff` leave their traces.
+_COMMANDS = {
+    "list-devices": "echo /dev/vda",
+    "udevadm": "echo DEVNAME=/dev/vda; echo ID_SERIAL=disk-1",
+    "wget": 'echo "$@" >>"$TRACE"',
+    "poweroff": "echo poweroff >>$TRACE; kill $PPID",
+}
+
+
+def _guarded(folder: Path, hook: str, blkid: int) -> str:
+    """Run the hook in a shell, on a disk for which blkid ends like this; what it did."""
+    trace = folder / "trace"
+    for name, body in {**_COMMANDS, "blkid": f"exit {blkid}"}.items():
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
+        (folder / name).chmod(0o755)
+    path = {"PATH": f"{folder}:/usr/bin:/bin", "TRACE": str(trace)}
+    subprocess.run(["sh", "-c", hook], env=path, check=False)
+    return trace.read_text()
+
+
+@pytest.mark.parametrize(
+    ("blkid", "erase", "goes_on"),
+    [
+        (2, (), True),  # nothing found: blank
+        (0, (), False),  # a partition table or a file system
+        (8, (), False),  # several signatures that contradict each other
+        (0, ("/dev/vda",), True),
+        (0, ("disk-1",), True),
+        (0, ("disk-10", "/dev/vdb", "it's"), False),  # another disk may be erased
+    ],
+)
+def test_only_a_blank_disk_or_one_to_erase_is_partitioned(
+    blkid: int, erase: tuple[str, ...], goes_on: bool, bench: Bench, tmp_path: Path
+) -> None:
+    """The guard stands before the first write, and lets nothing pass but what was named."""
+    bench = dataclasses.replace(
+        bench, deployment=dataclasses.replace(bench.deployment, erase=erase)
     )
-    assert "blkid" not in _answers(erasing)
+    done = _guarded(tmp_path, _hook(_answers(bench), "partman/early_command"), blkid)
+    assert ("stage=installing" in done) is goes_on
+    assert ("stage=failed" in done and "poweroff" in done) is not goes_on
+
+
+def test_a_network_without_name_server_or_router_raises_no_question(bench: Bench) -> None:
+    """The installer asks for both before it has its answers, so the kernel's line has to say it."""
+    row = bench.with_method(Method.SCRIPT)
+    boot = METHODS[Method.SCRIPT].boot(row.deployment, row.machine, MAC, row.policy)
+    assert f"netcfg/get_nameservers={bench.policy.site.address}" in boot.arguments
+    assert "netcfg/no_default_route=true" in boot.arguments
 
 
 @given(st.text())

@@ -7,6 +7,7 @@ line; there is no quoting, so a value with a line break is refused rather than w
 from __future__ import annotations
 
 import base64
+import shlex
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -31,6 +32,10 @@ class Debian:
             # By MAC address: "auto" takes the first card with a link, which need not be this one.
             f"interface={mac}",
             f"BOOTIF={mac.bootif}",
+            # Asked even at this priority, before any answer file, where DHCP names no name server
+            # or no router: a network that is closed in itself has neither.
+            f"netcfg/get_nameservers={install.site.address}",
+            "netcfg/no_default_route=true",
             "DEBIAN_FRONTEND=text",
             "console=tty0",
             "console=ttyS0,115200",
@@ -58,20 +63,16 @@ def _line(owner: str, name: str, kind: str, value: str) -> str:
 
 
 def _basics(install: Install) -> tuple[Row, ...]:
+    # Only what differs from the installer's own defaults at priority critical: its shell forks two
+    # dozen times for each line. Names are on the kernel's command line: this comes too late.
     parameters = install.profile.parameters
     return (
         ("d-i", "debian-installer/locale", "string", parameters.locale),
         ("d-i", "keyboard-configuration/xkb-keymap", "select", parameters.keyboard),
-        ("d-i", "netcfg/get_hostname", "string", install.machine.name),
-        ("d-i", "netcfg/get_domain", "string", install.site.domain),
-        ("d-i", "hw-detect/load_firmware", "boolean", "true"),
-        ("d-i", "clock-setup/utc", "boolean", "true"),
         ("d-i", "time/zone", "string", parameters.timezone),
-        ("d-i", "apt-setup/cdrom/set-first", "boolean", "false"),
         ("tasksel", "tasksel/first", "multiselect", "standard, ssh-server"),
         ("d-i", "pkgsel/include", "string", " ".join(("sudo", "curl", *parameters.packages))),
         ("d-i", "pkgsel/upgrade", "select", "none"),
-        ("popularity-contest", "popularity-contest/participate", "boolean", "false"),
         ("d-i", "grub-installer/only_debian", "boolean", "true"),
         # The removable path too: firmware that lost its boot entries still finds the disk.
         ("d-i", "grub-installer/force-efi-extra-removable", "boolean", "true"),
@@ -88,7 +89,6 @@ def _mirror(install: Install) -> tuple[Row, ...]:
         ("d-i", "mirror/protocol", "select", parts.scheme),
         ("d-i", f"mirror/{parts.scheme}/hostname", "string", parts.netloc),
         ("d-i", f"mirror/{parts.scheme}/directory", "string", parts.path or "/"),
-        ("d-i", f"mirror/{parts.scheme}/proxy", "string", ""),
     )
 
 
@@ -143,18 +143,32 @@ def _hooks(install: Install) -> tuple[str, ...]:
 
 
 def _guard(install: Install) -> str:
-    """Refuse a disk that is not blank, unless this deployment may erase it.
+    """Refuse a disk that is not blank, unless this deployment may erase that very disk.
 
-    `blkid -p` finds partition tables and file systems; the installer then stops for good, and
-    says why.
+    `blkid -p` looks at the disk itself and ends with 2 only where it finds neither a partition
+    table nor a file system; with several disks at once it stops at the first blank one. Where no
+    disk is named, each that partman could choose is looked at. The installer then stops for good.
     """
-    if install.erase:
-        return ""
+    match = install.profile.disk.match
+    disks = shlex.quote(match) if match.startswith("/dev/") else "$(list-devices disk)"
     failed = f"{install.callbacks}?stage=failed&id=guard&message=the+disk+is+not+blank"
     return (
-        'for d in $(list-devices disk); do if [ -n "$(blkid $d*)" ]; then '
+        f"for d in {disks}; do blkid -p $d >/dev/null; if [ $? != 2 ]{_spared(install)}; then "
         f"wget -q -O /dev/null --post-data='' '{failed}'; poweroff -f; fi; done; "
     )
+
+
+def _spared(install: Install) -> str:
+    """A shell condition: the disk `$d` is none of those that may be erased."""
+    names = [
+        shlex.quote(f"{key}={name}")
+        for name in install.erase
+        for key in ("DEVNAME", "ID_SERIAL", "ID_SERIAL_SHORT")
+    ]
+    if not names:
+        return ""
+    wanted = " -e ".join(names)
+    return f" && ! udevadm info -q property -n $d | grep -qxF -e {wanted}"
 
 
 def _first_boot(install: Install) -> str:
