@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,6 +171,50 @@ class Appliance:
         except FileNotFoundError:
             return -1
         return int(json.loads(saved)["version"])
+
+    def events(self, identity: str) -> list[dict[str, Any]]:
+        """All of a deployment's events, oldest first."""
+        path = f"/v1/deployments/{identity}/events?limit=1000"
+        items: list[dict[str, Any]] = self.api("GET", path)["items"]
+        return items
+
+    def wait_event(
+        self, identity: str, wanted: Callable[[dict[str, Any]], bool], timeout: float
+    ) -> list[dict[str, Any]]:
+        """All events, once one is wanted; a controller that is away is waited for, too.
+
+        BrokenError with the events' end if none comes within `timeout` seconds.
+        """
+        end = time.monotonic() + timeout
+        events: list[dict[str, Any]] = []
+        while time.monotonic() < end:
+            with contextlib.suppress(BrokenError, subprocess.CalledProcessError):
+                events = self.events(identity)
+            if any(wanted(event) for event in events):
+                return events
+            time.sleep(_BETWEEN_LOOKS)
+        raise BrokenError(
+            f"no such event within {timeout:g} s: {json.dumps(events, indent=1)[-6000:]}"
+        )
+
+    def kill(self, service: str) -> None:
+        """End a service's process as the kernel does when memory runs out (SIGKILL).
+
+        Returns once the supervisor has started another one.
+        """
+        pid = self.service_pid(service)
+        os.kill(pid, signal.SIGKILL)
+        end = time.monotonic() + _READY_SECONDS
+        while self._other_than(pid, service) is None:
+            if time.monotonic() > end:
+                raise BrokenError(f"{service} was not started again", f"read {self.log}")
+            time.sleep(_BETWEEN_LOOKS)
+
+    def _other_than(self, pid: int, service: str) -> int | None:
+        with contextlib.suppress(BrokenError):
+            found = self.service_pid(service)
+            return found if found != pid else None
+        return None
 
     def service_pid(self, service: str) -> int:
         """The process of `controller`, `dhcp`, `tftp`, `dns`, `http`; BrokenError if none runs."""
