@@ -10,19 +10,12 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from ironwake_testing.player import payload_of, played, readdressed, recorded
+from ironwake_testing.player import RECORDED, payload_of, played, readdressed, recorded
 from ironwake_testing.scene import Scene, node, scene
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("quiet_packets")]
 
 ARMED, UNKNOWN, UNARMED, LOCKED, CANCELLED, EXPIRED = (node(n) for n in range(1, 7))
-RECORDED = {
-    "bios": ("bios-plainpxe-undionly.pcap", "PXEClient:Arch:00000"),
-    "bios-ipxe": ("bios-ipxe-virtio.pcap", "PXEClient:Arch:00000"),
-    "uefi": ("proxydirect-ovmf-shim.pcap", "PXEClient:Arch:00007"),
-    "uefi-http": ("ovmf-httpboot-ipxe.pcap", "HTTPClient:Arch:00016"),
-    "arm64": ("aa64-edk2-virtio-shim.pcap", "PXEClient:Arch:00011"),
-}
 _EXPIRY_SECONDS = 120.0
 
 
@@ -45,12 +38,12 @@ def there(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 @pytest.mark.parametrize("firmware", RECORDED)
 def test_nobody_but_the_armed_machine_is_answered(there: Scene, firmware: str) -> None:
     """Unknown, unarmed, locked, cancelled, expired: each asks as this firmware does, in vain."""
-    request = recorded(*RECORDED[firmware])
+    request = recorded(firmware)
     number = itertools.count(0x77000000)
     with played(there.rack, ARMED.mac, "10.77.0.51") as player:
         with there.rack.capture() as frames:
             for machine in (UNKNOWN, UNARMED, LOCKED, CANCELLED, EXPIRED):
                 player.broadcast(readdressed(request, machine.mac, next(number)))
-            last = readdressed(recorded(*RECORDED["uefi"]), ARMED.mac, next(number))
+            last = readdressed(recorded("uefi"), ARMED.mac, next(number))
             answer = player.answer(frames, last, there.rack.spec.appliance_mac)
         assert [payload_of(frame) for frame in there.said(frames.all)] == [answer]

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ironwake.errors import BrokenError
 from ironwake.mac import Mac
 from ironwake_lab import Rack, network
 from ironwake_lab.capture import Capture, Frame
@@ -29,8 +30,20 @@ _SERVER, _CLIENT = 67, 68
 _XID, _CHADDR, _OPTIONS = slice(4, 8), slice(28, 34), 240
 
 
-def recorded(file: str, vendor_class: str) -> bytes:
-    """The first DISCOVER in a capture whose option 60 starts so: its UDP payload."""
+# Real firmware's first words: the capture, and how option 60 begins in them.
+_RECORDED = {
+    "bios": ("bios-plainpxe-undionly.pcap", "PXEClient:Arch:00000"),
+    "bios-ipxe": ("bios-ipxe-virtio.pcap", "PXEClient:Arch:00000"),
+    "uefi": ("proxydirect-ovmf-shim.pcap", "PXEClient:Arch:00007"),
+    "uefi-http": ("ovmf-httpboot-ipxe.pcap", "HTTPClient:Arch:00016"),
+    "arm64": ("aa64-edk2-virtio-shim.pcap", "PXEClient:Arch:00011"),
+}
+RECORDED = tuple(_RECORDED)
+
+
+def recorded(firmware: str) -> bytes:
+    """The DISCOVER that such firmware sent once: its UDP payload."""
+    file, vendor_class = _RECORDED[firmware]
     with PcapReader(str(_CAPTURES / file)) as frames:
         for frame in frames:
             if UDP in frame and frame[UDP].dport == _SERVER:
@@ -137,4 +150,7 @@ def played(rack: Rack, mac: str, address: str) -> Iterator[Player]:
         )
         yield Player(mac, name, spec.appliance.partition("/")[0])
     finally:
+        with contextlib.suppress(BrokenError):  # it may not have come to that
+            # The namespace ends some time after its removal, and its link with it: this is at once.
+            call([*ours, "link", "delete", port])
         network.remove(name)
