@@ -17,7 +17,6 @@ from ironwake_runtime.settings import Settings, read
 from ironwake_testing.engine import Engine
 from ironwake_testing.stack import PROJECT, Stack
 
-MEDIA = ("loaders", "ramdisk-cloud", "debian-12-cloud")
 PROFILE = "release: debian-12-cloud\nmethod: archive\n"
 
 
@@ -76,7 +75,7 @@ def stocked(stack: Stack, settings: Settings, tmp_path_factory: pytest.TempPathF
     # Beside the cache, so that large files are linked and not copied.
     store = settings.cache_dir / "engine" / "store"
     mirror = Mirror.parse(settings.mirror) if settings.mirror else host_mirror()
-    for name in MEDIA:
+    for name in media.with_needs(("debian-12-cloud",)):
         media.add(name, ArtifactStore(store), settings.cache_dir, mirror, silent)
     stack.stock(store)
     return stack

@@ -91,7 +91,7 @@ def test_a_mistake_is_told_in_the_controllers_words(stocked: Stack, play: Play) 
     """A profile that does not exist: the error names those that do; nothing is enrolled."""
     run = play({"ghost": {"mac": "52:54:00:77:00:99", "profile": "debain"}})
     assert run.code != 0
-    assert "ghost: there is no profile 'debain'; known are: debian" in run.text
+    assert "ghost: there is no profile 'debain'; known are: debian" in run.text, run.text
     assert run.hosts["ghost"][0] == 0
     assert "ghost" not in _names(stocked)
 

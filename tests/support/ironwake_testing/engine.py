@@ -99,6 +99,9 @@ class Engine:
                     daemon.kill()
                     daemon.wait()
                 self._socket.unlink(missing_ok=True)
+                # dockerd leaves its handles on namespaces mounted, and nobody could remove them.
+                for handle in (self._runtime / "exec" / "netns").glob("*"):
+                    subprocess.run(["umount", handle], check=False)
 
     def _flags(self) -> list[str]:
         return [
