@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import IO
@@ -82,24 +83,52 @@ def unpack(
 ) -> None:
     """Write the archive's files below `target`, and check size and SHA-256.
 
+    All of it is hashed even if zstd or tar gives up before: the hash tells whether the bytes are at
+    fault or what unpacks them.
+
     :param progress: called with 0.0 to 1.0; may raise to stop
     :raises DamagedError: it is not what the order names
     :raises BrokenError: zstd or tar failed; has their last line
     """
-    digest = hashlib.sha256()
-    size = 0
-    with _pipeline(target) as sink:
-        for chunk in chunks:
-            sink.write(chunk)
-            digest.update(chunk)
-            size += len(chunk)
-            progress(size / archive.size)
-    if size != archive.size or digest.hexdigest() != archive.sha256:
-        raise DamagedError(
-            f"the archive is damaged: {size} bytes with SHA-256 {digest.hexdigest()} came,"
-            f" the order says {archive.size} bytes with {archive.sha256}",
-            "check the appliance's disk, and whatever stands between; then deploy again",
-        )
+    tally = _Tally(archive, chunks, progress)
+    with _pipeline(target) as pipe:
+        for chunk in tally:
+            pipe.sink.write(chunk)
+    for _ in tally:
+        pass
+    tally.check()
+    if pipe.trouble:
+        raise pipe.trouble
+
+
+class _Tally:
+    """The chunks, counted and hashed as they pass."""
+
+    def __init__(
+        self, archive: Archive, chunks: Iterator[bytes], progress: Callable[[float], None]
+    ) -> None:
+        self._archive = archive
+        self._chunks = chunks
+        self._progress = progress
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._digest.update(chunk)
+            self._size += len(chunk)
+            yield chunk
+            self._progress(self._size / self._archive.size)
+
+    def check(self) -> None:
+        """Raise DamagedError unless it was all that the order names, and nothing else."""
+        archive, found = self._archive, self._digest.hexdigest()
+        if self._size != archive.size or found != archive.sha256:
+            raise DamagedError(
+                f"the archive is damaged: {self._size} bytes with SHA-256 {found} came,"
+                f" the order says {archive.size} bytes with {archive.sha256}",
+                "check the appliance's disk, and whatever stands between; then deploy again",
+            )
 
 
 @contextmanager
@@ -137,9 +166,20 @@ def _check_length(archive: Archive, response: HTTPResponse, position: int) -> No
         )
 
 
+@dataclass
+class _Pipe:
+    """`trouble` is known after the end: what zstd or tar complained of."""
+
+    sink: IO[bytes]
+    trouble: BrokenError | None = None
+
+
 @contextmanager
-def _pipeline(target: Path) -> Iterator[IO[bytes]]:
-    """What is written to it is decompressed and unpacked; ends when all of it is on the disk."""
+def _pipeline(target: Path) -> Iterator[_Pipe]:
+    """What is written to it is decompressed and unpacked; ends when all of it is on the disk.
+
+    Ends before, without an error, when one of the two programs gives up.
+    """
     with tempfile.TemporaryFile() as zstd_words, tempfile.TemporaryFile() as tar_words:
         zstd = subprocess.Popen(
             _ZSTD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=zstd_words
@@ -150,9 +190,10 @@ def _pipeline(target: Path) -> Iterator[IO[bytes]]:
         assert zstd.stdin is not None  # noqa: S101 - we asked for pipes
         assert zstd.stdout is not None  # noqa: S101
         zstd.stdout.close()  # tar has it; if tar ends, zstd must notice
+        pipe = _Pipe(zstd.stdin)
         try:
             try:
-                yield zstd.stdin
+                yield pipe
                 zstd.stdin.close()
             except BrokenPipeError:
                 pass  # one of them gave up, and says why below
@@ -160,19 +201,21 @@ def _pipeline(target: Path) -> Iterator[IO[bytes]]:
             tar.wait()
         finally:
             _end(zstd, tar)
-        _judge("zstd", zstd.returncode, zstd_words)
-        _judge("tar", tar.returncode, tar_words)
-        _judge("zstd", abs(zstd.returncode), zstd_words)
+        pipe.trouble = (
+            _judge("zstd", zstd.returncode, zstd_words)
+            or _judge("tar", tar.returncode, tar_words)
+            or _judge("zstd", abs(zstd.returncode), zstd_words)
+        )
 
 
-def _judge(name: str, code: int, words: IO[bytes]) -> None:
+def _judge(name: str, code: int, words: IO[bytes]) -> BrokenError | None:
     words.seek(0)
     text = last_line(words.read().decode("utf-8", "replace"))
     # Negative: ended by a signal, because the other one gave up first.
     if code <= 0 or "Broken pipe" in text:
-        return
+        return None
     kind = DamagedError if name == "zstd" else BrokenError
-    raise kind(f"{name} could not unpack the archive: {text or f'it ended with {code}'}")
+    return kind(f"{name} could not unpack the archive: {text or f'it ended with {code}'}")
 
 
 def _end(*processes: subprocess.Popen[bytes]) -> None:

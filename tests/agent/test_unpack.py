@@ -185,7 +185,7 @@ def test_a_damaged_archive_is_a_failure(
 ) -> None:
     """Whatever is wrong with the bytes, unpacking ends with an error."""
     item = archive("http://unused", packed)
-    with pytest.raises(BrokenError):
+    with pytest.raises(DamagedError, match=item.sha256):
         unpack(item, iter([damage(packed)]), tmp_path, lambda _: None)
 
 
@@ -196,6 +196,19 @@ def test_a_wrong_hash_names_both(packed: bytes, tmp_path: Path) -> None:
         unpack(item, iter([packed]), tmp_path, lambda _: None)
     assert "0" * 64 in str(error.value)
     assert hashlib.sha256(packed).hexdigest() in str(error.value)
+
+
+def test_a_flipped_bit_names_both_hashes_too(packed: bytes, tmp_path: Path) -> None:
+    """zstd gives up in the middle; all is hashed all the same, for the hash says whose fault it is.
+
+    A wrong hash: the bytes are at fault. A right one: what unpacks them is, and says why itself.
+    """
+    item, damaged = archive("http://unused", packed), _flip(packed)
+    pieces = [damaged[at : at + 1000] for at in range(0, len(damaged), 1000)]
+    with pytest.raises(DamagedError, match="the archive is damaged") as error:
+        unpack(item, iter(pieces), tmp_path, lambda _: None)
+    assert item.sha256 in str(error.value)
+    assert hashlib.sha256(damaged).hexdigest() in str(error.value)
 
 
 def test_tar_speaks_for_itself(packed: bytes, tmp_path: Path) -> None:
