@@ -1,17 +1,14 @@
-"""Fixtures of the controller's tests; the folder's modules are shared as `tests.controller.…`."""
+"""Fixtures of the controller's tests."""
 
-import sys
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-_ROOT = str(Path(__file__).parents[2])
-if _ROOT not in sys.path:
-    sys.path.insert(0, _ROOT)
-
-from tests.controller.appliance import Appliance  # noqa: E402
+from tests.controller.appliance import Appliance
 
 
 @pytest.fixture
