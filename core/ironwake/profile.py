@@ -42,6 +42,15 @@ class Disk:
 
     match: str = "auto"
 
+    def __post_init__(self) -> None:
+        # A backslash at the end would join an answer file's line to the next one.
+        if not self.match.isprintable() or not self.match.strip() or self.match.endswith("\\"):
+            raise InputError(
+                f"{self.match!r:.60} is not a disk",
+                "write auto, a serial number, or a path such as /dev/disk/by-path/…",
+                "disk.match",
+            )
+
 
 @dataclass(frozen=True)
 class User:

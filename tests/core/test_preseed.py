@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ironwake.errors import InputError
 from ironwake.methods import METHODS
 from ironwake.names import KernelWord
-from ironwake.profile import Method, Parameters, Profile, User
+from ironwake.profile import Disk, Method, Parameters, Profile, User
 from ironwake_testing.core import MAC, Bench
 
 
@@ -55,15 +55,17 @@ def _hook(text: str, name: str) -> str:
 _COMMANDS = {
     "list-devices": "echo /dev/vda",
     "udevadm": "echo DEVNAME=/dev/vda; echo ID_SERIAL=disk-1",
+    "dd": '[ "$1" = if=/dev/vda ]',
+    "debconf-set": 'echo set "$@" >>"$TRACE"',
     "wget": 'echo "$@" >>"$TRACE"',
     "poweroff": "echo poweroff >>$TRACE; kill $PPID",
 }
 
 
-def _guarded(folder: Path, hook: str, blkid: int) -> str:
+def _guarded(folder: Path, hook: str, blkid: int, **others: str) -> str:
     """Run the hook in a shell, on a disk for which blkid ends like this; what it did."""
     trace = folder / "trace"
-    for name, body in {**_COMMANDS, "blkid": f"exit {blkid}"}.items():
+    for name, body in {**_COMMANDS, "blkid": f"exit {blkid}", **others}.items():
         (folder / name).write_text(f"#!/bin/sh\n{body}\n")
         (folder / name).chmod(0o755)
     path = {"PATH": f"{folder}:/usr/bin:/bin", "TRACE": str(trace)}
@@ -92,6 +94,73 @@ def test_only_a_blank_disk_or_one_to_erase_is_partitioned(
     done = _guarded(tmp_path, _hook(_answers(bench), "partman/early_command"), blkid)
     assert ("stage=installing" in done) is goes_on
     assert ("stage=failed" in done and "poweroff" in done) is not goes_on
+
+
+def _on_disk(bench: Bench, match: str) -> Bench:
+    profile = dataclasses.replace(bench.deployment.profile, disk=Disk(match))
+    deployment = dataclasses.replace(bench.deployment, profile=profile, erase=("disk-2",))
+    return dataclasses.replace(bench, deployment=deployment)
+
+
+@pytest.mark.parametrize("match", ["/dev/vda", "disk-1", "auto"])
+def test_a_disk_that_cannot_be_read_is_never_taken_for_blank(
+    match: str, bench: Bench, tmp_path: Path
+) -> None:
+    """`blkid -p` ends with 2 for a disk that it cannot open, as for one that has nothing on it."""
+    hook = _hook(_answers(_on_disk(bench, match)), "partman/early_command")
+    done = _guarded(tmp_path, hook, 2, dd="exit 1")
+    assert "stage=failed" in done
+    assert "stage=installing" not in done
+
+
+@pytest.mark.parametrize("match", ["/dev/vdb", "disk-9"])
+def test_a_disk_that_is_named_but_not_there_is_refused(
+    match: str, bench: Bench, tmp_path: Path
+) -> None:
+    """The installer must not look for another disk than the profile names."""
+    hook = _hook(_answers(_on_disk(bench, match)), "partman/early_command")
+    done = _guarded(tmp_path, hook, 2)
+    assert "stage=failed" in done
+    assert "stage=installing" not in done
+
+
+def test_a_serial_number_of_two_disks_is_refused(bench: Bench, tmp_path: Path) -> None:
+    """Which of the two is meant is a question for a person."""
+    hook = _hook(_answers(_on_disk(bench, "disk-1")), "partman/early_command")
+    done = _guarded(tmp_path, hook, 2, **{"list-devices": "echo /dev/vda; echo /dev/vdb"})
+    assert "stage=failed" in done
+    assert "stage=installing" not in done
+
+
+def test_the_disk_that_is_named_gets_the_system_and_the_boot_loader(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """Left alone, grub-installer writes to the first disk of a BIOS machine, whatever is on it."""
+    text = _answers(_on_disk(bench, "/dev/vdb"))
+    assert "d-i partman-auto/disk string /dev/vdb\n" in text
+    assert "d-i grub-installer/bootdev string /dev/vdb\n" in text
+    hook = _hook(_answers(_on_disk(bench, "disk-1")), "partman/early_command")
+    done = _guarded(tmp_path, hook, 2)
+    assert "set partman-auto/disk /dev/vda\n" in done
+    assert "set grub-installer/bootdev /dev/vda\n" in done
+    assert "stage=installing" in done
+
+
+@pytest.mark.parametrize("match", ["", " ", "/dev/sda\n", "WD-1\nd-i x y z", "/dev/sda\\"])
+def test_a_disk_that_would_break_the_file_is_refused(match: str) -> None:
+    """A line of a preseed ends at a line break, and goes on after a backslash."""
+    with pytest.raises(InputError):
+        Disk(match)
+
+
+def test_the_profiles_kernel_arguments_reach_the_installed_system(bench: Bench) -> None:
+    """debian-installer copies what stands after three hyphens, and only that (`user-params`)."""
+    parameters = Parameters(kernel_arguments=(KernelWord("mitigations=auto"),))
+    profile = dataclasses.replace(bench.deployment.profile, parameters=parameters)
+    deployment = dataclasses.replace(bench.deployment, profile=profile)
+    row = dataclasses.replace(bench, deployment=deployment).with_method(Method.SCRIPT)
+    boot = METHODS[Method.SCRIPT].boot(row.deployment, row.machine, MAC, row.policy)
+    assert boot.arguments[-2:] == ("---", "mitigations=auto")
 
 
 def test_a_network_without_name_server_or_router_raises_no_question(bench: Bench) -> None:

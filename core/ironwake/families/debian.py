@@ -39,8 +39,9 @@ class Debian:
             "DEBIAN_FRONTEND=text",
             "console=tty0",
             "console=ttyS0,115200",
-            *install.profile.parameters.kernel_arguments,
+            # What comes after it, and nothing before, goes on to the installed system's kernel.
             "---",
+            *install.profile.parameters.kernel_arguments,
         )
 
     def answers(self, install: Install) -> str:
@@ -108,10 +109,15 @@ def _account(install: Install) -> tuple[Row, ...]:
     )
 
 
+_DISK_ANSWERS = ("partman-auto/disk", "grub-installer/bootdev")
+
+
 def _disk(install: Install) -> tuple[Row, ...]:
     match = install.profile.disk.match
     # With no disk named, partman takes the only one, and asks (so it stops) where there are more.
-    disk = (("d-i", "partman-auto/disk", "string", match),) if match.startswith("/dev/") else ()
+    # A BIOS machine's boot loader would go to the first disk, whichever was partitioned.
+    named = match if match.startswith("/dev/") else ""
+    disk = [("d-i", name, "string", named) for name in _DISK_ANSWERS] if named else ()
     return (
         *disk,
         ("d-i", "partman-auto/method", "string", "regular"),
@@ -145,25 +151,51 @@ def _hooks(install: Install) -> tuple[str, ...]:
 def _guard(install: Install) -> str:
     """Refuse a disk that is not blank, unless this deployment may erase that very disk.
 
-    `blkid -p` looks at the disk itself and ends with 2 only where it finds neither a partition
-    table nor a file system; with several disks at once it stops at the first blank one. Where no
-    disk is named, each that partman could choose is looked at. The installer then stops for good.
+    `blkid -p` looks at the disk itself and ends with 2 where it finds neither a partition table nor
+    a file system, but also where it can't read: hence `dd`. With several disks at once it stops at
+    the first blank one. A disk that is named but not there is refused too: partman would ask which
+    other one to take. With `auto`, each that partman could choose is looked at. The installer then
+    stops for good.
     """
+    failed = f"{install.callbacks}?stage=failed&id=guard&message={_REFUSED}"
     match = install.profile.disk.match
-    disks = shlex.quote(match) if match.startswith("/dev/") else "$(list-devices disk)"
-    failed = f"{install.callbacks}?stage=failed&id=guard&message=the+disk+is+not+blank"
+    find, disks = "", "$(list-devices disk)"
+    if match.startswith("/dev/"):
+        disks = shlex.quote(match)
+    elif match != "auto":
+        find, disks = _by_serial(match), "${w:-none}"
     return (
-        f"for d in {disks}; do blkid -p $d >/dev/null; if [ $? != 2 ]{_spared(install)}; then "
+        f"{find}for d in {disks}; do "
+        "dd if=$d of=/dev/null count=1 2>/dev/null && blkid -p $d >/dev/null; "
+        f"if [ $? != 2 ]{_spared(install)}; then "
         f"wget -q -O /dev/null --post-data='' '{failed}'; poweroff -f; fi; done; "
     )
+
+
+_REFUSED = "the+disk+is+not+blank%2C+or+not+there"
+
+
+def _by_serial(serial: str) -> str:
+    """Shell commands that name the disk with this serial number, `$w`, to partman and to GRUB.
+
+    Two with one number run together into the name of none, which the guard refuses.
+    """
+    words = " -e ".join(shlex.quote(f"{key}={serial}") for key in _SERIALS)
+    answers = "; ".join(f'debconf-set {name} "$w"' for name in _DISK_ANSWERS)
+    return (
+        "w=; for d in $(list-devices disk); do "
+        f"if udevadm info -q property -n $d | grep -qxF -e {words}; then w=$w$d; fi; done; "
+        f"{answers}; "
+    )
+
+
+_SERIALS = ("ID_SERIAL", "ID_SERIAL_SHORT")
 
 
 def _spared(install: Install) -> str:
     """A shell condition: the disk `$d` is none of those that may be erased."""
     names = [
-        shlex.quote(f"{key}={name}")
-        for name in install.erase
-        for key in ("DEVNAME", "ID_SERIAL", "ID_SERIAL_SHORT")
+        shlex.quote(f"{key}={name}") for name in install.erase for key in ("DEVNAME", *_SERIALS)
     ]
     if not names:
         return ""
