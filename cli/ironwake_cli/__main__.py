@@ -118,7 +118,7 @@ def common(
     Example:
 
         ironwake enroll node1 --mac 52:54:00:77:00:10
-        ironwake deploy node1 --profile debian --watch
+        ironwake deploy node1 --profile debian-12 --watch
     """
     if token_file is not None:
         context.obj = Session(context.find_object(Session).environ, token_file)  # type: ignore[union-attr]

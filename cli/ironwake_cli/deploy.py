@@ -33,7 +33,7 @@ def deploy(
 
     Example:
 
-        ironwake deploy node1 --profile debian --watch
+        ironwake deploy node1 --profile debian-12 --watch
     """
     from ironwake_cli.api import segment
 

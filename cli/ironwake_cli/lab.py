@@ -1,4 +1,4 @@
-"""`ironwake lab …`: virtual racks on this machine, to try everything without hardware."""
+"""`ironwake lab …`: virtual racks on this host, to try everything without hardware."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ _MAC = "52:54:00:77:00:{:02x}"  # QEMU's own prefix
 def up(
     rack: str = typer.Argument("rack", metavar="RACK", help="its name"),
     machines: int = typer.Option(1, "--machines", min=0, max=200, help="how many machines"),
-    firmware: str = typer.Option("uefi", "--firmware", help="kind of firmware of all machines"),
+    firmware: str = typer.Option(
+        "uefi", "--firmware", help="of all machines: uefi, uefi-secureboot or bios"
+    ),
     memory: int = typer.Option(1024, "--memory", help="memory of each machine, in MiB"),
     disk: int = typer.Option(4, "--disk", help="disk of each machine, in GiB"),
     json: bool = JSON,

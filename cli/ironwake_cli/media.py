@@ -1,4 +1,4 @@
-"""`ironwake media …`: operating systems, loaders and ramdisks, built on this machine."""
+"""`ironwake media …`: operating systems, loaders and ramdisks, built on this host."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def listing(context: typer.Context, json: bool = JSON) -> None:
 def add(
     context: typer.Context,
     names: list[str] = typer.Argument(
-        ..., metavar="NAME…", help="what to build; see: ironwake media catalogue"
+        ..., metavar="NAME", help="what to build; see: ironwake media catalogue"
     ),
     json: bool = JSON,
 ) -> None:

@@ -43,7 +43,7 @@ def show(
 
     Example:
 
-        ironwake profile show debian
+        ironwake profile show debian-12
     """
     from ironwake_cli.api import segment
 

@@ -32,7 +32,7 @@ class Screen(Protocol):
 def watch(
     context: typer.Context,
     target: str = typer.Argument(
-        "", metavar="[NAME|DEPLOYMENT]", help="default: the newest deployment"
+        "", metavar="NAME|DEPLOYMENT", help="default: the newest deployment"
     ),
     timeout: float = typer.Option(0, "--timeout", min=0, help="give up after so many seconds"),
     json: bool = typer.Option(False, "--json", help="print each event as one line of JSON"),

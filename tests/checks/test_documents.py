@@ -14,6 +14,7 @@ from ironwake_cli import lifecycle
 from ironwake_controller import app
 from ironwake_controller.profiles import parse
 from ironwake_http.table import ROUTES
+from ironwake_lab.firmware import FIRMWARE
 from ironwake_runtime.settings import PREFIX, Settings
 from ironwake_runtime.settings import read as read_settings
 from ironwake_testing.tree import ROOT, blocks, documents, prose, python, read, rows
@@ -134,3 +135,11 @@ def test_profiles_that_are_shown_are_profiles() -> None:
     assert shown
     for text in (*shown, *(path.read_text() for path in (ROOT / "profiles").glob("*.yaml"))):
         parse(text.encode())
+
+
+def test_the_lab_document_has_every_firmware() -> None:
+    """Whoever picks one from docs/lab.md, or from the command's help, gets it."""
+    told = [row[0].strip("`") for row in rows(read("docs", "lab.md"), "`--firmware` is one of:")]
+    assert told == list(FIRMWARE)
+    help_text = read("cli", "ironwake_cli", "lab.py")
+    assert all(name in help_text for name in FIRMWARE)
