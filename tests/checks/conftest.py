@@ -1,20 +1,18 @@
-"""A controller for its OpenAPI, from the controller's own tests."""
+"""A controller, for its OpenAPI."""
 
-import sys
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-_ROOT = str(Path(__file__).parents[2])
-if _ROOT not in sys.path:
-    sys.path.insert(0, _ROOT)
-
-from tests.controller.appliance import Appliance  # noqa: E402
+from tests.controller.appliance import Appliance
 
 
 @pytest.fixture
 def appliance(tmp_path: Path) -> Iterator[Appliance]:
+    """One that was never used."""
     made = Appliance(tmp_path)
     try:
         yield made
