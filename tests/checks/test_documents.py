@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import importlib
 import re
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -143,3 +145,15 @@ def test_the_lab_document_has_every_firmware() -> None:
     assert told == list(FIRMWARE)
     help_text = read("cli", "ironwake_cli", "lab.py")
     assert all(name in help_text for name in FIRMWARE)
+
+
+def test_the_lab_documents_example_imports_what_exists() -> None:
+    """Its code is Python, and what it imports is there."""
+    for kind, body in blocks(read("docs", "lab.md")):
+        if kind == "python":
+            tree = ast.parse(body)
+            froms = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+            assert froms
+            for node in froms:
+                module = importlib.import_module(str(node.module))
+                assert all(hasattr(module, alias.name) for alias in node.names)
