@@ -1,34 +1,17 @@
-"""The ports that the services want: may we have them, and if not, whose are they?"""
+"""All ports that the services want: may we have them, and if not, whose are they?"""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import socket
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from ironwake.errors import IronwakeError, RefusedError
+from ironwake.errors import IronwakeError
+from ironwake_runtime.ports import Port, endpoint, refusal
 from ironwake_runtime.settings import Settings
 
-_LISTEN = "0A"  # TCP_LISTEN, net/tcp_states.h
-
-
-@dataclass(frozen=True)
-class Port:
-    """One port of one service. `interface` is "" where the port is bound by address alone."""
-
-    service: str
-    protocol: str  # "udp" or "tcp"
-    number: int
-    setting: str
-    address: str = ""
-    interface: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.protocol.upper()} port {self.number}"
+_LISTEN = "IRONWAKE_CONTROLLER_LISTEN"
 
 
 def wanted(settings: Settings, address: str) -> tuple[Port, ...]:
@@ -38,8 +21,8 @@ def wanted(settings: Settings, address: str) -> tuple[Port, ...]:
     `address`, our own on the machines' network.
     """
     lan = settings.interface
-    host, _, number = settings.controller_listen.rpartition(":")
-    ports = [Port("controller", "tcp", int(number), "IRONWAKE_CONTROLLER_LISTEN", host.strip("[]"))]
+    host, number = endpoint(settings.controller_listen, _LISTEN)
+    ports = [Port("controller", "tcp", number, _LISTEN, host)]
     if settings.dhcp_mode != "off":
         for port, name in ((settings.dhcp_port, "DHCP"), (settings.dhcp_proxy_port, "DHCP_PROXY")):
             ports.append(Port("dhcp", "udp", port, f"IRONWAKE_{name}_PORT", interface=lan))
@@ -62,22 +45,7 @@ def _try(port: Port, proc: Path) -> IronwakeError | None:
         with _bound(port):
             return None
     except OSError as error:
-        number = error.errno
-    if number == errno.EADDRINUSE:
-        owner = holder(port, proc)
-        return RefusedError(
-            f"{port}, which the {port.service} service needs, is in use by "
-            f"{owner or 'another program'}",
-            f"stop {owner or 'that program'}, or choose another port with {port.setting}",
-        )
-    if number in (errno.EACCES, errno.EPERM):
-        return RefusedError(
-            f"{port}, which the {port.service} service needs, is not for this user",
-            "run this as root, or with the capability NET_BIND_SERVICE",
-        )
-    what = os.strerror(number or 0).lower()
-    where = port.address or port.interface
-    return RefusedError(f"{port} on {where} cannot be opened: {what}", "see: ironwake doctor")
+        return refusal(port, error, proc)
 
 
 @contextlib.contextmanager
@@ -97,46 +65,3 @@ def _bound(port: Port) -> Iterator[None]:
         if not udp:  # with SO_REUSEADDR, only listen(2) meets a listener on another address
             probe.listen(1)
         yield
-
-
-def holder(port: Port, proc: Path = Path("/proc")) -> str:
-    """The process that has the port, as "dnsmasq (pid 812)"; "" when it cannot be seen."""
-    inodes = {
-        inode
-        for table in (port.protocol, f"{port.protocol}6")
-        for inode in _inodes(proc / "net" / table, port)
-    }
-    links = {f"socket:[{inode}]" for inode in inodes}
-    for process in sorted(proc.glob("[0-9]*"), key=lambda path: int(path.name)):
-        if links & set(_open_files(process)):
-            with contextlib.suppress(OSError):  # it ended just now
-                return f"{_name(process)} (pid {process.name})"
-    return ""
-
-
-def _name(process: Path) -> str:
-    """The program's name; for `python -m MODULE` the module's, which tells more."""
-    words = (process / "cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
-    if "python" in words[0] and "-m" in words[1:-1]:
-        return words[words.index("-m") + 1]
-    return (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-
-
-def _inodes(table: Path, port: Port) -> Iterator[str]:
-    """Inodes of the sockets bound to this port, from /proc/net/{udp,tcp} (proc(5))."""
-    try:
-        lines = table.read_text(encoding="ascii").splitlines()[1:]
-    except OSError:  # no IPv6
-        return
-    for line in lines:
-        columns = line.split()
-        number = int(columns[1].rpartition(":")[2], 16)
-        if number == port.number and (port.protocol == "udp" or columns[3] == _LISTEN):
-            yield columns[9]
-
-
-def _open_files(process: Path) -> Iterator[str]:
-    with contextlib.suppress(OSError):  # another user's, or gone
-        for descriptor in (process / "fd").iterdir():
-            with contextlib.suppress(OSError):
-                yield str(descriptor.readlink())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from ironwake.errors import BrokenError, InputError
+from ironwake.errors import BrokenError
 
 from ironwake_cli.output import say
 from ironwake_cli.session import Session, of
@@ -73,22 +73,11 @@ def check(session: Session) -> None:
 
     settings = session.settings
     interface = interfaces.find(settings.interface)
-    _check_listen(settings.controller_listen)
     found = ports.problems(ports.wanted(settings, settings.address or interface.address))
     for error in found[1:]:
         typer.echo(f"ironwake: {error}", err=True)
     if found:
         raise found[0]
-
-
-def _check_listen(text: str) -> None:
-    host, _, number = text.rpartition(":")
-    if not host or not number.isdigit() or not 0 < int(number) < 65536:
-        raise InputError(
-            f"{text!r} is not an address and a port",
-            "write it as 127.0.0.1:8080",
-            "IRONWAKE_CONTROLLER_LISTEN",
-        )
 
 
 async def run(session: Session, log: Log) -> None:
@@ -111,11 +100,13 @@ async def run(session: Session, log: Log) -> None:
 
 async def _answering(session: Session) -> None:
     """Wait until the controller takes connections, and say where it is."""
-    host, _, port = session.settings.controller_listen.rpartition(":")
+    from ironwake_runtime.ports import endpoint
+
+    host, port = endpoint(session.settings.controller_listen, "IRONWAKE_CONTROLLER_LISTEN")
     connected = False
     while not connected:
         with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            _, writer = await asyncio.open_connection(host, port)
             writer.close()
             connected = True
         await asyncio.sleep(0.1)

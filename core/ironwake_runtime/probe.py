@@ -7,13 +7,13 @@ holds a socket on that port: with the host's network, any other process may hold
 from __future__ import annotations
 
 import http.client
-import re
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 
-_TIMEOUT = 4.0
+from ironwake_runtime.ports import holds
+
+_TIMEOUT = 4.0  # seconds
 
 
 def answers(url: str) -> bool:
@@ -25,21 +25,8 @@ def answers(url: str) -> bool:
         return False
 
 
-def holds(kind: str, port: int, pid: int, proc: Path = Path("/proc")) -> bool:
-    """Whether process `pid` has a `udp` or `tcp` socket bound to `port`."""
-    inodes = set()
-    for line in (proc / "net" / kind).read_text().splitlines()[1:]:
-        columns = line.split()
-        if int(columns[1].rpartition(":")[2], 16) == port:
-            inodes.add(columns[9])
-    for descriptor in (proc / str(pid) / "fd").iterdir():
-        found = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()))
-        if found and found[1] in inodes:
-            return True
-    return False
-
-
 def main() -> None:
+    """Exit 0 for good health, 1 for bad."""
     word = sys.argv[1]
     kind, _, rest = word.partition(":")
     good = holds(kind, int(rest), pid=1) if kind in ("udp", "tcp") else answers(word)

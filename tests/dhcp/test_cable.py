@@ -244,7 +244,7 @@ def test_a_taken_port_is_said_in_one_line(place: Bench, tmp_path: Path) -> None:
     with serving(place, tmp_path / "first", "lan0", site()):
         code, text = Service(place, tmp_path / "second", "lan0").ended()
     assert code == 4
-    assert "UDP port 67 is in use" in text
+    assert "UDP port 67, which the dhcp service needs, is in use" in text
     assert "Traceback" not in text
 
 

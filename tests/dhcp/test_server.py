@@ -14,8 +14,9 @@ from ironwake.errors import RefusedError
 from ironwake.view import Index
 from ironwake_dhcp.delivery import Datagram, Source
 from ironwake_dhcp.exchange import Exchange, Now, Outgoing
+from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import MessageType
-from ironwake_dhcp.server import Place, Server, open_udp
+from ironwake_dhcp.server import Place, Server, listen
 from scapy.layers.dhcp import BOOTP
 from scapy.layers.inet import IP
 from scapy.layers.l2 import Ether
@@ -187,5 +188,6 @@ def test_malformed_datagrams_are_logged_once_for_each_reason() -> None:
 def test_a_busy_port_is_named() -> None:
     """Two servers on one port of one interface: the second one says which port, and what to do."""
     port = free_port()
-    with open_udp("lo", port), pytest.raises(RefusedError, match=f"UDP port {port} is in use"):
-        open_udp("lo", port)
+    said = f"UDP port {port}, which the dhcp service needs, is in use"
+    with listen(Door.SERVER, "lo", port), pytest.raises(RefusedError, match=said):
+        listen(Door.SERVER, "lo", port)

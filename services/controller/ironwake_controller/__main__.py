@@ -8,13 +8,14 @@ import socket
 from collections.abc import Iterator
 
 import uvicorn
-from ironwake.errors import BrokenError, InputError
 from ironwake_runtime import service
+from ironwake_runtime.ports import Port, endpoint, opening
 from ironwake_runtime.settings import Settings
 
 from ironwake_controller import app, house, tokens
 from ironwake_controller.clock import SystemClock
 
+_LISTEN = "IRONWAKE_CONTROLLER_LISTEN"
 _GRACE = 2  # seconds that open calls get at the end
 _OPEN = 1000  # calls at once; more are answered 503 instead of filling the memory
 
@@ -29,8 +30,9 @@ async def run(settings: Settings, log: service.Log) -> None:
     """Serve until cancelled.
 
     :raises InputError: a setting that can't be right
-    :raises RefusedError: another controller runs on this database, or it is newer than this code
-    :raises BrokenError: the port, the database, or a token file can't be used
+    :raises RefusedError: another controller runs on this database, it is newer than this code, or
+        the port is taken
+    :raises BrokenError: the database or a token file can't be used
     """
     # The store first: of two controllers, the second shall name the first, not a busy port.
     built = house.build(settings, log, SystemClock())
@@ -78,22 +80,10 @@ async def _serve(
 
 def listen(where: str) -> socket.socket:
     """A listening socket on "address:port"."""
-    host, _, port = where.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise InputError(
-            f"{where!r} is not an address and a port",
-            "write it as 127.0.0.1:8080",
-            "IRONWAKE_CONTROLLER_LISTEN",
-        )
+    host, number = endpoint(where, _LISTEN)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        sock = socket.create_server((host.strip("[]"), int(port)), family=family, backlog=512)
-    except OSError as error:
-        raise BrokenError(
-            f"TCP port {port} on {host} cannot be used: {error.strerror}",
-            "stop what uses it, or choose another",
-            "IRONWAKE_CONTROLLER_LISTEN",
-        ) from error
+    with opening(Port("controller", "tcp", number, _LISTEN, host)):
+        sock = socket.create_server((host, number), family=family, backlog=512)
     # asyncio sets this only where the socket's protocol number is not 0, and create_server leaves
     # it so; the accepted ones inherit it. Without it every answer waits 40 ms for an ACK.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

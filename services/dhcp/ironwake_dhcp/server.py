@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
-import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,7 +17,9 @@ from ipaddress import IPv4Address
 from typing import Final
 
 import structlog
-from ironwake.errors import BrokenError, RefusedError
+from ironwake.errors import BrokenError
+from ironwake_runtime import udp
+from ironwake_runtime.ports import Port
 
 from ironwake_dhcp.delivery import Frame, Source
 from ironwake_dhcp.exchange import Exchange, Now, Outgoing
@@ -27,8 +27,6 @@ from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import MAX_SIZE, Malformed
 from ironwake_dhcp.template import Frames
 
-_IP_PKTINFO: Final = 8  # <linux/in.h>; not in the socket module of Python 3.11
-_PKTINFO: Final = struct.Struct("=i4s4s")  # interface index, local address, destination
 _BATCH: Final = 64  # datagrams per turn: the other door, and the view, get theirs too
 _LOOK: Final = 2.0  # seconds between looks at the interface
 
@@ -98,16 +96,16 @@ class Server:
         with ExitStack() as stack:
             wire = stack.enter_context(self._wire(place.interface))
             for door, port in ((Door.SERVER, place.server_port), (Door.BOOT, place.boot_port)):
-                udp = stack.enter_context(open_udp(place.interface, port))
-                carrier = _Carrier(door, udp, wire, frames)
-                loop.add_reader(udp, self._readable, carrier, place)
-                stack.callback(loop.remove_reader, udp)
+                sock = stack.enter_context(listen(door, place.interface, port))
+                carrier = _Carrier(door, sock, wire, frames)
+                loop.add_reader(sock, self._readable, carrier, place)
+                stack.callback(loop.remove_reader, sock)
             yield
 
     def _readable(self, carrier: _Carrier, place: Place) -> None:
         for _ in range(_BATCH):
             try:
-                data, ancillary, _, sender = carrier.udp.recvmsg(MAX_SIZE + 1, 64)
+                data, ancillary, _, sender = carrier.udp.recvmsg(MAX_SIZE + 1, udp.ROOM)
             except BlockingIOError:
                 return
             except OSError as error:  # the interface went down: `_changed` will see to it
@@ -124,7 +122,8 @@ class Server:
         sender: tuple[str, int],
     ) -> None:
         """One datagram, fenced: whatever it does, the next one is served."""
-        if _arrived_on(ancillary) != place.index:
+        came = udp.arrival(ancillary)
+        if came is None or came.index != place.index:
             self._exchange.counts["other interface"] += 1
             return
         source = Source(IPv4Address(sender[0]), sender[1], carrier.door)
@@ -168,28 +167,10 @@ class _Carrier:
             self.udp.sendto(outgoing.payload, (str(way.address), way.port))
 
 
-def _arrived_on(ancillary: list[tuple[int, int, bytes]]) -> int | None:
-    for level, kind, data in ancillary:
-        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-            index, _, _ = _PKTINFO.unpack_from(data)
-            return int(index)
-    return None
-
-
-def open_udp(interface: str, port: int) -> socket.socket:
-    """A UDP socket that hears broadcasts, and tells on which interface each datagram came in."""
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    try:
-        udp.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        # Before bind: another server on the same port, but on its own interface, is no conflict.
-        # Where the right is missing, the check of every datagram's interface does alone.
-        with contextlib.suppress(PermissionError):
-            udp.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
-        udp.bind(("", port))
-    except OSError as error:
-        udp.close()
-        raise _why_not(error, port, interface) from error
-    return udp
+def listen(door: Door, interface: str, number: int) -> socket.socket:
+    """The UDP socket of one door; IronwakeError where its port cannot be had."""
+    name = "PORT" if door is Door.SERVER else "PROXY_PORT"
+    return udp.listen(Port("dhcp", "udp", number, f"IRONWAKE_DHCP_{name}", interface=interface))
 
 
 def open_wire(interface: str) -> socket.socket:
@@ -211,20 +192,3 @@ def open_wire(interface: str) -> socket.socket:
             "see what is wrong with it: ironwake doctor",
         ) from error
     return wire
-
-
-def _why_not(error: OSError, port: int, interface: str) -> RefusedError | BrokenError:
-    if error.errno == errno.EADDRINUSE:
-        return RefusedError(
-            f"UDP port {port} is in use by another program",
-            f"find it with: ss -lunp sport = :{port}; stop it, or keep it off {interface}",
-        )
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return RefusedError(
-            f"UDP port {port} may not be opened by this process",
-            "start it as root, or give it the capability NET_BIND_SERVICE",
-        )
-    return BrokenError(
-        f"UDP port {port} on {interface} cannot be opened: {error.strerror}",
-        "see what is wrong with it: ironwake doctor",
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 
-from ironwake.errors import BrokenError, InputError
+from ironwake.errors import InputError
 from ironwake.view import Index
 from ironwake_runtime import interfaces, service
 from ironwake_runtime.controller import ControllerClient, ViewFollower
@@ -27,7 +27,7 @@ class Current:
 
 
 async def run(settings: Settings, log: service.Log) -> None:
-    """Serve until cancelled. Raises InputError for a wrong setting, BrokenError for the port."""
+    """Serve until cancelled. IronwakeError for a wrong setting or a taken port."""
     interface = interfaces.find(settings.interface)
     address = settings.address or interface.address
     client = ControllerClient(settings.controller_url, settings.service_token_file)
@@ -35,14 +35,7 @@ async def run(settings: Settings, log: service.Log) -> None:
     current = Current()
     follower.on_change(current.take)
     around = Surroundings(lambda: current.zone, log, resolver(settings.dns_forward))
-    try:
-        sockets = listen(address, settings.dns_port)
-    except OSError as error:
-        raise BrokenError(
-            f"port {settings.dns_port} of {address} cannot be used: {error.strerror}",
-            "stop the other DNS server on this address, or see: ironwake doctor",
-            "IRONWAKE_DNS_PORT",
-        ) from error
+    sockets = listen(address, settings.dns_port)
     server = Server(sockets, interface.index, around)
     log.info("listening", address=address, port=settings.dns_port)
     try:

@@ -10,12 +10,13 @@ import contextlib
 import ipaddress
 import secrets
 import socket
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
+from ironwake_runtime import udp
+from ironwake_runtime.ports import Port, opening
 
 from ironwake_dns import forward
 from ironwake_dns.answer import REFUSED, Answer, Code, Type, Zone, answer
@@ -26,7 +27,8 @@ Address = tuple[str, int]
 _AT_ONCE = 64  # datagrams taken before the loop has its turn
 _CACHED = 4096  # replies
 _LOOPBACK = 1  # the interface that our own questions to our own address come by
-_IP_PKTINFO = 8  # linux/in.h
+_BACKLOG = 64
+_SETTING = "IRONWAKE_DNS_PORT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +56,19 @@ def listen(address: str, port: int) -> tuple[socket.socket, socket.socket]:
     """A UDP and a TCP socket on one address and port (the same for both where `port` is 0).
 
     On that address only: a resolver of the host's own often has port 53 on another.
-    Raises OSError: port taken, no permission.
+    IronwakeError where it cannot be had.
     """
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        udp.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        tcp.bind((address, port))
-        udp.bind((address, tcp.getsockname()[1]))
-    except OSError:
-        udp.close()
+        with opening(Port("dns", "tcp", port, _SETTING, address)):
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tcp.bind((address, port))
+            tcp.listen(_BACKLOG)  # two may bind with SO_REUSEADDR, only one may listen
+        number = tcp.getsockname()[1]
+        return udp.listen(Port("dns", "udp", number, _SETTING, address)), tcp
+    except BaseException:
         tcp.close()
         raise
-    return udp, tcp
 
 
 class Server:
@@ -98,7 +99,7 @@ class Server:
     async def run(self) -> None:
         """Serve until cancelled."""
         loop = asyncio.get_running_loop()
-        streams = await asyncio.start_server(self._connection, sock=self._tcp, backlog=64)
+        streams = await asyncio.start_server(self._connection, sock=self._tcp, backlog=_BACKLOG)
         loop.add_reader(self._udp, self._datagrams_waiting)
         try:
             await loop.create_future()
@@ -115,7 +116,7 @@ class Server:
     def _datagrams_waiting(self) -> None:
         for _ in range(_AT_ONCE):
             try:
-                data, notes, _, client = self._udp.recvmsg(LARGEST, socket.CMSG_SPACE(12))
+                data, notes, _, client = self._udp.recvmsg(LARGEST, udp.ROOM)
             except BlockingIOError:
                 return
             except OSError as error:  # an ICMP error to an earlier reply
@@ -131,10 +132,8 @@ class Server:
                 self._fault(client, error)
 
     def _is_ours(self, notes: list[tuple[int, int, bytes]]) -> bool:
-        for level, kind, note in notes:
-            if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-                return int.from_bytes(note[:4], sys.byteorder) in (self._ifindex, _LOOPBACK)
-        return False
+        came = udp.arrival(notes)
+        return came is not None and came.index in (self._ifindex, _LOOPBACK)
 
     def _datagram(self, data: bytes, client: Address) -> None:
         zone = self._around.zone()

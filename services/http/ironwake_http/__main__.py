@@ -19,7 +19,7 @@ from ironwake_http.witness import Witness
 
 
 async def run(settings: Settings, log: service.Log) -> None:
-    """Serve until cancelled. Raises InputError for a wrong interface, BrokenError for the port."""
+    """Serve until cancelled. IronwakeError for a wrong interface or a taken port."""
     address = settings.address or interfaces.find(settings.interface).address
     sock = listen(address, settings.http_port)
     client = ControllerClient(settings.controller_url, settings.service_token_file)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import resource
 
-from ironwake.errors import BrokenError
 from ironwake.site import Stored
 from ironwake_runtime import interfaces, neighbours, service
 from ironwake_runtime.artifacts import ArtifactStore
@@ -22,7 +21,7 @@ _SPARE_FILES = 64  # descriptors for everything that is not a transfer
 
 
 async def run(settings: Settings, log: service.Log) -> None:
-    """Serve until cancelled. Raises InputError for a wrong interface, BrokenError for the port."""
+    """Serve until cancelled. IronwakeError for a wrong interface or a taken port."""
     interface = interfaces.find(settings.interface)
     store = ArtifactStore(settings.artifacts)
     client = ControllerClient(settings.controller_url, settings.service_token_file)
@@ -32,14 +31,7 @@ async def run(settings: Settings, log: service.Log) -> None:
     def fetch(item: Stored) -> bytes:
         return store.path(item.sha256).read_bytes()
 
-    try:
-        sock = listen(interface.name, settings.tftp_port)
-    except OSError as error:
-        raise BrokenError(
-            f"UDP port {settings.tftp_port} cannot be used: {error.strerror}",
-            "stop the other TFTP server, or see: ironwake doctor",
-            "IRONWAKE_TFTP_PORT",
-        ) from error
+    sock = listen(interface.name, settings.tftp_port)
     around = Surroundings(lambda: follower.index, neighbours.lookup, reporter.report, log)
     limits = Limits(max_blksize=_blksize(interface.name))
     server = Server(sock, interface.index, Registry(fetch), around, limits, _caps())

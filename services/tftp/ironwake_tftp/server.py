@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import struct
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +21,8 @@ import structlog
 from ironwake.mac import Mac
 from ironwake.report import Seen
 from ironwake.view import Index
+from ironwake_runtime import udp
+from ironwake_runtime.ports import Port
 
 from ironwake_tftp.admission import Admission, Caps, Verdict
 from ironwake_tftp.burst import Sender
@@ -39,8 +40,6 @@ from ironwake_tftp.transfer import Address, Limits, Outcome, Transfer
 
 _AT_ONCE = 64  # datagrams taken from one socket before the others get their turn
 _LARGEST = 2048  # octets; a request has 512 at most, an ACK 4
-_IP_PKTINFO = 8  # linux/in.h
-_PKTINFO = struct.Struct("=I4s4s")  # interface index, our address, destination of the packet
 _QUIET = 10.0  # seconds in which an equal observation is not repeated
 
 
@@ -71,18 +70,10 @@ class _Session:
 
 
 def listen(interface: str, port: int) -> socket.socket:
-    """A UDP socket that hears this interface only. Raises OSError: port taken, no permission."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    try:
-        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        # A whole room that is powered on at once asks in the same second; the kernel may give less.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        with contextlib.suppress(PermissionError):  # the index is checked on each packet as well
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
-        sock.bind(("0.0.0.0", port))  # noqa: S104 (broadcast requests come here, too)
-    except OSError:
-        sock.close()
-        raise
+    """A UDP socket that hears this interface only; IronwakeError where the port cannot be had."""
+    sock = udp.listen(Port("tftp", "udp", port, "IRONWAKE_TFTP_PORT", interface=interface))
+    # A whole room that is powered on at once asks in the same second; the kernel may give less.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     return sock
 
 
@@ -138,29 +129,21 @@ class Server:
     def _requests_waiting(self) -> None:
         for _ in range(_AT_ONCE):
             try:
-                data, notes, _, client = self._sock.recvmsg(_LARGEST, socket.CMSG_SPACE(12))
+                data, notes, _, client = self._sock.recvmsg(_LARGEST, udp.ROOM)
             except BlockingIOError:
                 return
             except OSError as error:
                 self._around.log.warning("request not received", error=str(error))
                 return
-            came_to = self._came_to(notes)
-            if came_to is None or client[1] in (0, 69):
+            came = udp.arrival(notes)
+            if came is None or came.index != self._ifindex or client[1] in (0, 69):
                 self.counters["wrong interface or port"] += 1
                 continue
             try:
-                self._request(data, client, came_to)
+                self._request(data, client, came.address)
             except Exception as error:  # noqa: BLE001 (the fence round one request)
                 self._fault(client, error)
-                self._refuse(client, ErrorCode.UNDEFINED, "the server failed", came_to)
-
-    def _came_to(self, notes: list[tuple[int, int, bytes]]) -> str | None:
-        """Our address that the packet came to; None when it was another interface's."""
-        for level, kind, note in notes:
-            if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-                ifindex, ours, _ = _PKTINFO.unpack(note[:12])
-                return socket.inet_ntoa(ours) if ifindex == self._ifindex else None
-        return None
+                self._refuse(client, ErrorCode.UNDEFINED, "the server failed", came.address)
 
     def _request(self, data: bytes, client: Address, came_to: str) -> None:
         try:

@@ -1,0 +1,53 @@
+"""UDP sockets that tell by which interface each datagram came (IP_PKTINFO, ip(7))."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from dataclasses import dataclass
+
+from ironwake_runtime.ports import Port, opening
+
+_IP_PKTINFO = 8  # linux/in.h; not in the socket module of Python 3.11
+_PKTINFO = struct.Struct("=I4s4s")  # interface's number, our address, the datagram's destination
+ROOM = socket.CMSG_SPACE(_PKTINFO.size)  # bytes that `recvmsg` needs for the note
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """`index` is the kernel's number of the interface, `address` ours that was addressed there."""
+
+    index: int
+    address: str
+
+
+def listen(port: Port) -> socket.socket:
+    """A non-blocking socket on the port's interface or address; broadcasts are heard there, too.
+
+    :raises IronwakeError: the port cannot be opened; names who has it
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        with opening(port):
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+            if port.interface:
+                # Before bind: another server on the same port, but on its own interface, is no
+                # conflict. Where the right is missing, the look at every arrival does alone.
+                with contextlib.suppress(PermissionError):
+                    name = port.interface.encode()
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
+            sock.bind((port.address, port.number))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def arrival(ancillary: list[tuple[int, int, bytes]]) -> Arrival | None:
+    """What `recvmsg`'s ancillary data says; None where the kernel has left no note."""
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            index, ours, _ = _PKTINFO.unpack_from(data)
+            return Arrival(index, socket.inet_ntoa(ours))
+    return None
