@@ -39,7 +39,8 @@ StartLimitIntervalSec=0
 WantedBy=multi-user.target
 """
 
-# The URL file is removed once the report is taken: a later boot has nothing to say.
+# The URL file is removed once the report is taken, or once nobody wants it any more (cancelled,
+# failed, forgotten: it would be sent every few seconds for ever): a later boot has nothing to say.
 _SCRIPT = """\
 #!/bin/sh
 # Reports once to the appliance that this system has booted from its own disk.
@@ -49,7 +50,13 @@ system=$(. /etc/os-release; printf %s "$PRETTY_NAME" | tr -d '"\\\\')
 body=$(printf '{"hostname":"%s","system":"%s","kernel":"%s"}' \\
     "$(uname -n)" "$system" "$(uname -r)")
 if command -v curl >/dev/null; then
-    curl -fsS --max-time 30 -H 'Content-Type: application/json' -d "$body" "$url"
+    code=$(curl -sS -o /dev/null -w '%{http_code}' --max-time 30 \\
+        -H 'Content-Type: application/json' -d "$body" "$url")
+    case $code in
+    2*) ;;
+    404 | 410) echo "the appliance does not wait for this report any more: HTTP $code" >&2 ;;
+    *) echo "the report was not taken: HTTP $code" >&2; exit 1 ;;
+    esac
 else
     wget -q -T 30 -O - --header='Content-Type: application/json' --post-data="$body" "$url"
 fi
