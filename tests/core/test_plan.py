@@ -14,7 +14,7 @@ from ironwake.machine import Machine
 from ironwake.plan import BootPlan, BootRequest, LocalBoot, Silence
 from ironwake.profile import Method
 from ironwake.site import Policy, Shelf
-from ironwake_testing.core import MAC, Bench
+from ironwake_testing.core import MAC, SHELF, Bench
 
 STRANGER = Mac("52:54:00:99:99:99")
 
@@ -63,6 +63,20 @@ def test_missing_media_are_named_and_nothing_is_served(bench: Bench) -> None:
     decision = _resolve(bare, FIRMWARE[2])
     assert isinstance(decision, Silence)
     assert "ironwake media add loaders ramdisk-generic debian-12" in decision.reason
+
+
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("gone", range(len(SHELF.items)))
+def test_a_shelf_that_lacks_anything_breaks_no_decision(
+    bench: Bench, method: Method, gone: int
+) -> None:
+    """Half a medium is a missing medium: a decision that raises would end every service at once."""
+    items = tuple(item for number, item in enumerate(SHELF.items) if number != gone)
+    policy = Policy(bench.policy.site, dataclasses.replace(SHELF, items=items))
+    half = dataclasses.replace(bench, policy=policy).with_method(method)
+    for firmware in FIRMWARE:
+        decision = _resolve(half, firmware)
+        assert isinstance(decision, BootPlan | Silence)
 
 
 def test_ipxe_never_gets_ipxe_again(bench: Bench) -> None:

@@ -27,8 +27,12 @@ def _stored(policy: Policy, manifest: str, role: str) -> Stored:
 class ArchiveMethod:
     def missing(self, deployment: Deployment, policy: Policy) -> tuple[str, ...]:
         media = releases.find(deployment.profile.release).media
-        needed = ((f"ramdisk-{policy.site.ramdisk}", "kernel"), (media, "archive"))
-        return tuple(name for name, role in needed if policy.shelf.find(name, role) is None)
+        needed = {f"ramdisk-{policy.site.ramdisk}": ("kernel", "initrd"), media: ("archive",)}
+        return tuple(
+            name
+            for name, roles in needed.items()
+            if not all(policy.shelf.find(name, role) for role in roles)
+        )
 
     def boot(
         self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy

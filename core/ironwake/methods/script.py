@@ -39,8 +39,8 @@ def _install(deployment: Deployment, machine: Machine, policy: Policy) -> Instal
 class ScriptMethod:
     def missing(self, deployment: Deployment, policy: Policy) -> tuple[str, ...]:
         media = releases.find(deployment.profile.release).media
-        there = policy.shelf.find(media, "installer-kernel")
-        return () if there is not None else (media,)
+        roles = ("installer-kernel", "installer-initrd")
+        return () if all(policy.shelf.find(media, role) for role in roles) else (media,)
 
     def boot(
         self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy
