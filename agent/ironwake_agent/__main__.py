@@ -25,7 +25,6 @@ from ironwake_agent.patience import Patience
 from ironwake_agent.report import CancelledError, Reporter
 
 _NETWORK_PATIENCE = 180.0  # spanning tree takes 50 s, a slow DHCP relay more
-_FACTS_PATIENCE = 5.0
 _ORDER_PATIENCE = 600.0
 _LAST_WORD_PATIENCE = 1800.0
 _READING_TIME = 10.0  # seconds for a person to read why the machine restarts
@@ -67,9 +66,10 @@ def work(boot: Boot, screen: Console, run: Runner) -> None:
 
 def _send_facts(reporter: Reporter, run: Runner) -> None:
     reporter.facts(facts.gather(probe.disks(run)))
-    # Before the claim, which the first report afterwards seals; but nobody waits for facts.
+    # Before the claim: they tell the appliance whether this is the machine that was enrolled. While
+    # it does not take them, it has no order to give either, so waiting costs nothing.
     with suppress(BrokenError):
-        reporter.flush(_FACTS_PATIENCE)
+        reporter.flush(_ORDER_PATIENCE)
 
 
 def _order(boot: Boot, screen: Console) -> Order:
