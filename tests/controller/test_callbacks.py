@@ -93,3 +93,21 @@ def test_progress_without_news_is_no_event(appliance: Appliance, tokens: tuple[s
     assert appliance.kinds().count("progress") == 1
     shown = appliance.good("GET", "/v1/deployments")["items"][0]
     assert (shown["step"], shown["percent"]) == ("unpack", 5.0)
+
+
+def test_ids_that_begin_alike_are_not_taken_for_repeats(
+    appliance: Appliance, tokens: tuple[str, str]
+) -> None:
+    """What was acknowledged was kept: an id too long to be told apart is refused instead."""
+    assert appliance.report(tokens[0], Callback(Stage.INSTALLING, "i" * 100)).status_code == 204
+    refused = appliance.report(tokens[0], Callback(Stage.INSTALLED, "i" * 101))
+    assert (refused.status_code, refused.json()["where"]) == (422, "id")
+    assert appliance.state() == "installing"
+
+
+def test_a_long_report_is_cut(appliance: Appliance, tokens: tuple[str, str]) -> None:
+    """A machine cannot fill the database faster than it can say something."""
+    said = Callback(Stage.INSTALLING, "1", "s" * 60_000, message="m" * 60_000)
+    assert appliance.report(tokens[0], said).status_code == 204
+    shown = appliance.good("GET", "/v1/machines/node1")["deployment"]
+    assert (len(shown["step"]), len(shown["message"])) == (500, 16_000)

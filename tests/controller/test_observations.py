@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ironwake.report import Observation, Observations, Seen
+from ironwake_controller.store.schema import receipts
+from sqlalchemy import select
 
 from tests.controller.appliance import CLIENT, MAC, Appliance
 
@@ -37,6 +39,8 @@ def test_strangers_leave_no_trace(appliance: Appliance) -> None:
         appliance.see(Seen.DHCP, mac=f"52:54:00:99:00:{number:02x}", client=f"10.77.0.{number}")
     appliance.see(Seen.DHCP, mac="nonsense")
     assert appliance.history() == ()
+    with appliance.house.store.read() as connection:
+        assert connection.execute(select(receipts)).all() == []
     assert appliance.good("GET", "/v1/machines")["items"] == []
 
 
@@ -48,6 +52,15 @@ def test_addresses_are_learned_and_pass_on(appliance: Appliance) -> None:
     assert [entry.address for entry in appliance.view().entries] == [CLIENT, ""]
     appliance.see(Seen.ADDRESS, mac=OTHER, client=CLIENT)
     assert [entry.address for entry in appliance.view().entries] == ["", CLIENT]
+
+
+def test_ever_new_addresses_do_not_fill_the_history(appliance: Appliance) -> None:
+    """Anyone can send packets with a machine's card in them, each with another address."""
+    appliance.enrol()
+    for number in range(120):
+        appliance.see(Seen.ADDRESS, client=f"10.77.0.{number + 1}")
+    assert appliance.kinds().count("address") == 50
+    assert appliance.view().entries[0].address == "10.77.0.120"
 
 
 def test_an_address_stands_for_its_machine(appliance: Appliance) -> None:

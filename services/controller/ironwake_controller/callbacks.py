@@ -20,6 +20,8 @@ from ironwake_controller.store.store import Store, Tx
 
 _MOST = 10_000  # reports of one deployment; an installation takes some hundred
 _FACTS, _LONGEST = 200, 500  # facts, and characters of each
+_ID = 100  # characters of a report's id: a longer one would be taken for another one's repeat
+_MESSAGE = 16_000  # characters of a message: the agent's longest piece of log
 
 _KINDS = {Stage.INSTALLING: "progress", Stage.INSTALLED: "installed", Stage.FAILED: "failed"}
 
@@ -39,7 +41,7 @@ class Callbacks:
         :raises RefusedError: out of turn
         :raises GoneError: the deployment is over
         """
-        _check(callback)
+        callback = _check(callback)
         with self._store.write() as tx:
             record = deployments.by_token(tx.connection, token)
             if record is None:
@@ -114,7 +116,8 @@ def _words(report: HealthReport) -> dict[str, str]:
     return dict(list((facts | own).items())[:_FACTS])
 
 
-def _check(callback: Callback) -> None:
+def _check(callback: Callback) -> Callback:
+    """What is kept of a report: refused where it can't be right, cut where it is only long."""
     percent = callback.percent
     if percent is not None and not (math.isfinite(percent) and 0 <= percent <= 100):
         raise InputError(f"{percent!r} is not a percentage", "give 0 to 100", "percent")
@@ -123,6 +126,9 @@ def _check(callback: Callback) -> None:
         len(key) + len(value) > 2 * _LONGEST for key, value in facts.items()
     ):
         raise InputError("these are too many facts, or too long ones", "send fewer", "facts")
+    if len(callback.id) > _ID:
+        raise InputError(f"an id has at most {_ID} characters", "send a shorter one", "id")
+    return replace(callback, step=callback.step[:_LONGEST], message=callback.message[:_MESSAGE])
 
 
 def _advance(tx: Tx, record: Record, callback: Callback) -> None:

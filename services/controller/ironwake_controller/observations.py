@@ -59,20 +59,20 @@ class Watch:
         seen: set[int] = set()
         with self._store.write() as tx:
             for item in observations.items:
-                if receipts.take(tx, receipts.OBSERVATIONS, item.id):
-                    there = self._one(tx, item)
-                    if there is not None and item.seen in _AWAKE:
-                        seen.add(there.id)
+                there, mac = _whose(tx, item)
+                # Of strangers, who may be many, nothing is kept: not even that they were seen.
+                if there is None or not receipts.take(tx, receipts.OBSERVATIONS, item.id):
+                    continue
+                self._one(tx, item, there, mac)
+                if item.seen in _AWAKE:
+                    seen.add(there.id)
         for item in observations.items:
             known = item.service if item.service in ("dhcp", "tftp", "dns", "http") else "other"
             self._metrics.observations.labels(known, str(item.seen)).inc()
         for number in seen:
             self._awake(number)
 
-    def _one(self, tx: Tx, item: Observation) -> Enrolled | None:
-        there, mac = _whose(tx, item)
-        if there is None:
-            return None
+    def _one(self, tx: Tx, item: Observation, there: Enrolled, mac: Mac | None) -> None:
         if mac is not None and _is_address(item.client):
             addresses.learn(tx, mac, item.client)
         firmware = item.detail.get("firmware", "")
@@ -86,7 +86,6 @@ class Watch:
             self._of_deployment(tx, live, item)
         else:
             self._line(tx, _event(item, there.machine.name))
-        return there
 
     def _of_deployment(self, tx: Tx, record: Record, item: Observation) -> None:
         event = _event(item, record.deployment.machine, record.id, str(record.state))
@@ -120,8 +119,8 @@ class Watch:
         """Tell it, unless the same was told of this machine in this state."""
         topic = _topic(event.detail or {})
         told = events.alike(tx.connection, event, _MOST)
-        # Strangers can have themselves refused in ever new ways.
-        full = event.kind == Seen.REFUSED and len(told) == _MOST
+        # Strangers can have themselves refused in ever new ways, and seen at ever new addresses.
+        full = event.kind in (Seen.REFUSED, Seen.ADDRESS) and len(told) == _MOST
         if full or any(_topic(detail) == topic for detail in told):
             self._metrics.repeats.labels(event.kind).inc()
             return False

@@ -85,9 +85,11 @@ class Store:
                 if tx.disarmed:
                     epoch = meta.grow_epoch(connection)
             self.version = version
-            if epoch is not None:
-                self._epoch.write(epoch)
-        self.bell.ring()
+            try:
+                if epoch is not None:
+                    self._epoch.write(epoch)
+            finally:
+                self.bell.ring()  # it is committed, whatever became of the copy outside
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
