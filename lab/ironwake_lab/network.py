@@ -52,7 +52,8 @@ def tap_of(index: int) -> str:
 def enter(namespace: str) -> list[str]:
     """Words to put before a command so that it runs inside.
 
-    Not `ip netns exec`: that also remounts /sys in a mount namespace of its own.
+    Not `ip netns exec` or `ip -n`: those also remount /sys, in a mount namespace of their own,
+    which cannot be had in a chroot.
     """
     return ["nsenter", f"--net={NETNS / namespace}"]
 
@@ -100,7 +101,7 @@ def _set(namespace: str, setting: str) -> None:
 
 
 def _bridge(spec: RackSpec, inside: str, gateway: str) -> list[list[str]]:
-    ip = ["ip", "-n", inside]
+    ip = [*enter(inside), "ip"]
     bridge = ["stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"]
     peer = ["peer", "name", "eth0", "netns", gateway]
     commands = [
@@ -120,7 +121,7 @@ def _bridge(spec: RackSpec, inside: str, gateway: str) -> list[list[str]]:
 
 
 def _gateway(spec: RackSpec, gateway: str) -> list[list[str]]:
-    ip = ["ip", "-n", gateway]
+    ip = [*enter(gateway), "ip"]
     commands = [[*ip, "link", "set", "lo", "up"]]
     if spec.router:
         address = f"{spec.router.address}/{spec.network.prefixlen}"

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ironwake import wire
 from ironwake.view import Index
+from ironwake_lab import network
 
 _NUMBERS = itertools.count()
 _CLONE_NEWNET = 0x40000000
@@ -24,8 +25,10 @@ _ETH_P_ALL = 3
 _TIMEOUT = 60.0  # for what must come; nothing waits for what must not
 
 
-def ip(*words: str) -> None:
-    subprocess.run(("ip", *words), check=True, capture_output=True, text=True)
+def ip(*words: str, inside: str = "") -> None:
+    """Run `ip …`, in a namespace where one is named."""
+    enter = network.enter(inside) if inside else []
+    subprocess.run((*enter, "ip", *words), check=True, capture_output=True, text=True)
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,25 @@ class Bench:
     def plug(self, name: str, address: str, mac: str) -> None:
         """A cable: `name` with `address` at our end, `m-name` at the machines' end, both up."""
         peer = f"m-{name}"
-        ip("-n", self.ours, "link", "add", name, "type", "veth", "peer", peer, "netns", self.theirs)
-        ip("-n", self.ours, "link", "set", name, "address", mac)
-        ip("-n", self.ours, "address", "add", f"{address}/24", "dev", name)
-        ip("-n", self.theirs, "link", "set", peer, "up")
-        ip("-n", self.ours, "link", "set", name, "up")
+        ip(
+            "link",
+            "add",
+            name,
+            "type",
+            "veth",
+            "peer",
+            peer,
+            "netns",
+            self.theirs,
+            inside=self.ours,
+        )
+        ip("link", "set", name, "address", mac, inside=self.ours)
+        ip("address", "add", f"{address}/24", "dev", name, inside=self.ours)
+        ip("link", "set", peer, "up", inside=self.theirs)
+        ip("link", "set", name, "up", inside=self.ours)
 
     def unplug(self, name: str) -> None:
-        ip("-n", self.ours, "link", "delete", name)
+        ip("link", "delete", name, inside=self.ours)
 
     @contextmanager
     def tap(self, name: str) -> Iterator[socket.socket]:
@@ -66,7 +80,7 @@ def bench() -> Iterator[Bench]:
         for name in (both.ours, both.theirs):
             ip("netns", "add", name)
             made.append(name)
-            ip("-n", name, "link", "set", "lo", "up")
+            ip("link", "set", "lo", "up", inside=name)
         yield both
     finally:
         for name in made:
@@ -109,7 +123,7 @@ class Service:
             **{f"IRONWAKE_{key.upper()}": value for key, value in settings.items()},
         }
         self._process = subprocess.Popen(
-            ("ip", "netns", "exec", place.ours, sys.executable, "-m", "ironwake_dhcp"),
+            (*network.enter(place.ours), sys.executable, "-m", "ironwake_dhcp"),
             env=environment,
             stderr=subprocess.PIPE,
             text=True,

@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 from ironwake import wire
 from ironwake.mac import Mac
+from ironwake_lab import network
 from ironwake_runtime.artifacts import ArtifactStore
 
 from tests.tftp.rack import ARMED, CONTENT, SHIM, UNARMED, index
@@ -28,27 +29,29 @@ class Cable:
         tag = uuid4().hex[:6]
         self.ours, self.theirs = f"iwt-{tag}-o", f"iwt-{tag}-t"
 
-    def ip(self, *words: str) -> None:
-        subprocess.run(["ip", *words], check=True, capture_output=True)
+    def ip(self, *words: str, inside: str = "") -> None:
+        enter = network.enter(inside) if inside else []
+        subprocess.run([*enter, "ip", *words], check=True, capture_output=True)
 
     def up(self, mac: Mac) -> None:
         for name in (self.ours, self.theirs):
             self.ip("netns", "add", name)
-            self.ip("-n", name, "link", "set", "lo", "up")
+            self.ip("link", "set", "lo", "up", inside=name)
         for end, ours, theirs in (("lan", 1, 10), ("other", 1, 10)):
             net = "192.0.2" if end == "lan" else "198.51.100"
             self.ip(
-                *("-n", self.ours, "link", "add", end, "type", "veth"),
+                *("link", "add", end, "type", "veth"),
                 *("peer", "name", end, "netns", self.theirs),
+                inside=self.ours,
             )
             if end == "lan":
-                self.ip("-n", self.theirs, "link", "set", end, "address", mac)
-            self.ip("-n", self.ours, "addr", "add", f"{net}.{ours}/24", "dev", end)
-            self.ip("-n", self.theirs, "addr", "add", f"{net}.{theirs}/24", "dev", end)
+                self.ip("link", "set", end, "address", mac, inside=self.theirs)
+            self.ip("addr", "add", f"{net}.{ours}/24", "dev", end, inside=self.ours)
+            self.ip("addr", "add", f"{net}.{theirs}/24", "dev", end, inside=self.theirs)
             for name in (self.ours, self.theirs):
-                self.ip("-n", name, "link", "set", end, "up")
+                self.ip("link", "set", end, "up", inside=name)
         # A second address on the LAN: what is asked there must be answered from there.
-        self.ip("-n", self.ours, "addr", "add", "192.0.2.2/24", "dev", "lan")
+        self.ip("addr", "add", "192.0.2.2/24", "dev", "lan", inside=self.ours)
 
     def down(self) -> None:
         for name in (self.ours, self.theirs):
@@ -60,7 +63,8 @@ class Cable:
         for name in (self.ours, self.theirs):  # where they come in: a lost sendto is an error
             subprocess.run(
                 [
-                    *("ip", "netns", "exec", name, "iptables", "-A", "INPUT", "-p", "udp"),
+                    *network.enter(name),
+                    *("iptables", "-A", "INPUT", "-p", "udp"),
                     *("-m", "statistic", "--mode", "random", "--probability", str(share)),
                     *("-j", "DROP"),
                 ],
@@ -70,9 +74,7 @@ class Cable:
     def get(self, url: str, out: Path, *options: str) -> int:
         """curl's exit status: 0 the file is there, 68 "not found", 28 no answer."""
         command = ["curl", "-s", *options, "-o", str(out), url]
-        return subprocess.run(
-            ["ip", "netns", "exec", self.theirs, *command], check=False
-        ).returncode
+        return subprocess.run([*network.enter(self.theirs), *command], check=False).returncode
 
 
 @contextlib.contextmanager
@@ -94,7 +96,7 @@ def service(folder: Path, mac: Mac = ARMED) -> Iterator[Cable]:
     process: subprocess.Popen[str] | None = None
     try:
         cable.up(mac)
-        command = ["ip", "netns", "exec", cable.ours, sys.executable, "-m", "ironwake_tftp"]
+        command = [*network.enter(cable.ours), sys.executable, "-m", "ironwake_tftp"]
         with (folder / "log").open("w") as log:
             process = subprocess.Popen(
                 command, env=environment, stdout=log, stderr=subprocess.PIPE, text=True

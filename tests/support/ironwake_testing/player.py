@@ -135,7 +135,7 @@ def played(rack: Rack, mac: str, address: str) -> Iterator[Player]:
     spec = rack.spec
     mark = hashlib.sha256(mac.encode()).hexdigest()[:6]
     name, port = f"{rack.namespace}-{mark}", f"play{mark}"
-    inside, ours = ["ip", "-n", name], ["ip", "-n", rack.namespace]
+    inside, ours = [*network.enter(name), "ip"], [*network.enter(rack.namespace), "ip"]
     call(["ip", "netns", "add", name])
     try:
         peer = ["peer", "name", "eth0", "netns", name]
