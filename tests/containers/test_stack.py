@@ -100,7 +100,7 @@ def test_tokens_are_for_uid_10001(stack: Stack) -> None:
 def test_the_command_line_works_in_the_controller(stack: Stack) -> None:
     """`docker compose exec controller ironwake …` needs no token, address or setting."""
     ironwake = ("exec", "-T", "controller", "ironwake")
-    assert re.fullmatch(r"[0-9a-f]{64}", stack.token())
+    assert re.fullmatch(r"[0-9a-f]{64}", stack.token)
     listed = json.loads(stack.compose(*ironwake, "profile", "list", "--json").stdout)
     assert [(one["name"], one["error"]) for one in listed] == [("debian", None)]
     examined = stack.compose(*ironwake, "doctor", check=False).stdout
@@ -128,4 +128,5 @@ def test_containers_install_a_machine(stocked: Stack) -> None:
         for event in stocked.api("GET", f"/v1/deployments/{armed['id']}/events")["items"]
     ]
     wanted = ["armed", "offered", "loader", "kernel", "claimed", "installed", "healthy"]
-    assert [kind for kind in kinds if kind in wanted] == wanted
+    # A loader of several parts is seen several times.
+    assert [kind for kind in dict.fromkeys(kinds) if kind in wanted] == wanted

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ class Stack:
             assert time.monotonic() < end, "the controller does not see its artifacts"
             time.sleep(_BETWEEN_LOOKS)
 
+    @cached_property
     def token(self) -> str:
         """As the documentation tells people to get it."""
         return self.compose(
@@ -83,7 +85,7 @@ class Stack:
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """Call the API with curl, inside the namespace; the JSON reply."""
         words = ["curl", "-sS", "--fail-with-body", "--max-time", "60", "-X", method]
-        words += ["-H", f"Authorization: Bearer {self.token()}"]
+        words += ["-H", f"Authorization: Bearer {self.token}"]
         if body is not None:
             words += ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
         done = self.rack.run([*words, f"{API}{path}"], check=False)
