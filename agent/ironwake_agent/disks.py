@@ -10,7 +10,7 @@ Rules.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ironwake.errors import RefusedError
 
@@ -109,11 +109,6 @@ def confirm(chosen: Disk, now: Sequence[Disk]) -> None:
             f" with {', '.join(same.found) or 'nothing'} on it",
             "find out who else writes to it, then deploy again",
         )
-
-
-def without_contents(disk: Disk) -> Disk:
-    """The same disk as it is once it was wiped."""
-    return replace(disk, found=())
 
 
 def size_text(size: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from ironwake.lifecycle import Evidence
 
@@ -107,6 +108,14 @@ class Observation:
     mac: str = ""
     client: str = ""
     detail: dict[str, str] = field(default_factory=dict)
+
+
+class Report(Protocol):
+    """Takes an observation, without waiting; see `Observation` for the fields."""
+
+    def __call__(
+        self, seen: Seen, mac: str = "", client: str = "", detail: dict[str, str] | None = None
+    ) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,10 @@ def _value(kind: Any, data: Any, where: str) -> Any:
     if origin is dict:
         inner = get_args(kind)[1]
         pairs = _expect(dict, data, where).items()
-        return {key: _value(inner, item, f"{where}.{key}".lstrip(".")) for key, item in pairs}
+        return {
+            _expect(str, key, where): _value(inner, item, f"{where}.{key}".lstrip("."))
+            for key, item in pairs
+        }
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind, data, where)
     return data if kind is Any else _scalar(kind, data, where)

@@ -63,7 +63,6 @@ class Restarts:
     def __init__(self, name: str) -> None:
         self._name = name
         self._deaths = 0
-        self._refused_before = False
 
     def died(self, status: int, lived: float) -> Again | GiveUp:
         """Decide.

@@ -13,7 +13,7 @@ from ironwake.mac import Mac
 from ironwake.view import Index
 from ironwake_dhcp.offer import Door, proxy
 from ironwake_dhcp.packet import MessageType, Request, parse
-from ironwake_dhcp.rehearse import discover, rehearse, spell
+from ironwake_dhcp.rehearse import discover, rehearse
 from ironwake_dhcp.reply import Content, Reply, Terms
 from ironwake_dhcp.template import Frames, Templates
 from scapy.layers.dhcp import BOOTP, DHCP
@@ -224,20 +224,3 @@ def test_terms_are_written_for_server_mode() -> None:
     assert options["domain"] == b"ironwake.internal"
     times = [options[name] for name in ("lease_time", "renewal_time", "rebinding_time")]
     assert times == [3600, 1800, 3150]
-
-
-def test_a_reply_is_spelled_out_for_people() -> None:
-    """What `plan` shows of a reply: each field by its name, bytes that are no text in hex."""
-    reply = rehearse(rack.armed(), discover(rack.NODE, rack.EDK2))
-    assert reply is not None
-    assert spell(reply) == (
-        ("yiaddr", "0.0.0.0"),
-        ("siaddr", rack.ADDRESS),
-        ("giaddr", "0.0.0.0"),
-        ("file", "sb/shimx64.efi"),
-        ("message-type", "2"),
-        ("server_id", rack.ADDRESS),
-        ("vendor_class_id", "PXEClient"),
-        ("vendor_specific", "060108ff"),
-        ("boot-file-name", "sb/shimx64.efi"),
-    )

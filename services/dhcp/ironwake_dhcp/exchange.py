@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Protocol
 
 from ironwake.firmware import FIRMWARE
 from ironwake.lifecycle import BOOTABLE
 from ironwake.plan import BootPlan
-from ironwake.report import Seen
+from ironwake.report import Report, Seen
 from ironwake.view import Entry, Index
 
 from ironwake_dhcp import lend, offer
@@ -38,12 +37,6 @@ class Outgoing:
 
     payload: bytes
     way: Frame | Datagram
-
-
-class Report(Protocol):
-    """Takes observations; `ironwake_runtime.controller.Reporter.report` is one."""
-
-    def __call__(self, seen: Seen, mac: str, client: str, detail: dict[str, str]) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -103,11 +103,6 @@ class Request:
     ipxe: bytes | None = None  # 175
     hostname: bytes | None = None  # 12
 
-    @property
-    def source_address(self) -> IPv4Address | None:
-        """The address that the client uses or asks for, if it names one."""
-        return self.ciaddr or self.requested_address
-
 
 def parse(data: bytes) -> Request:
     """Read the payload of one UDP datagram; raises `Malformed`."""

@@ -9,7 +9,6 @@ from ironwake.firmware import Firmware, Transport
 from ironwake.mac import Mac
 from ironwake.report import Seen
 from ironwake.view import Index
-from scapy.layers.dhcp import BOOTP, DHCP
 
 from ironwake_dhcp.delivery import Source
 from ironwake_dhcp.exchange import Exchange, Now
@@ -47,26 +46,7 @@ def rehearse(index: Index, request: bytes) -> bytes | None:
     return None if outgoing is None else outgoing.payload
 
 
-def spell(reply: bytes) -> tuple[tuple[str, str], ...]:
-    """A reply in words, in the order of the wire: header fields, then options by scapy's names."""
-    packet = BOOTP(reply)
-    header = [(name, str(packet.getfieldval(name))) for name in ("yiaddr", "siaddr", "giaddr")]
-    file = packet.file.rstrip(b"\0").decode("ascii", "backslashreplace")
-    options = [
-        (str(item[0]), ", ".join(_word(value) for value in item[1:]))
-        for item in packet[DHCP].options
-        if isinstance(item, tuple)
-    ]
-    return (*header, ("file", file), *options)
-
-
-def _word(value: object) -> str:
-    """Text as text, other bytes in hexadecimal."""
-    if not isinstance(value, bytes):
-        return str(value)
-    text = value.decode("ascii", "replace")
-    return text if text.isprintable() and text.isascii() else value.hex()
-
-
-def _untold(seen: Seen, mac: str, client: str, detail: dict[str, str]) -> None:
+def _untold(
+    seen: Seen, mac: str = "", client: str = "", detail: dict[str, str] | None = None
+) -> None:
     """A rehearsal is nobody's business."""

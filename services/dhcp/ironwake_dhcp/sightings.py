@@ -7,7 +7,6 @@ to know it once. The same thing about the same card is told again only after a p
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import Final
 
 from ironwake.machine import MachineUuid
@@ -19,16 +18,6 @@ from ironwake_dhcp.packet import Request
 _PAUSE: Final = 5.0  # seconds; shorter than any machine's way through its firmware
 _MOST: Final = 4096  # cards remembered: a sweep of made-up addresses must not fill the memory
 _LONGEST: Final = 80  # characters of what a client says about itself
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """One observation, still without its number: the fields of `ironwake.report.Observation`."""
-
-    seen: Seen
-    mac: str
-    client: str = ""
-    detail: dict[str, str] = field(default_factory=dict)
 
 
 class Sightings:

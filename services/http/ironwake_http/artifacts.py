@@ -10,13 +10,12 @@ from ironwake.site import Stored
 
 from ironwake_http.connection import set_stall
 from ironwake_http.ranges import select
-from ironwake_http.replies import closes, headers, refusal
+from ironwake_http.replies import NOTHING, closes, headers, refusal
 from ironwake_http.sending import file_reply, open_exactly, send
 from ironwake_http.service import Call, Service, agent
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 _LOOK_AGAIN = "no-cache"  # a loader's path gets other bytes when Debian has newer ones
-_NOTHING = "there is nothing of this name"
 
 
 async def by_hash(service: Service, call: Call) -> web.StreamResponse:
@@ -27,7 +26,7 @@ async def by_hash(service: Service, call: Call) -> web.StreamResponse:
         service.witness.refused(
             service.index, call.client, "artifact", "no artifact has this hash and name"
         )
-        raise UnknownError(_NOTHING)
+        raise UnknownError(NOTHING)
     return await _give(service, call, item, _FOR_EVER)
 
 
@@ -44,7 +43,7 @@ async def ipxe(service: Service, call: Call) -> web.StreamResponse:
 async def _loader(service: Service, call: Call, role: str) -> web.StreamResponse:
     item = service.stock.loader(role) if service.stock else None
     if item is None:  # not worth a word: shim always asks for three files that never exist
-        raise UnknownError(_NOTHING)
+        raise UnknownError(NOTHING)
     return await _give(service, call, item, _LOOK_AGAIN)
 
 
@@ -65,17 +64,17 @@ async def _give(service: Service, call: Call, item: Stored, cache: str) -> web.S
         raise BrokenError("the bytes of this artifact are damaged or gone") from None
     with file:
         reply = file_reply(part, item.size, headers(_media(item), part.count, more))
-        stall = service.limits.stall
+        stall, stretch = service.limits.stall, service.limits.stretch
         if closes(agent(request)):
             reply.force_close()
-            stall = service.limits.grub_stall
+            stall, stretch = service.limits.grub_stall, service.limits.grub_stretch
             if request.transport is not None:
                 set_stall(request.transport, stall)
         if call.head:
             return reply
         if part.start == 0:
             service.witness.fetched(service.index, call.client, item)
-        sent = await send(request, reply, file, part, service.limits.stretch, stall)
+        sent = await send(request, reply, file, part, stretch, stall)
     service.witness.sent(service.index, call.client, item, sent)
     return reply
 

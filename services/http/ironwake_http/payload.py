@@ -9,13 +9,12 @@ from ironwake.errors import BrokenError, GoneError, IronwakeError, UnknownError
 from ironwake.report import ClaimRequest
 
 from ironwake_http.hold import held
-from ironwake_http.replies import refusal, text
+from ironwake_http.replies import NOTHING, refusal, text
 from ironwake_http.service import Call, Service
 from ironwake_http.stock import ORDER, Stock
 
 TOKEN = re.compile(r"[0-9a-f]{32,128}", re.ASCII)
 _BOOT = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
-UNKNOWN = "there is nothing of this name"
 _GONE = "this was handed out already; to install again, make a new deployment"
 
 
@@ -35,7 +34,7 @@ async def _claim(service: Service, call: Call, name: str) -> web.StreamResponse:
         # Nothing is claimed for a look, so its length is not known; the same whatever the token.
         return web.StreamResponse(headers={"Server": "Ironwake", "Cache-Control": "no-store"})
     if not TOKEN.fullmatch(token) or not _fits(service.stock, token, name):
-        return _refused(service, call, UnknownError(UNKNOWN))
+        return _refused(service, call, UnknownError(NOTHING))
     boot = call.request.headers.get("X-Ironwake-Boot", "")
     request = ClaimRequest(token, call.client, boot if _BOOT.fullmatch(boot) else "")
     try:
@@ -52,7 +51,7 @@ def _fits(stock: Stock | None, token: str, name: str) -> bool:
 
 def _refused(service: Service, call: Call, error: IronwakeError) -> web.StreamResponse:
     """The same few words for all of one kind: who guesses tokens learns nothing from them."""
-    words = {404: UNKNOWN, 410: _GONE, 503: "the controller is away; ask again"}[error.status]
+    words = {404: NOTHING, 410: _GONE, 503: "the controller is away; ask again"}[error.status]
     service.log.warning("payload refused", client=call.client, status=error.status)
     service.witness.refused(service.index, call.client, "order or answers", words)
     return refusal(error.status, words, {"Retry-After": "5"} if error.status == 503 else None)

@@ -17,6 +17,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 TEXT = "text/plain; charset=utf-8"
+NOTHING = "there is nothing of this name"
 _SHOWN = 600  # characters of an error that a machine's screen or an installer's log will show
 
 _SERVER = "Ironwake"

@@ -17,8 +17,8 @@ from ironwake.report import Stage
 
 from ironwake_http import words
 from ironwake_http.hold import held
-from ironwake_http.payload import TOKEN, UNKNOWN
-from ironwake_http.replies import done
+from ironwake_http.payload import TOKEN
+from ironwake_http.replies import NOTHING, done
 from ironwake_http.service import Call, Service
 
 
@@ -64,7 +64,7 @@ async def health(service: Service, call: Call) -> web.StreamResponse:
 def _token(text: str) -> str:
     # It becomes part of a path of the controller's: nothing but digits may.
     if not TOKEN.fullmatch(text):
-        raise UnknownError(UNKNOWN)
+        raise UnknownError(NOTHING)
     return text
 
 

@@ -14,7 +14,7 @@ from ironwake.loaders.base import Loader
 from ironwake.mac import Mac
 from ironwake.plan import BootPlan
 
-from ironwake_http.replies import text
+from ironwake_http.replies import NOTHING, text
 from ironwake_http.service import Call, Service
 
 _STARTING = "the appliance is still starting"
@@ -24,7 +24,7 @@ async def machine(service: Service, call: Call) -> web.StreamResponse:
     """`/boot/{mac}/{script}`."""
     loader = loaders.BY_SCRIPT.get(call.parts["script"])
     if loader is None:
-        raise UnknownError("there is nothing of this name")
+        raise UnknownError(NOTHING)
     return text(_script(service, call, loader))
 
 

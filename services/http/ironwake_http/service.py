@@ -16,7 +16,7 @@ from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_http import routing
 from ironwake_http.hold import Patience
 from ironwake_http.limits import Limits
-from ironwake_http.replies import closes, refusal
+from ironwake_http.replies import NOTHING, closes, refusal
 from ironwake_http.stock import Stock
 from ironwake_http.witness import Witness
 
@@ -106,7 +106,7 @@ class Dispatcher:
         parts, query = routing.split(request.raw_path)
         found = routing.find(self._table, parts)
         if found is None:
-            return refusal(404, "there is nothing of this name")
+            return refusal(404, NOTHING)
         route, named = found
         if request.method not in route.methods:
             allowed = {"Allow": ", ".join(route.methods)}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from ironwake import release as releases
 from ironwake.deployment import Deployment
 from ironwake.families import FAMILIES
+from ironwake.plan import LOADERS
 from ironwake.profile import Method
 from ironwake.site import Stored
 from ironwake.view import Index
 
-LOADERS = "loaders"  # the manifest whose roles are paths of ours
 ORDER = "order"
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from ironwake.mac import Mac
-from ironwake.report import Seen
+from ironwake.plan import LOADERS
+from ironwake.report import Report, Seen
 from ironwake.site import Stored
 from ironwake.view import Index
 
 from ironwake_http.sending import Sent
-from ironwake_http.stock import LOADERS
 
 _ROLES = {
     "kernel": Seen.KERNEL,
@@ -32,14 +32,6 @@ _QUIET = 10.0  # seconds in which the same refusal to the same client is told on
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-
-class Report(Protocol):
-    """`Reporter.report`."""
-
-    def __call__(
-        self, seen: Seen, mac: str = "", client: str = "", detail: dict[str, str] | None = None
-    ) -> None: ...
 
 
 class Witness:

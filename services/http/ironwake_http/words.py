@@ -5,14 +5,13 @@ All that a hostile body can do is to be refused: InputError, with the field and 
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl
 
 from ironwake import wire
 from ironwake.errors import InputError
 from ironwake.report import Callback, HealthReport, Stage
 
-T = TypeVar("T")
 _FIELDS = 32
 
 
@@ -25,17 +24,15 @@ def callback(query: str, body: bytes) -> Callback:
     if given.get("stage") == Stage.LOG and body and not body.lstrip().startswith(b"{"):
         given["message"] = body.decode("utf-8", "replace")
     elif body.strip():
-        return _checked(_read(Callback, body))
+        return _checked(wire.decode(Callback, body))
     if "percent" in given:
         given["percent"] = _number(given["percent"])
-    return _checked(_load(Callback, given))
+    return _checked(wire.load(Callback, given))
 
 
 def health(body: bytes) -> HealthReport:
     """A health report: JSON; an empty body is one without details."""
-    report = _read(HealthReport, body) if body.strip() else HealthReport()
-    _sendable(report)
-    return report
+    return wire.decode(HealthReport, body) if body.strip() else HealthReport()
 
 
 def _pairs(query: str) -> dict[str, Any]:
@@ -55,29 +52,8 @@ def _number(text: str) -> float:
         raise InputError(f"{text!r:.40} is not a number", "", "percent") from None
 
 
-def _read(kind: type[T], body: bytes) -> T:
-    try:
-        return wire.decode(kind, body)
-    # Deep nesting, an integer too large for a float: the body's fault, not ours.
-    except (RecursionError, OverflowError, UnicodeError):
-        raise InputError("this is not a report", "send the fields as plain JSON") from None
-
-
-def _load(kind: type[T], data: dict[str, Any]) -> T:
-    return wire.load(kind, data)
-
-
 def _checked(report: Callback) -> Callback:
-    _sendable(report)
     # Not-a-number compares false with everything, so it ends here as well.
     if report.percent is not None and not 0 <= report.percent <= 100:
         raise InputError(f"{report.percent!r} is not between 0 and 100", "", "percent")
     return report
-
-
-def _sendable(report: Callback | HealthReport) -> None:
-    """Half a surrogate pair is a fine JSON string, and no text."""
-    try:
-        wire.encode(report)
-    except UnicodeError:
-        raise InputError("there is a character in it that is none", "send UTF-8") from None

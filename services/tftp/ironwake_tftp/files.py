@@ -24,13 +24,12 @@ from dataclasses import dataclass
 from ironwake import loaders, routes
 from ironwake.errors import InputError
 from ironwake.mac import Mac
-from ironwake.plan import BootPlan
+from ironwake.plan import LOADERS, BootPlan
 from ironwake.site import Stored
 from ironwake.view import Entry, Index
 
 from ironwake_tftp.packet import Mode, netascii
 
-MANIFEST = "loaders"
 _LARGEST = 64 << 20  # octets: kernels and archives go by HTTP
 _LARGEST_TEXT = 1 << 20
 
@@ -130,13 +129,13 @@ class ArtifactDamagedError(Exception):
 
 
 def _find(wanted: str, index: Index) -> Stored | None:
-    item = index.policy.shelf.find(MANIFEST, wanted)
+    item = index.policy.shelf.find(LOADERS, wanted)
     if item is not None or "/" in wanted or not wanted:
         return item
     # With the name in option 67 only, shim forgets its folder and asks for a bare grubx64.efi.
     tail = f"/{wanted}"
     items = index.policy.shelf.items
-    found = [i for i in items if i.manifest == MANIFEST and i.role.endswith(tail)]
+    found = [i for i in items if i.manifest == LOADERS and i.role.endswith(tail)]
     return found[0] if len(found) == 1 else None
 
 

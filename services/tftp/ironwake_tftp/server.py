@@ -15,11 +15,10 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 from ironwake.mac import Mac
-from ironwake.report import Seen
+from ironwake.report import Report, Seen
 from ironwake.view import Index
 from ironwake_runtime import udp
 from ironwake_runtime.ports import Port
@@ -41,14 +40,6 @@ from ironwake_tftp.transfer import Address, Limits, Outcome, Transfer
 _AT_ONCE = 64  # datagrams taken from one socket before the others get their turn
 _LARGEST = 2048  # octets; a request has 512 at most, an ACK 4
 _QUIET = 10.0  # seconds in which an equal observation is not repeated
-
-
-class Report(Protocol):
-    """`ironwake_runtime.controller.Reporter.report`."""
-
-    def __call__(
-        self, seen: Seen, mac: str = "", client: str = "", detail: dict[str, str] | None = None
-    ) -> None: ...
 
 
 @dataclass(frozen=True)
