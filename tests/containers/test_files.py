@@ -89,6 +89,8 @@ def test_each_service_is_a_target() -> None:
     for service in SERVICES.values():
         assert service["build"]["target"] in stages
         assert service["image"] == f"ironwake/{service['build']['target']}"
+        # A registry may hold a stranger's image of this name.
+        assert service["pull_policy"] == "never"
 
 
 def test_an_old_engine_understands_the_dockerfile() -> None:
