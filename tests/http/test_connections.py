@@ -170,3 +170,10 @@ def test_a_client_that_leaves_is_no_error() -> None:
         assert (await rig.ask("/healthz")).status == 200
 
     run(test)
+
+
+def test_a_slow_client_is_none_that_stands_still() -> None:
+    """A room that shares an old switch, or GRUB on slow firmware: 16 KB/s is headway enough."""
+    limits = Limits()
+    assert limits.stretch / limits.stall < 16_000
+    assert limits.grub_stretch / limits.grub_stall < 16_000
