@@ -24,6 +24,18 @@ class MachineUuid(str):
                 f"{text!r:.60} is not a UUID", "copy it from dmidecode -s system-uuid", "uuid"
             ) from None
 
+    def is_same(self, other: str) -> bool:
+        """Whether `other`, a UUID in any spelling, is this one; text that is no UUID is not.
+
+        Firmware disagrees about the byte order of the first three groups (SMBIOS 2.6 §7.2.1), so
+        both orders are the same.
+        """
+        try:
+            there = uuid.UUID(other)
+        except ValueError:
+            return False
+        return self in (str(there), str(uuid.UUID(bytes_le=there.bytes)))
+
     @classmethod
     def from_option_97(cls, value: bytes) -> MachineUuid | None:
         """From DHCP option 97: a zero byte and 16 more, the first three groups little-endian.

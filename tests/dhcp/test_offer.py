@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import uuid
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from ironwake.firmware import BY_NAME
 from ironwake.lifecycle import BOOTABLE, State
 from ironwake.mac import Mac
+from ironwake.machine import MachineUuid
 from ironwake.site import Shelf
 from ironwake.view import Index
 from ironwake_dhcp.delivery import Source, deliver
@@ -187,3 +190,31 @@ def test_the_other_card_of_a_machine_is_answered_as_itself() -> None:
     answer = proxy(request(rack.IPXE, mac=other), Door.SERVER, index)
     assert isinstance(answer, Reply)
     assert answer.content.boot_file.endswith(f"/boot/{other}/boot.ipxe")
+
+
+UUID = MachineUuid("6d0c4a2e-1111-4222-8333-000000000001")
+
+
+@pytest.mark.parametrize("door", Door)
+@pytest.mark.parametrize(
+    ("enrolled", "sent", "served"),
+    [
+        ("", bytes(17), True),
+        (UUID, None, True),  # some cards leave option 97 out
+        (UUID, bytes(17), True),  # or send nothing in it
+        (UUID, b"\0" + uuid.UUID(UUID).bytes_le, True),
+        (UUID, b"\0" + uuid.UUID(UUID).bytes, True),  # firmware disagrees about the byte order
+        (UUID, b"\0" + bytes(15) + b"\x01", False),
+        ("", b"\0" + bytes(15) + b"\x01", True),
+    ],
+)
+def test_a_machine_with_another_uuid_hears_nothing(
+    door: Door, enrolled: str, sent: bytes | None, served: bool
+) -> None:
+    """Two machines with one address: the wrong one's disk must not pay for it."""
+    known = rack.entry()
+    machine = dataclasses.replace(known.machine, uuid=enrolled)
+    index = rack.index(dataclasses.replace(known, machine=machine))
+    request = parse(discover(machine.macs[0], BY_NAME["uefi-amd64-pxe"]))
+    answer = proxy(dataclasses.replace(request, uuid=sent), door, index)
+    assert isinstance(answer, Reply) == served

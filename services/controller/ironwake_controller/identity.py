@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import uuid
-
-from ironwake.machine import Machine
+from ironwake.errors import InputError
+from ironwake.machine import Machine, MachineUuid
 
 
 def mismatch(machine: Machine, seen: dict[str, str]) -> str:
-    """What differs from the enrolment, in words; "" where nothing does, or nothing can be told.
-
-    Firmware disagrees about the byte order of the UUID's first three groups (SMBIOS 2.6 §7.2.1), so
-    both orders are the same machine.
-    """
+    """What differs from the enrolment, in words; "" where nothing does, or nothing can be told."""
     serial = seen.get("serial", "").strip()
     if machine.serial and serial and serial != machine.serial:
         return f"{machine.name} was enrolled with serial {machine.serial}, this one has {serial}"
     if not machine.uuid or not seen.get("uuid"):
         return ""
     try:
-        other = uuid.UUID(seen["uuid"])
-    except ValueError:
+        other = MachineUuid(seen["uuid"])
+    except InputError:
         return ""
-    if machine.uuid in (str(other), str(uuid.UUID(bytes_le=other.bytes))):
+    if other.is_same(machine.uuid):
         return ""
     return f"{machine.name} was enrolled with UUID {machine.uuid}, this one has {other}"

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 
 from ironwake import firmware as firmwares
 from ironwake.firmware import Firmware
+from ironwake.machine import MachineUuid
 from ironwake.plan import BootPlan
 from ironwake.view import Index
 
@@ -49,10 +50,19 @@ def boot(request: Request, index: Index) -> Boot | Quiet:
         if (request.vendor_class or b"").startswith((b"PXEClient", b"HTTPClient")):
             return Quiet(f"no boot loader for client architecture {request.arch}")
         return Quiet("not a network boot client")
+    if _is_another(request, index):
+        return Quiet("this is not the machine that was enrolled: it has another UUID")
     decision = index.resolve(request.mac, firmware)
     if isinstance(decision, BootPlan):
         return Boot(firmware, decision)
     return Quiet(decision.reason)
+
+
+def _is_another(request: Request, index: Index) -> bool:
+    """Whether a wrong machine has this card, or its address: it must not be installed instead."""
+    entry = index.by_mac(request.mac)
+    seen = MachineUuid.from_option_97(request.uuid or b"")
+    return bool(entry and entry.machine.uuid and seen and not seen.is_same(entry.machine.uuid))
 
 
 def proxy(request: Request, door: Door, index: Index) -> Reply | Quiet:
