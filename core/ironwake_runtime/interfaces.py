@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import ipaddress
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from ironwake.errors import InputError
+from ironwake.errors import BrokenError, InputError
 
-_SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
+_LOOK = 2.0  # seconds between looks at an interface
+_SIOCGIFFLAGS, _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8913, 0x8915, 0x891B
 _SIOCGIFMTU, _SIOCGIFHWADDR = 0x8921, 0x8927
+_IFF_UP, _IFF_RUNNING = 0x1, 0x40  # linux/if.h
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,31 @@ def find(name: str) -> Interface:
     return interface
 
 
+async def watch(
+    before: Interface,
+    look: Callable[[str], Interface] = find,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Wait until the interface is another one: unplugged and back, or with a new address.
+
+    Sockets stay with what they were opened on, so BrokenError then: whoever runs this service
+    starts it anew. While it is away there is nothing to start on, and it is waited for.
+    """
+    while True:
+        await pause(_LOOK)
+        try:
+            there = look(before.name)
+        except (InputError, OSError):
+            continue
+        if there != before:
+            raise BrokenError(
+                f"the interface {before.name} has changed: it was number {before.index} with "
+                f"{before.address}/{before.prefix}, now it is number {there.index} with "
+                f"{there.address}/{there.prefix}",
+                "this service starts anew on it",
+            )
+
+
 def mac_of(name: str) -> str:
     """The interface's own MAC address; all zero for loopback."""
     return _query(_SIOCGIFHWADDR, name)[18:24].hex(":")
@@ -63,6 +92,12 @@ def mtu_of(name: str) -> int:
     return mtu
 
 
+def link_of(name: str) -> tuple[bool, bool]:
+    """Whether the interface is switched on, and whether its cable leads to something that is."""
+    (flags,) = struct.unpack_from("=H", _query(_SIOCGIFFLAGS, name), 16)
+    return bool(flags & _IFF_UP), bool(flags & _IFF_RUNNING)
+
+
 def _query(request: int, name: str) -> bytes:
     # Not from /sys: inside a network namespace that shows the interfaces of another one.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -70,16 +105,10 @@ def _query(request: int, name: str) -> bytes:
 
 
 def _read(name: str) -> Interface | None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            address = _ask(probe, _SIOCGIFADDR, name)
-            mask = _ask(probe, _SIOCGIFNETMASK, name)
-            index = socket.if_nametoindex(name)
-        except OSError:  # no IPv4 address, or gone since it was listed
-            return None
+    try:
+        address = socket.inet_ntoa(_query(_SIOCGIFADDR, name)[20:24])
+        mask = socket.inet_ntoa(_query(_SIOCGIFNETMASK, name)[20:24])
+        index = socket.if_nametoindex(name)
+    except OSError:  # no IPv4 address, or gone since it was listed
+        return None
     return Interface(name, index, address, ipaddress.IPv4Network(f"0.0.0.0/{mask}").prefixlen)
-
-
-def _ask(probe: socket.socket, request: int, name: str) -> str:
-    reply = fcntl.ioctl(probe, request, struct.pack("256s", name.encode()[:15]))
-    return socket.inet_ntoa(reply[20:24])

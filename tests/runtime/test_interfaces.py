@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
-from ironwake.errors import InputError
+from ironwake.errors import BrokenError, InputError
 from ironwake_runtime import interfaces
+from ironwake_runtime.interfaces import Interface
 
 
 def test_loopback_is_found_by_name() -> None:
@@ -29,3 +33,27 @@ def test_a_wrong_name_lists_the_candidates(name: str) -> None:
         interfaces.find(name)
     assert caught.value.where == "IRONWAKE_INTERFACE"
     assert "there are: " in caught.value.next_step
+
+
+LAN = Interface("lan0", 3, "192.0.2.10", 24)
+
+
+@pytest.mark.parametrize("after", [replace(LAN, index=7), replace(LAN, address="192.0.2.11")])
+def test_an_interface_that_comes_back_as_another_one_ends_the_watch(after: Interface) -> None:
+    """Sockets would stay deaf on the old one for ever; while it is away, it is waited for."""
+    seen: Iterator[Interface | None] = iter((LAN, None, None, LAN, None, after))
+    pauses: list[float] = []
+
+    def look(name: str) -> Interface:
+        assert name == LAN.name
+        there = next(seen)
+        if there is None:
+            raise InputError("there is no such interface")
+        return there
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    with pytest.raises(BrokenError, match="lan0 has changed"):
+        asyncio.run(interfaces.watch(LAN, look, pause))
+    assert len(pauses) == 6

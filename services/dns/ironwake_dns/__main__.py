@@ -39,7 +39,10 @@ async def run(settings: Settings, log: service.Log) -> None:
     server = Server(sockets, interface.index, around)
     log.info("listening", address=address, port=settings.dns_port)
     try:
-        await asyncio.gather(server.run(), follower.run())
+        # An address that was set need not be there yet when the interface is back, and starting
+        # without it would end this service for good.
+        watch = () if settings.address else (interfaces.watch(interface),)
+        await asyncio.gather(server.run(), follower.run(), *watch)
     finally:
         await client.close()
 

@@ -20,7 +20,8 @@ from ironwake_http.witness import Witness
 
 async def run(settings: Settings, log: service.Log) -> None:
     """Serve until cancelled. IronwakeError for a wrong interface or a taken port."""
-    address = settings.address or interfaces.find(settings.interface).address
+    interface = None if settings.address else interfaces.find(settings.interface)
+    address = interface.address if interface else settings.address
     sock = listen(address, settings.http_port)
     client = ControllerClient(settings.controller_url, settings.service_token_file)
     follower = ViewFollower(client, settings.views / "http.json", log)
@@ -40,7 +41,9 @@ async def run(settings: Settings, log: service.Log) -> None:
     try:
         async with serving(house, sock):
             log.info("listening", address=address, port=settings.http_port)
-            await asyncio.gather(follower.run(), reporter.run())
+            # One's own choice of an address stays, whatever becomes of the interface.
+            watch = (interfaces.watch(interface),) if interface else ()
+            await asyncio.gather(follower.run(), reporter.run(), *watch)
     finally:
         await client.close()
 

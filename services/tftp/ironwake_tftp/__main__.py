@@ -37,7 +37,9 @@ async def run(settings: Settings, log: service.Log) -> None:
     server = Server(sock, interface.index, Registry(fetch), around, limits, _caps())
     log.info("listening", interface=interface.name, port=settings.tftp_port)
     try:
-        await asyncio.gather(server.run(), follower.run(), reporter.run())
+        await asyncio.gather(
+            server.run(), follower.run(), reporter.run(), interfaces.watch(interface)
+        )
     finally:
         await client.close()
 
