@@ -17,6 +17,7 @@ import hashlib
 from dataclasses import dataclass
 
 from ironwake import loaders, wire
+from ironwake import release as releases
 from ironwake.boot import KernelBoot
 from ironwake.deployment import Deployment
 from ironwake.firmware import Firmware
@@ -94,6 +95,9 @@ def resolve(
         return LocalBoot(f"the last deployment of {machine.name} is over: {deployment.state}")
     if deployment.state not in BOOTABLE:
         return LocalBoot(f"{machine.name} took its answers already and is {deployment.state}")
+    release = releases.find(deployment.profile.release)
+    if machine.architecture not in release.architectures:
+        return Silence(f"{release.name} is not made for {machine.architecture}")
     loader = loaders.for_firmware(request.firmware)
     if loader is None:
         return Silence(f"there is no boot loader for {request.firmware.name}")

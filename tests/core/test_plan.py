@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 from ironwake import loaders, plan
-from ironwake.firmware import FIRMWARE, Firmware
+from ironwake.firmware import FIRMWARE, Architecture, Firmware
 from ironwake.lifecycle import BOOTABLE, State
 from ironwake.loaders import ipxe
 from ironwake.mac import Mac
@@ -77,6 +77,14 @@ def test_a_shelf_that_lacks_anything_breaks_no_decision(
     for firmware in FIRMWARE:
         decision = _resolve(half, firmware)
         assert isinstance(decision, BootPlan | Silence)
+
+
+def test_a_machine_of_another_architecture_gets_no_foreign_kernel(bench: Bench) -> None:
+    """It could not run it: whoever arms it hears so, instead of waiting at a dark screen."""
+    machine = dataclasses.replace(bench.machine, architecture=Architecture.ARM64)
+    decision = _resolve(dataclasses.replace(bench, machine=machine), FIRMWARE[2])
+    assert isinstance(decision, Silence)
+    assert "debian-12 is not made for arm64" in decision.reason
 
 
 def test_ipxe_never_gets_ipxe_again(bench: Bench) -> None:
