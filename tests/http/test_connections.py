@@ -177,3 +177,8 @@ def test_a_slow_client_is_none_that_stands_still() -> None:
     limits = Limits()
     assert limits.stretch / limits.stall < 16_000
     assert limits.grub_stretch / limits.grub_stall < 16_000
+
+
+def test_grub_may_pause_before_it_reads_its_ramdisk() -> None:
+    """It opens the file long before; cut off meanwhile, it stops at its prompt for good."""
+    assert Limits().grub_stall >= 30

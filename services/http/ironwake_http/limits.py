@@ -19,7 +19,9 @@ class Limits:
     idle: float = 5.0
     body: float = 20.0
     stall: float = 90.0
-    grub_stall: float = 20.0
+    # GRUB opens the ramdisk, then lets the kernel be checked and started, and only then reads: with
+    # not a byte acknowledged for 5 s on a busy emulated machine, and for longer on a busier one.
+    grub_stall: float = 30.0
     line: int = 4096
     headers: int = 64
     callback: int = 64 << 10
