@@ -45,7 +45,11 @@ class Run:
             self.there.appliance.kill(service)
 
     def kill_on(self, frames: Capture, wanted: Callable[[Frame], bool], service: str) -> None:
-        """As soon as such a frame passes on the wire."""
+        """As soon as such a frame passes on the wire.
+
+        A TFTP server that dies in mid-transfer ends this boot option: OVMF goes on to the next ones,
+        the blank disk and then HTTP Boot, which the same deployment answers.
+        """
         self.before.append((service, self.events))
         frames.wait_for(wanted, BOOT_SECONDS)
         self.there.appliance.kill(service)
