@@ -1,7 +1,8 @@
 # `make demo` and `make test` are all that most people need.
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
-PYTEST := .venv/bin/pytest
+# A folder of its own for each run: two may stand side by side.
+PYTEST := .venv/bin/pytest --basetemp=$(shell mktemp -du /tmp/ironwake-tests-XXXXXX)
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
 .PHONY: help setup demo test test-fast test-deep check e2e-first docs constraints

@@ -26,6 +26,7 @@ _REACHED: dict[State, float] = {
     State.SUCCEEDED: 100,
 }
 
+_NEWS = 10.0  # percent
 _BAD = ("stuck", "failed", "expired", "cancelled")
 
 
@@ -72,9 +73,10 @@ class Timeline:
     healthy: datetime | None = None
     cause: str = ""
     next_step: str = ""
+    told: tuple[str, float] = ("", 0.0)
 
     def take(self, event: Event) -> str:
-        """Take one event; the line that tells it."""
+        """Take one event; the line that tells it, or "" where the bar tells enough."""
         self.first = self.first or event.time
         if event.kind == "wake" and not event.detail.get("reason"):  # a reason: it was not sent
             self.woken = self.woken or event.time
@@ -86,7 +88,17 @@ class Timeline:
         bad = event.kind in _BAD
         self.cause = (event.detail.get("cause") or event.text) if bad else ""
         self.next_step = event.detail.get("next_step", "") if bad else ""
-        return self._line(event)
+        return "" if self._dull(event) else self._line(event)
+
+    def _dull(self, event: Event) -> bool:
+        """Progress within a step, told anew only every tenth part: machines report each second."""
+        if event.kind != "progress" or event.percent is None:
+            return False
+        text, percent = self.told
+        if event.text == text and event.percent < percent + _NEWS:
+            return True
+        self.told = (event.text, event.percent)
+        return False
 
     def _move(self, state: State, time: datetime) -> None:
         self.state = state

@@ -112,7 +112,8 @@ def _screen(machine: str, json: bool) -> Iterator[Screen]:
 
 
 def _plain(line: str, percent: float, state: str) -> None:  # noqa: ARG001
-    say(line)
+    if line:
+        say(line)
 
 
 @contextmanager
@@ -132,7 +133,8 @@ def _live(machine: str) -> Iterator[Screen]:
         task = progress.add_task("", total=100)
 
         def show(line: str, percent: float, state: str) -> None:
-            progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            if line:
+                progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
             progress.update(task, completed=percent, description=state.replace("_", " "))
 
         yield show

@@ -155,3 +155,15 @@ def test_every_state_has_its_place_on_the_bar() -> None:
         timeline.take(read(event(number, "x", state)))
         reached.append(timeline.percent)
     assert reached == sorted(set(reached))
+
+
+def test_progress_within_a_step_is_told_by_tenths() -> None:
+    """A machine reports each second; a person reads the steps, and each tenth part of one."""
+    timeline = Timeline("node1")
+    told = [
+        timeline.take(read(event(second, "progress", "installing", text, percent=percent)))
+        for second, (text, percent) in enumerate(
+            [("unpacking", 10), ("unpacking", 12), ("unpacking", 20), ("configuring", 21)]
+        )
+    ]
+    assert [bool(line) for line in told] == [True, False, True, True]
