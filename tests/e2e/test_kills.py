@@ -47,8 +47,8 @@ class Run:
     def kill_on(self, frames: Capture, wanted: Callable[[Frame], bool], service: str) -> None:
         """As soon as such a frame passes on the wire.
 
-        A TFTP server that dies in mid-transfer ends this boot option: OVMF goes on to the next ones,
-        the blank disk and then HTTP Boot, which the same deployment answers.
+        A TFTP server that dies in mid-transfer ends this boot option: OVMF goes on to the next
+        ones, the blank disk and then HTTP Boot, which the same deployment answers.
         """
         self.before.append((service, self.events))
         frames.wait_for(wanted, BOOT_SECONDS)
