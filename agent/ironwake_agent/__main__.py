@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ironwake import routes
 from ironwake.errors import BrokenError, IronwakeError
 from ironwake.order import Order
 
@@ -73,7 +74,7 @@ def _send_facts(reporter: Reporter, run: Runner) -> None:
 
 
 def _order(boot: Boot, screen: Console) -> Order:
-    claim = {"X-Ironwake-Boot": facts.boot_id()}
+    claim = {routes.BOOT_HEADER: facts.boot_id()}
     return order.fetch(
         lambda: client.request("GET", boot.order, headers=claim),
         Patience(_ORDER_PATIENCE),

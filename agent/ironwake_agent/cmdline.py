@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ironwake import routes
 from ironwake.errors import InputError
 from ironwake.mac import Mac
 from ironwake.names import KernelWord
@@ -27,11 +28,11 @@ class Boot:
 
     @property
     def order(self) -> str:
-        return f"{self.url}/deployments/{self.token}/order"
+        return routes.order(self.url, self.token)
 
     @property
     def callbacks(self) -> str:
-        return f"{self.url}/deployments/{self.token}/callbacks"
+        return routes.callbacks(self.url, self.token)
 
 
 def parse(text: str) -> Boot:

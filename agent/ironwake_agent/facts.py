@@ -10,6 +10,7 @@ from ironwake.errors import InputError
 from ironwake.mac import Mac
 
 from ironwake_agent.disks import Disk, size_text
+from ironwake_agent.sysfs import text
 
 _DMI = {
     "vendor": "sys_vendor",
@@ -44,31 +45,36 @@ def secure_boot(root: Path = Path("/")) -> str:
 
 def boot_id(root: Path = Path("/")) -> str:
     """The kernel's id of this boot: the same until the next reset."""
-    return _read(root / "proc/sys/kernel/random/boot_id")
+    return text(root / "proc/sys/kernel/random/boot_id")
 
 
 def cards(root: Path = Path("/")) -> dict[str, Mac]:
     """Ethernet cards that are hardware: kernel's name → own address."""
     found = {}
     for folder in sorted((root / "sys/class/net").iterdir()):
-        if (folder / "device").exists() and _read(folder / "type") == "1":
+        if (folder / "device").exists() and text(folder / "type") == "1":
             try:
-                found[folder.name] = Mac(_read(folder / "address"))
+                found[folder.name] = Mac(text(folder / "address"))
             except InputError:
                 continue  # a card without an address can't have booted anything
     return found
 
 
+def has_link(card: str, root: Path = Path("/")) -> bool:
+    """Whether the card's cable leads to something that is on."""
+    return text(root / "sys/class/net" / card / "carrier") == "1"
+
+
 def gather(disks: Sequence[Disk], root: Path = Path("/")) -> dict[str, str]:
     """All facts; keys are lower case, lists are numbered (`disk0`, `nic0`)."""
-    facts = {key: _read(root / "sys/class/dmi/id" / file) for key, file in _DMI.items()}
+    facts = {key: text(root / "sys/class/dmi/id" / file) for key, file in _DMI.items()}
     facts |= _processor(root) | _memory(root)
     facts["architecture"] = os.uname().machine
     facts["firmware"] = "uefi" if uefi(root) else "bios"
     facts["secure_boot"] = secure_boot(root)
-    facts["kernel"] = _read(root / "proc/sys/kernel/osrelease")
+    facts["kernel"] = text(root / "proc/sys/kernel/osrelease")
     for index, (name, mac) in enumerate(cards(root).items()):
-        link = "link" if _read(root / "sys/class/net" / name / "carrier") == "1" else "no link"
+        link = "link" if has_link(name, root) else "no link"
         facts[f"nic{index}"] = f"{name}, {mac}, {link}"
     for index, disk in enumerate(disks):
         contents = disk.unreadable or ", ".join(disk.found) or "blank"
@@ -78,20 +84,13 @@ def gather(disks: Sequence[Disk], root: Path = Path("/")) -> dict[str, str]:
 
 
 def _processor(root: Path) -> dict[str, str]:
-    rows = _read(root / "proc/cpuinfo").splitlines()
+    rows = text(root / "proc/cpuinfo").splitlines()
     models = [row.partition(":")[2].strip() for row in rows if row.startswith("model name")]
     return {"cpu": models[0], "cpus": str(len(models))} if models else {}
 
 
 def _memory(root: Path) -> dict[str, str]:
-    for row in _read(root / "proc/meminfo").splitlines():
+    for row in text(root / "proc/meminfo").splitlines():
         if row.startswith("MemTotal:"):
             return {"memory": size_text(int(row.split()[1]) * 1024)}
     return {}
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip(" \n\0")
-    except OSError:
-        return ""

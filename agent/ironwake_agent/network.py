@@ -44,8 +44,7 @@ def bring_up(
             told = True
         if not waiting.again():
             break
-    links = {name: _carrier(name, root) for name in candidates}
-    cabled = any(links.values())
+    cabled = any(facts.has_link(name, root) for name in candidates)
     raise BrokenError(
         f"no DHCP lease on {', '.join(candidates)} within {patience.seconds:g} s"
         + ("" if cabled else "; the card has no link"),
@@ -89,10 +88,3 @@ def _ask(run: Runner, name: str, root: Path) -> Lease | None:
     except (CommandError, OSError):
         return None
     return lease if lease.address else None
-
-
-def _carrier(name: str, root: Path) -> bool:
-    try:
-        return (root / "sys/class/net" / name / "carrier").read_text().strip() == "1"
-    except OSError:
-        return False

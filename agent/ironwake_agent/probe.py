@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.disks import Disk
+from ironwake_agent.sysfs import text
 
 # Not disks that a system lives on: memory, optical, assembled from others, the network.
 _NOT_DISKS = ("loop", "ram", "zram", "sr", "fd", "dm-", "md", "nbd", "mtdblock")
@@ -36,7 +37,7 @@ def partitions(device: Path) -> tuple[str, ...]:
 
 def _is_disk(folder: Path) -> bool:
     name = folder.name
-    if name.startswith(_NOT_DISKS) or _text(folder / "hidden") == "1":
+    if name.startswith(_NOT_DISKS) or text(folder / "hidden") == "1":
         return False
     if name.startswith("mmcblk") and name.endswith(("boot0", "boot1", "rpmb")):
         return False
@@ -51,20 +52,20 @@ def _disk(run: Runner, folder: Path) -> Disk:
         found = _found(run, path, partitions(folder))
     except CommandError as error:
         unreadable = str(error)
-    words = (_text(folder / "device/vendor"), _text(folder / "device/model"))
+    words = (text(folder / "device/vendor"), text(folder / "device/model"))
     model = " ".join(word for word in words if not word.startswith("0x"))
     serial = _serial(folder)
-    wwn = _text(folder / "wwid") or _text(folder / "device/wwid")
+    wwn = text(folder / "wwid") or text(folder / "device/wwid")
     transport = _transport(folder)
     return Disk(
         path=path,
         size=_size(folder),
-        model=(model or _text(folder / "device/name")).strip(),
+        model=(model or text(folder / "device/name")).strip(),
         serial=serial,
         wwn=wwn,
         transport=transport,
-        removable=_text(folder / "removable") == "1",
-        read_only=_text(folder / "ro") == "1",
+        removable=text(folder / "removable") == "1",
+        read_only=text(folder / "ro") == "1",
         found=found,
         links=links(folder, transport, serial, wwn),
         unreadable=unreadable,
@@ -81,10 +82,10 @@ def links(folder: Path, transport: str, serial: str, wwn: str) -> tuple[str, ...
     if transport == "virtio" and serial:
         names.append(f"{by_id}/virtio-{serial}")
     if transport == "nvme" and serial:
-        model = _text(folder / "device/model").replace(" ", "_")
+        model = text(folder / "device/model").replace(" ", "_")
         names.append(f"{by_id}/nvme-{model}_{serial}".replace(" ", "_"))
     if transport == "ata" and serial:
-        model = _text(folder / "device/model").replace(" ", "_")
+        model = text(folder / "device/model").replace(" ", "_")
         names.append(f"{by_id}/ata-{model}_{serial}")
     if wwn.startswith("naa."):
         names.append(f"{by_id}/wwn-0x{wwn.removeprefix('naa.')}")
@@ -116,16 +117,16 @@ def signatures(run: Runner, path: str) -> list[tuple[str, str]]:
 
 
 def _named(kind: str, label: str) -> str:
-    text = _TABLES.get(kind, kind)
-    return f"{text} ({label})" if label else text
+    named = _TABLES.get(kind, kind)
+    return f"{named} ({label})" if label else named
 
 
 def _size(folder: Path) -> int:
-    return int(_text(folder / "size") or "0") * 512  # the kernel counts 512 bytes, always
+    return int(text(folder / "size") or "0") * 512  # the kernel counts 512 bytes, always
 
 
 def _serial(folder: Path) -> str:
-    plain = _text(folder / "serial") or _text(folder / "device/serial")
+    plain = text(folder / "serial") or text(folder / "device/serial")
     return plain or _page_80(folder / "device/vpd_pg80")
 
 
@@ -148,10 +149,3 @@ def _pci_slot(folder: Path) -> str:
     parts = Path(os.path.realpath(folder)).parts
     slots = [part for part in parts if len(part) == 12 and part[4] == part[7] == ":"]
     return slots[-1] if slots else ""
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip(" \n\0")
-    except OSError:
-        return ""

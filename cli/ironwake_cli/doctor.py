@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import shutil
-import socket
-import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -21,7 +18,6 @@ from ironwake_cli import checks
 from ironwake_cli.output import as_json, say
 from ironwake_cli.session import Session, of
 
-_SIOCGIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8913, 0x1, 0x40  # linux/sockios.h, linux/if.h
 _DOCKER_PATIENCE = 10.0  # seconds
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 _TIMEX_BYTES = 208  # struct timex on 64-bit Linux
@@ -120,7 +116,7 @@ def _network(session: Session, seconds: float) -> Iterator[checks.Finding]:
         return
     place = f"{interface.address}/{interface.prefix}"
     yield checks.fine("interface", f"machines are looked for on {interface.name} ({place})")
-    yield checks.link(interface.name, *_link(interface.name))
+    yield checks.link(interface.name, *interfaces.link_of(interface.name))
     try:
         heard = segment.ask(interface.name, seconds)
     except IronwakeError as error:  # only root may ask
@@ -132,17 +128,6 @@ def _network(session: Session, seconds: float) -> Iterator[checks.Finding]:
         yield checks.Finding("boot servers", checks.Grade.WARNING, what, step)
         return
     yield checks.segment(heard, settings.dhcp_mode, interface.name)
-
-
-def _link(name: str) -> tuple[bool, bool]:
-    """Whether it is switched on, and whether it has a link (netdevice(7)).
-
-    Not from /sys, which may be another network namespace's.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        reply = fcntl.ioctl(probe, _SIOCGIFFLAGS, struct.pack("256s", name.encode()[:15]))
-    (flags,) = struct.unpack_from("=H", reply, 16)
-    return bool(flags & _IFF_UP), bool(flags & _IFF_RUNNING)
 
 
 def _ports(session: Session, running: bool) -> Iterator[checks.Finding]:

@@ -80,11 +80,11 @@ def add(
 def build(session: Session, names: Sequence[str]) -> tuple[Manifest, ...]:
     """Build these and what they need, one after the other, and show how far they are."""
     from ironwake_imager import media
-    from ironwake_runtime.aptsources import Mirror, host_mirror
+    from ironwake_runtime.aptsources import mirror_of
     from ironwake_runtime.artifacts import ArtifactStore
 
     settings = session.settings
-    mirror = Mirror.parse(settings.mirror) if settings.mirror else host_mirror()
+    mirror = mirror_of(settings.mirror)
     store = ArtifactStore(settings.artifacts)
     with _drawing() as progress:
         return tuple(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from ironwake.errors import InputError
-from ironwake.firmware import BY_NAME, Firmware
+from ironwake.firmware import Firmware, find
 
 from ironwake_cli.output import as_json, facts, say
 from ironwake_cli.session import of
@@ -44,9 +44,8 @@ def plan(
 
         ironwake plan 52:54:00:77:00:10
     """
-    if firmware and firmware not in BY_NAME:
-        known = ", ".join(BY_NAME)
-        raise InputError(f"there is no firmware {firmware!r:.40}", f"known are: {known}")
+    if firmware:
+        find(firmware)
     session = of(context)
     mac = _mac(session, target)
     asked = _asked(request, mac) if request else None
@@ -144,7 +143,7 @@ def rehearse(
         # What the script starts later, DHCP does not speak of.
         kernel=KernelBoot("", Stored("", "", "", 0, ""), Stored("", "", "", 0, ""), ()),
     )
-    firmware = BY_NAME[found["firmware"]]
+    firmware = find(found["firmware"])
     index = Index(View(0, Site(site["address"], site["prefix"])))
     request = parse(discover or shortest(Mac(found["mac"]), firmware))
     reply = Reply(content(Boot(firmware, decision), MessageType.OFFER, index))

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ironwake.errors import InputError
+
 
 class Architecture(StrEnum):
     AMD64 = "amd64"
@@ -59,6 +61,14 @@ FIRMWARE: tuple[Firmware, ...] = (
 )
 
 BY_NAME: dict[str, Firmware] = {row.name: row for row in FIRMWARE}
+
+
+def find(name: str) -> Firmware:
+    """The row of that name; InputError naming those that exist."""
+    if name not in BY_NAME:
+        known = ", ".join(BY_NAME)
+        raise InputError(f"there is no firmware {name!r:.40}", f"known are: {known}", "firmware")
+    return BY_NAME[name]
 
 
 def identify(

@@ -1,9 +1,9 @@
-"""The paths of the LAN side: built here for scripts and orders, parsed by the http service."""
+"""The paths of the LAN side: for scripts, orders and the agent, and the http service's table."""
 
 from __future__ import annotations
 
 from ironwake.mac import Mac
-from ironwake.site import Site, Stored
+from ironwake.site import Stored
 
 GRUB_CONFIG = "grub/grub.cfg"  # where Debian's signed network GRUB looks, whatever came before
 
@@ -18,17 +18,25 @@ def artifact(item: Stored) -> str:
     return f"artifacts/{item.sha256}/{item.file}"
 
 
-def order(site: Site, token: str) -> str:
-    return f"{site.url}/deployments/{token}/order"
+# Where the agent says in which boot it asks: a later boot of the same machine is another client.
+BOOT_HEADER = "X-Ironwake-Boot"
 
 
-def answers(site: Site, token: str, file: str) -> str:
-    return f"{site.url}/deployments/{token}/answers/{file}"
+def order(url: str, token: str) -> str:
+    """Where the agent gets its order; `url` is the http service's, without a slash at the end."""
+    return f"{url}/deployments/{token}/order"
 
 
-def callbacks(site: Site, token: str) -> str:
-    return f"{site.url}/deployments/{token}/callbacks"
+def answers(url: str, token: str, file: str) -> str:
+    """Where the vendor's installer gets its answer file."""
+    return f"{url}/deployments/{token}/answers/{file}"
 
 
-def health(site: Site, health_token: str) -> str:
-    return f"{site.url}/health/{health_token}"
+def callbacks(url: str, token: str) -> str:
+    """Where an installation reports to."""
+    return f"{url}/deployments/{token}/callbacks"
+
+
+def health(url: str, health_token: str) -> str:
+    """Where the installed system reports to, once."""
+    return f"{url}/health/{health_token}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ironwake.artifact import Manifest
+from ironwake.errors import RefusedError
 from ironwake.names import DomainName
 
 
@@ -67,7 +68,15 @@ class Shelf:
             {row.name: {key: str(value) for key, value in row.facts.items()} for row in rows},
         )
 
+    def need(self, manifest: str, role: str) -> Stored:
+        """The artifact; RefusedError, with how to get it, where it was not built yet."""
+        item = self.find(manifest, role)
+        if item is None:
+            raise RefusedError(f"{manifest} has no {role}", f"run: ironwake media add {manifest}")
+        return item
+
     def find(self, manifest: str, role: str) -> Stored | None:
+        """The artifact, if it was built."""
         return next((i for i in self.items if i.manifest == manifest and i.role == role), None)
 
 

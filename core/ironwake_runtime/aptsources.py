@@ -56,6 +56,11 @@ class _Source:
     components: tuple[str, ...]
 
 
+def mirror_of(setting: str) -> Mirror:
+    """The mirror that IRONWAKE_MIRROR names, or this host's own where it is empty."""
+    return Mirror.parse(setting) if setting else host_mirror()
+
+
 def host_mirror(etc: Path = Path("/etc")) -> Mirror:
     """Give the mirror of the running Debian.
 

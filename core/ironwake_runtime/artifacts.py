@@ -20,6 +20,8 @@ from typing import BinaryIO
 from ironwake.artifact import Artifact, ArtifactError, Manifest, is_manifest_name
 from ironwake.errors import UnknownError
 
+from ironwake_runtime.durable import sync_folder
+
 _CHUNK = 1 << 20
 _INCOMING = ".incoming-"
 # Writers' umask must not hide artifacts from services that run as another user.
@@ -144,8 +146,4 @@ def _settle(stream: BinaryIO, temporary: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary.replace(target)
     for folder in (target.parent, target.parent.parent):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(folder)

@@ -140,10 +140,9 @@ class Workshop:
 
     def _before(self, recipe: Recipe) -> Manifest | None:
         """Find the newest build of the same recipe whose bytes are still there."""
-        try:
-            manifest = self.built.manifest(recipe.name)
-        except (UnknownError, ArtifactError):
-            return None  # a damaged cache entry is no entry
+        manifest = self._newest(recipe.name)
+        if manifest is None:
+            return None
         whole = all(self.built.has(artifact) for artifact in manifest.artifacts.values())
         return manifest if whole and manifest.facts.get("recipe") == recipe.digest() else None
 
@@ -173,16 +172,16 @@ class Workshop:
                 files={role: path.name for role, path in product.files.items()},
                 facts={**product.facts, "recipe": recipe.digest()},
             )
-        previous = self._previous(recipe.name)
+        previous = self._newest(recipe.name)
         self.built.publish(manifest)
         self._forget(previous, manifest)
         return manifest
 
-    def _previous(self, name: str) -> Manifest | None:
+    def _newest(self, name: str) -> Manifest | None:
         try:
             return self.built.manifest(name)
         except (UnknownError, ArtifactError):
-            return None
+            return None  # a damaged cache entry is no entry
 
     def _forget(self, previous: Manifest | None, manifest: Manifest) -> None:
         """Drop from the cache (not from the store) what only the previous build needed."""

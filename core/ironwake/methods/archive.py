@@ -8,19 +8,11 @@ from ironwake import release as releases
 from ironwake import routes, wire
 from ironwake.boot import KernelBoot
 from ironwake.deployment import Deployment
-from ironwake.errors import RefusedError
 from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.order import Archive, Order
 from ironwake.report import Grant
-from ironwake.site import Policy, Stored
-
-
-def _stored(policy: Policy, manifest: str, role: str) -> Stored:
-    item = policy.shelf.find(manifest, role)
-    if item is None:
-        raise RefusedError(f"{manifest} has no {role}", f"run: ironwake media add {manifest}")
-    return item
+from ironwake.site import Policy
 
 
 @dataclass(frozen=True)
@@ -41,8 +33,8 @@ class ArchiveMethod:
         release = releases.find(deployment.profile.release)
         return KernelBoot(
             f"Ironwake: {machine.name} becomes {release.title}",
-            _stored(policy, ramdisk, "kernel"),
-            _stored(policy, ramdisk, "initrd"),
+            policy.shelf.need(ramdisk, "kernel"),
+            policy.shelf.need(ramdisk, "initrd"),
             (
                 f"ironwake.url={policy.site.url}",
                 f"ironwake.token={deployment.token}",
@@ -55,7 +47,7 @@ class ArchiveMethod:
 
     def payload(self, deployment: Deployment, machine: Machine, policy: Policy) -> Grant:
         release = releases.find(deployment.profile.release)
-        item = _stored(policy, release.media, "archive")
+        item = policy.shelf.need(release.media, "archive")
         unpacked = int(policy.shelf.facts.get(release.media, {}).get("unpacked_bytes", "0"))
         profile = deployment.profile
         order = Order(
@@ -69,8 +61,8 @@ class ArchiveMethod:
             disk=profile.disk.match,
             erase=deployment.erase,
             least_disk=release.least_disk,
-            callbacks=routes.callbacks(policy.site, deployment.token),
-            health=routes.health(policy.site, deployment.health_token),
+            callbacks=routes.callbacks(policy.site.url, deployment.token),
+            health=routes.health(policy.site.url, deployment.health_token),
             timezone=profile.parameters.timezone,
             locale=profile.parameters.locale,
             keyboard=profile.parameters.keyboard,

@@ -8,7 +8,6 @@ from ironwake import release as releases
 from ironwake import routes
 from ironwake.boot import KernelBoot
 from ironwake.deployment import Deployment
-from ironwake.errors import RefusedError
 from ironwake.families import FAMILIES
 from ironwake.families.base import Family, Install
 from ironwake.mac import Mac
@@ -28,9 +27,9 @@ def _install(deployment: Deployment, machine: Machine, policy: Policy) -> Instal
         machine=machine,
         profile=deployment.profile,
         site=policy.site,
-        answers=routes.answers(policy.site, deployment.token, family.answer_file),
-        callbacks=routes.callbacks(policy.site, deployment.token),
-        health=routes.health(policy.site, deployment.health_token),
+        answers=routes.answers(policy.site.url, deployment.token, family.answer_file),
+        callbacks=routes.callbacks(policy.site.url, deployment.token),
+        health=routes.health(policy.site.url, deployment.health_token),
         erase=deployment.erase,
     )
 
@@ -46,18 +45,11 @@ class ScriptMethod:
         self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy
     ) -> KernelBoot:
         release = releases.find(deployment.profile.release)
-        kernel = policy.shelf.find(release.media, "installer-kernel")
-        initrd = policy.shelf.find(release.media, "installer-initrd")
-        if kernel is None or initrd is None:
-            raise RefusedError(
-                f"the installer of {release.title} is not there",
-                f"run: ironwake media add {release.media}",
-            )
         install = _install(deployment, machine, policy)
         return KernelBoot(
             f"Ironwake: {machine.name} becomes {release.title}, by its own installer",
-            kernel,
-            initrd,
+            policy.shelf.need(release.media, "installer-kernel"),
+            policy.shelf.need(release.media, "installer-initrd"),
             _family(deployment).kernel_arguments(install, mac),
         )
 

@@ -9,11 +9,11 @@ any reply leaves, so a crash between the two leaves the database ahead, which is
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from ironwake.errors import BrokenError
+from ironwake_runtime import durable
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,9 @@ class EpochFile:
 
     def write(self, epoch: Epoch) -> None:
         """Returns once it is on disk."""
-        aside = self._path.with_suffix(".new")
+        document = {"site": epoch.site, "epoch": epoch.number}
         try:
-            with aside.open("w") as out:
-                json.dump({"site": epoch.site, "epoch": epoch.number}, out)
-                out.flush()
-                os.fsync(out.fileno())
-            aside.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            durable.replace(self._path, json.dumps(document).encode())
         except OSError as error:
             raise BrokenError(
                 f"the boot epoch cannot be written: {error.strerror}",

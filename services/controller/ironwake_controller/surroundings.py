@@ -9,7 +9,7 @@ from ironwake.errors import InputError, IronwakeError
 from ironwake.names import DomainName
 from ironwake.site import Policy, Shelf, Site
 from ironwake_runtime import interfaces
-from ironwake_runtime.aptsources import Mirror, MirrorError, host_mirror
+from ironwake_runtime.aptsources import MirrorError, mirror_of
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.service import Log
 from ironwake_runtime.settings import Settings
@@ -87,9 +87,9 @@ def _address(settings: Settings) -> tuple[str, int]:
 
 
 def _mirror(settings: Settings) -> str:
-    if settings.mirror:
-        return Mirror.parse(settings.mirror).main
     try:
-        return host_mirror().main
+        return mirror_of(settings.mirror).main
     except MirrorError:
+        if settings.mirror:
+            raise
         return ""

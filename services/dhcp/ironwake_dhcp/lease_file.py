@@ -11,6 +11,7 @@ from typing import Any
 
 from ironwake.errors import BrokenError, InputError
 from ironwake.mac import Mac
+from ironwake_runtime.durable import sync_folder
 
 from ironwake_dhcp.leases import Lease
 
@@ -49,7 +50,7 @@ class LeaseFile:
             self._descriptor = os.open(aside, flags, 0o600)
             self._append(b"".join(_line(lease) for lease in leases))
             aside.replace(self._path)
-            _sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
         except OSError as error:
             self.close()
             raise self._broken("cannot be written", str(error)) from error
@@ -96,11 +97,3 @@ class LeaseFile:
 def _line(lease: Lease) -> bytes:
     fields = {"address": str(lease.address), "mac": lease.mac, "expires": lease.expires}
     return json.dumps(fields).encode() + b"\n"
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

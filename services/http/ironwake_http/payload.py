@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from aiohttp import web
+from ironwake import routes
 from ironwake.errors import BrokenError, GoneError, IronwakeError, UnknownError
 from ironwake.report import ClaimRequest
 
@@ -35,7 +36,7 @@ async def _claim(service: Service, call: Call, name: str) -> web.StreamResponse:
         return web.StreamResponse(headers={"Server": "Ironwake", "Cache-Control": "no-store"})
     if not TOKEN.fullmatch(token) or not _fits(service.stock, token, name):
         return _refused(service, call, UnknownError(NOTHING))
-    boot = call.request.headers.get("X-Ironwake-Boot", "")
+    boot = call.request.headers.get(routes.BOOT_HEADER, "")
     request = ClaimRequest(token, call.client, boot if _BOOT.fullmatch(boot) else "")
     try:
         grant = await held(lambda: service.controller.claim(request), service.patience, call.gone)

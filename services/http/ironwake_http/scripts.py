@@ -7,7 +7,7 @@ machine at a prompt: everything that is not a boot leads to the local disk and s
 from __future__ import annotations
 
 from aiohttp import web
-from ironwake import loaders, routes
+from ironwake import loaders
 from ironwake.errors import InputError, IronwakeError, UnknownError
 from ironwake.loaders import grub
 from ironwake.loaders.base import Loader
@@ -54,6 +54,3 @@ async def common(service: Service, call: Call) -> web.StreamResponse:  # noqa: A
     if service.index is None:
         return text(grub.LOADER.local_script(_STARTING))
     return text(grub.common_config(service.index.view.site))
-
-
-GRUB_CONFIG = "/" + routes.GRUB_CONFIG

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiohttp import web
+from ironwake import routes
 
 from ironwake_http import artifacts, payload, reports, scripts
 from ironwake_http.replies import text
@@ -20,13 +21,13 @@ async def alive(service: Service, call: Call) -> web.StreamResponse:  # noqa: AR
 
 ROUTES: Table = (
     Route("/boot/{mac}/{script}", _READ, Access.MACHINE, scripts.machine),
-    Route(scripts.GRUB_CONFIG, _READ, Access.ANYONE, scripts.common),
+    Route("/" + routes.GRUB_CONFIG, _READ, Access.ANYONE, scripts.common),
     Route("/sb/{file*}", _READ, Access.ANYONE, artifacts.secure_boot),
     Route("/ipxe/{file*}", _READ, Access.ANYONE, artifacts.ipxe),
     Route("/artifacts/{sha256}/{file}", _READ, Access.ANYONE, artifacts.by_hash),
-    Route("/deployments/{token}/order", _READ, Access.TOKEN, payload.order),
-    Route("/deployments/{token}/answers/{file}", _READ, Access.TOKEN, payload.answers),
-    Route("/deployments/{token}/callbacks", _TELL, Access.TOKEN, reports.callback),
-    Route("/health/{token}", _TELL, Access.TOKEN, reports.health),
+    Route(routes.order("", "{token}"), _READ, Access.TOKEN, payload.order),
+    Route(routes.answers("", "{token}", "{file}"), _READ, Access.TOKEN, payload.answers),
+    Route(routes.callbacks("", "{token}"), _TELL, Access.TOKEN, reports.callback),
+    Route(routes.health("", "{token}"), _TELL, Access.TOKEN, reports.health),
     Route("/healthz", _READ, Access.ANYONE, alive),
 )

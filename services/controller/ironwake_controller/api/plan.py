@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from ironwake import loaders, plan
-from ironwake.errors import InputError, IronwakeError
-from ironwake.firmware import BY_NAME, Firmware
+from ironwake.errors import IronwakeError
+from ironwake.firmware import BY_NAME, Firmware, find
 from ironwake.lifecycle import BOOTABLE
 from ironwake.mac import Mac
 from ironwake.methods import METHODS
@@ -42,10 +42,7 @@ def _firmware(house: House, card: Mac, asked: str) -> Firmware:
         with house.store.read() as connection:
             there = machines.by_mac(connection, card)
         return BY_NAME.get(there.firmware, ANY_UEFI) if there else ANY_UEFI
-    if asked not in BY_NAME:
-        known = ", ".join(BY_NAME)
-        raise InputError(f"there is no firmware {asked!r:.40}", f"known are: {known}", "firmware")
-    return BY_NAME[asked]
+    return find(asked)
 
 
 def _shape(card: Mac, firmware: Firmware, index: Index) -> PlanShape:

@@ -1,0 +1,26 @@
+"""Files that survive a power cut: a name is on the disk once its folder is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def sync_folder(folder: Path) -> None:
+    """Returns once the folder's names are on the disk (fsync(2): the file's own is not enough)."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Give the file new contents: whole and on the disk when this returns, or as it was before."""
+    aside = path.with_suffix(".new")
+    with aside.open("wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    aside.replace(path)
+    sync_folder(path.parent)
