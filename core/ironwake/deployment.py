@@ -14,8 +14,9 @@ class Deployment:
 
     `token` (256 bits, hexadecimal) authorises the claim and the callbacks; `health_token`, another
     one, the installed system's report. `revision` is the SHA-256 of the profile's file. `erase`
-    names the disks (serial or path) that may lose what is on them. Times are not here: the data
-    plane has no business with them.
+    names the disks (serial or path) that may lose what is on them. `held` says why nothing is given
+    out until a person has looked, "" for nothing. Times are not here: the data plane has no
+    business with them.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Deployment:
     token: str
     health_token: str
     erase: tuple[str, ...] = ()
+    held: str = ""
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,9 @@ def resolve(
         return LocalBoot(f"the last deployment of {machine.name} is over: {deployment.state}")
     if deployment.state not in BOOTABLE:
         return LocalBoot(f"{machine.name} took its answers already and is {deployment.state}")
+    if deployment.held:
+        # Without the words of it: a machine said some of them, and a reason stands in a script.
+        return Silence(f"the deployment of {machine.name} is held back: see its alarm")
     release = releases.find(deployment.profile.release)
     if machine.architecture not in release.architectures:
         return Silence(f"{release.name} is not made for {machine.architecture}")

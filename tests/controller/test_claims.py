@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from ironwake.mac import Mac
+from ironwake.plan import Silence
 from ironwake.report import Callback, Stage
 
-from tests.controller.appliance import CLIENT, Appliance
+from tests.controller.appliance import CLIENT, MAC, Appliance
 
 STRANGER = "10.77.0.66"
 
@@ -81,6 +83,10 @@ def test_another_hardware_is_held(appliance: Appliance) -> None:
     assert reply.status_code == 409
     assert mine in reply.json()["detail"]
     assert "alarm" in appliance.kinds()
+    # Nor is it booted again: its ramdisk would be refused again, and restart, for an hour.
+    decision = appliance.house.views.index().resolve(Mac(MAC))
+    assert isinstance(decision, Silence)
+    assert "held back" in decision.reason
 
 
 def test_byte_orders_of_a_uuid_are_one_machine(appliance: Appliance) -> None:

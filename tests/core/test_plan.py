@@ -87,6 +87,14 @@ def test_a_machine_of_another_architecture_gets_no_foreign_kernel(bench: Bench) 
     assert "debian-12 is not made for arm64" in decision.reason
 
 
+def test_what_a_machine_says_of_itself_stands_in_no_script(bench: Bench) -> None:
+    """Why a deployment is held is told to people: loaders would run a quote, or a line break."""
+    held = dataclasses.replace(bench.deployment, held='it has "; reboot\n')
+    decision = _resolve(dataclasses.replace(bench, deployment=held), FIRMWARE[2])
+    assert isinstance(decision, Silence)
+    assert "reboot" not in decision.reason
+
+
 def test_ipxe_never_gets_ipxe_again(bench: Bench) -> None:
     """The chainload loop, in which ROM and loader load each other for ever, cannot happen."""
     for firmware in FIRMWARE:

@@ -110,7 +110,6 @@ class Arming:
             percent=None,
             message="",
             stuck=None,
-            held="",
             callbacks=0,
         )
 

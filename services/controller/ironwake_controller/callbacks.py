@@ -80,6 +80,7 @@ class Callbacks:
         if wrong:
             self._metrics.alarms.inc()
             deployments.change(tx, record, held=wrong)
+            tx.touch()  # no further boot: the ramdisk would only be refused again, and restart
             ledger.note(tx, record, "alarm", f"{wrong}: its answers are held back", facts=facts)
 
     def health(self, token: str, report: HealthReport) -> None:

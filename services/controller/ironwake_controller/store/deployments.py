@@ -47,7 +47,6 @@ class Record:
     percent: float | None
     message: str
     stuck: dict[str, str] | None
-    held: str
     callbacks: int
 
     @property
@@ -57,6 +56,10 @@ class Record:
     @property
     def state(self) -> State:
         return self.deployment.state
+
+    @property
+    def held(self) -> str:
+        return self.deployment.held
 
     @property
     def ended_already(self) -> bool:
@@ -75,6 +78,7 @@ def _record(row: Row[Any]) -> Record:
                 "state": row.state,
                 "token": row.token,
                 "health_token": row.health_token,
+                "held": row.held,
             },
         ),
         wake=row.wake,
@@ -88,7 +92,6 @@ def _record(row: Row[Any]) -> Record:
         percent=row.percent,
         message=row.message,
         stuck=row.stuck,
-        held=row.held,
         callbacks=row.callbacks,
     )
 
@@ -154,7 +157,7 @@ def count_by_state(connection: Connection) -> dict[str, int]:
 
 def add(tx: Tx, record: Record) -> None:
     document = wire.dump(record.deployment)
-    state = document.pop("state")
+    state, held = document.pop("state"), document.pop("held")
     token, health_token = document.pop("token"), document.pop("health_token")
     tx.connection.execute(
         insert(deployments).values(
@@ -165,6 +168,7 @@ def add(tx: Tx, record: Record) -> None:
             state=state,
             token=token,
             health_token=health_token,
+            held=held,
             wake=record.wake,
             created=record.created,
             expires=record.expires,
