@@ -127,7 +127,9 @@ class Engine:
         with self.running():
             self._import_base()
             self.docker("compose", "--profile", "tools", "build", cwd=project)
-            self.docker("image", "prune", "--force")  # what these images replaced
+            # What these images replaced, and layers beyond what the next build will want.
+            self.docker("image", "prune", "--force")
+            self.docker("builder", "prune", "--force", "--keep-storage", "3GB")
 
     def _import_base(self) -> None:
         recipe = hashlib.sha256("\0".join(_BASE_RECIPE).encode()).hexdigest()[:16]
