@@ -61,7 +61,7 @@ class Api:
         headers = {**self._headers, "accept": "text/event-stream"}
         if after:
             headers["last-event-id"] = after
-        path = f"/v1/deployments/{quote(deployment, safe='')}/events"
+        path = f"/v1/deployments/{segment(deployment)}/events"
         timeout = httpx2.Timeout(_PATIENCE, read=_STREAM_PATIENCE)
         with (
             self._reaching(),

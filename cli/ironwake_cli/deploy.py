@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
-from ironwake.errors import UnknownError
 
-from ironwake_cli.output import as_json, facts, say, table
-from ironwake_cli.session import Session, of
+from ironwake_cli import watch as watching
+from ironwake_cli.output import JSON, as_json, facts, say, table
+from ironwake_cli.session import of
 
-JSON = typer.Option(False, "--json", help="print JSON")
 TARGET = typer.Argument(
     ..., metavar="NAME|DEPLOYMENT", help="a machine, for its latest one, or a deployment's id"
 )
@@ -46,9 +43,7 @@ def deploy(
         say(f"{name} is {made['state']} for {profile}: deployment {made['id']}")
         say(f"follow it with: ironwake watch {name}")
     if watch:
-        from ironwake_cli.watch import follow
-
-        follow(session, made, json=json)
+        watching.follow(session, made, json=json)
 
 
 def cancel(context: typer.Context, target: str = TARGET, json: bool = JSON) -> None:
@@ -59,6 +54,7 @@ def cancel(context: typer.Context, target: str = TARGET, json: bool = JSON) -> N
         ironwake cancel node1
     """
     from ironwake_cli.api import segment
+    from ironwake_cli.target import find
 
     session = of(context)
     found = find(session, target)
@@ -98,36 +94,11 @@ def show(context: typer.Context, target: str = TARGET, json: bool = JSON) -> Non
 
         ironwake deployment show node1
     """
+    from ironwake_cli.target import find
+
     found = find(of(context), target)
     if json:
         as_json(found)
         return
-    for line in facts((key.replace("_", " "), value) for key, value in found.items()):
+    for line in facts(found.items()):
         say(line)
-
-
-def find(session: Session, target: str) -> dict[str, Any]:
-    """The deployment of that id, or the latest of the machine of that name; else UnknownError."""
-    from ironwake_cli.api import segment
-
-    found: dict[str, Any]
-    for found in session.api.get("deployments", machine=target, limit="1")["items"]:
-        return found
-    try:
-        found = session.api.get(f"deployments/{segment(target)}")
-    except UnknownError:
-        raise UnknownError(
-            f"there is no deployment {target!r:.80}, and no machine of that name has one",
-            "see: ironwake deployment list",
-        ) from None
-    return found
-
-
-def latest(session: Session) -> dict[str, Any]:
-    """The newest deployment of all; UnknownError when there is none."""
-    found: dict[str, Any]
-    for found in session.api.get("deployments", limit="1")["items"]:
-        return found
-    raise UnknownError(
-        "there is no deployment yet", "begin one with: ironwake deploy NAME --profile PROFILE"
-    )

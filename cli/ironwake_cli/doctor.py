@@ -15,7 +15,7 @@ import typer
 from ironwake.errors import BrokenError, IronwakeError
 
 from ironwake_cli import checks
-from ironwake_cli.output import as_json, say
+from ironwake_cli.output import JSON, as_json, say
 from ironwake_cli.session import Session, of
 
 _DOCKER_PATIENCE = 10.0  # seconds
@@ -29,7 +29,7 @@ def doctor(
     before_start: bool = typer.Option(
         False, "--before-start", help="only what would keep the services from starting"
     ),
-    json: bool = typer.Option(False, "--json", help="print JSON"),
+    json: bool = JSON,
 ) -> None:
     """Check this host and its network; each fault comes with its fix. Exit code 1 with faults.
 

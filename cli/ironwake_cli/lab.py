@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import typer
 from ironwake.errors import InputError
 
-from ironwake_cli.output import as_json, say, table
+from ironwake_cli.output import JSON, as_json, say, table
 
 if TYPE_CHECKING:
     from ironwake_lab import MachineSpec
 
-JSON = typer.Option(False, "--json", help="print JSON")
 RACK = typer.Argument(..., metavar="RACK", help="the rack's name", show_default=False)
 MACHINE = typer.Argument(..., metavar="MACHINE", help="the machine's name", show_default=False)
 

@@ -7,10 +7,9 @@ from typing import Any
 import typer
 from ironwake.errors import InputError
 
-from ironwake_cli.output import as_json, facts, say, table
+from ironwake_cli.output import JSON, as_json, facts, say, table
 from ironwake_cli.session import of
 
-JSON = typer.Option(False, "--json", help="print JSON")
 NAME = typer.Argument(..., help="the machine's name", show_default=False)
 
 
@@ -89,7 +88,7 @@ def show(context: typer.Context, name: str = NAME, json: bool = JSON) -> None:
         return
     deployment = machine["deployment"]
     shown = {**machine, "deployment": deployment and deployment["id"]}
-    for line in facts((key.replace("_", " "), value) for key, value in shown.items()):
+    for line in facts(shown.items()):
         say(line)
 
 

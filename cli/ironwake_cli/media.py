@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ironwake_cli.output import as_json, say, size, table
+from ironwake_cli.output import JSON, as_json, say, size, table
 from ironwake_cli.session import Session, of
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from ironwake.artifact import Manifest
     from ironwake.progress import Progress
-
-JSON = typer.Option(False, "--json", help="print JSON")
 
 
 def catalogue(json: bool = JSON) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import typer
 
+JSON: bool = typer.Option(False, "--json", help="print JSON")
+
 
 def say(line: str = "") -> None:
     """One line on standard output."""
@@ -36,8 +38,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> tuple[str, 
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> tuple[str, ...]:
-    """Lines of `name  value`, the empty ones left out."""
-    kept = [(name, _cell(value)) for name, value in pairs if _cell(value) != "-"]
+    """Lines of `name  value`, the empty ones left out; a field's `last_seen` is "last seen"."""
+    kept = [(name.replace("_", " "), _cell(value)) for name, value in pairs if _cell(value) != "-"]
     width = max((len(name) for name, _ in kept), default=0)
     return tuple(f"{name.ljust(width)}  {value}" for name, value in kept)
 

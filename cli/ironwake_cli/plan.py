@@ -10,7 +10,7 @@ import typer
 from ironwake.errors import InputError
 from ironwake.firmware import Firmware, find
 
-from ironwake_cli.output import as_json, facts, say
+from ironwake_cli.output import JSON, as_json, facts, say
 from ironwake_cli.session import of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def plan(
     request: str = typer.Option(
         "", "--request", help="answer this very DHCPDISCOVER: its UDP payload in hexadecimal"
     ),
-    json: bool = typer.Option(False, "--json", help="print JSON"),
+    json: bool = JSON,
 ) -> None:
     """Show what a machine would get if it asked now, and why: nothing is sent.
 

@@ -6,10 +6,8 @@ from typing import Any
 
 import typer
 
-from ironwake_cli.output import as_json, facts, say, table
+from ironwake_cli.output import JSON, as_json, facts, say, table
 from ironwake_cli.session import of
-
-JSON = typer.Option(False, "--json", help="print JSON")
 
 
 def listing(context: typer.Context, json: bool = JSON) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from ironwake.errors import InputError
 
-from ironwake_cli.output import as_json, say, table
+from ironwake_cli.output import JSON, as_json, say, table
 from ironwake_cli.session import of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ process starts. One that is not in this list is an error. An empty one counts as
 def settings(
     context: typer.Context,
     markdown: bool = typer.Option(False, "--markdown", help="print docs/settings.md"),
-    json: bool = typer.Option(False, "--json", help="print JSON"),
+    json: bool = JSON,
 ) -> None:
     """List every setting, with its value now.
 

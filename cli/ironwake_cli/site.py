@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from ironwake_cli.output import as_json, facts, say
+from ironwake_cli.output import JSON, as_json, facts, say
 from ironwake_cli.session import of
 
 
-def site(
-    context: typer.Context, json: bool = typer.Option(False, "--json", help="print JSON")
-) -> None:
+def site(context: typer.Context, json: bool = JSON) -> None:
     """Show the running appliance: its address, its mode, its media, and what troubles it.
 
     Example:
@@ -24,5 +22,5 @@ def site(
     media = [one["name"] for one in found["media"]]
     trouble = found["trouble"].items()
     shown = {**found, "media": media, "trouble": "; ".join(f"{k}: {v}" for k, v in trouble)}
-    for line in facts((name.replace("_", " "), value) for name, value in shown.items()):
+    for line in facts(shown.items()):
         say(line)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from ironwake_cli.output import as_json, say
+from ironwake_cli.output import JSON, as_json, say
 from ironwake_cli.session import of
 
 
 def token(
     context: typer.Context,
     show: bool = typer.Option(False, "--show", help="print the token itself"),
-    json: bool = typer.Option(False, "--json", help="print JSON"),
+    json: bool = JSON,
 ) -> None:
     """Print the path of the admin token's file, or the token itself.
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 from ironwake.errors import BrokenError
 
-from ironwake_cli import deploy
 from ironwake_cli.output import note, on_terminal, say
 from ironwake_cli.session import Session, of
 from ironwake_cli.timeline import Timeline, read
@@ -43,8 +42,10 @@ def watch(
 
         ironwake watch node1
     """
+    from ironwake_cli.target import find, latest
+
     session = of(context)
-    found = deploy.find(session, target) if target else deploy.latest(session)
+    found = find(session, target) if target else latest(session)
     follow(session, found, timeout, json)
 
 

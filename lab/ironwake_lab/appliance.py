@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ironwake.errors import BrokenError
+from ironwake.lifecycle import ENDS
 
+from ironwake_lab import process
 from ironwake_lab.rack import Rack
 
 API = "http://127.0.0.1:8080"
@@ -81,13 +83,8 @@ class Appliance:
 
     def stop(self) -> None:
         """Stop it, as Ctrl-C would; idempotent."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(20)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        if self._process is not None:
+            process.end_child(self._process, 20)
         self._process = None
 
     def _ready(self) -> bool:
@@ -142,7 +139,7 @@ class Appliance:
             deployment: dict[str, Any] = self.api("GET", f"/v1/deployments/{identity}")
             if deployment["state"] in states:
                 return deployment
-            if time.monotonic() > end or deployment["state"] in _ENDED:
+            if time.monotonic() > end or deployment["state"] in ENDS:
                 events = self.api("GET", f"/v1/deployments/{identity}/events")
                 raise BrokenError(
                     f"deployment {identity} is {deployment['state']}, not {sorted(states)}: "
@@ -227,13 +224,12 @@ class Appliance:
 
 
 _FOLLOWERS = ("dhcp", "tftp", "dns", "http")
-_ENDED = frozenset({"succeeded", "failed", "cancelled", "expired"})
 
 
 def _is_service(entry: Path, module: str, supervisor: int) -> bool:
     try:
         words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        parent = process.parent(int(entry.name))
     except OSError:  # it ended meanwhile
         return False
     return module in words and parent == supervisor

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 _POLL_SECONDS = 0.02
 
@@ -37,11 +40,21 @@ def alive(pid_file: Path) -> int | None:
 def is_gone(pid: int) -> bool:
     """Whether it has ended (a zombie has: only its parent has not looked yet)."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        return _stat(pid)[0] in ("Z", "X")
     except OSError:
         return True
-    # The state follows the command, which is in parentheses and may hold any character.
-    return stat.rpartition(")")[2].split()[0] in ("Z", "X")
+
+
+def parent(pid: int) -> int:
+    """The process that started it, 0 for the first of all; OSError when it has ended."""
+    return int(_stat(pid)[1])
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat (proc(5)) from the state on: "S", the parent's pid, …"""
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    # They follow the command, which is in parentheses and may hold any character.
+    return stat.rpartition(")")[2].split()
 
 
 def wait_gone(pid: int, timeout: float) -> bool:
@@ -63,3 +76,18 @@ def end(pid: int, patience: float = 5.0) -> None:
             return
         if wait_gone(pid, patience):
             return
+
+
+def end_child(child: subprocess.Popen[Any], patience: float = 10.0) -> None:
+    """The same for a child of ours, whose pipes are closed, too."""
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(patience)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    for stream in (child.stdin, child.stdout, child.stderr):
+        if stream:
+            with contextlib.suppress(OSError):
+                stream.close()

@@ -148,7 +148,7 @@ class Rack:
         need_root()
         with _uninterrupted():
             for child in self._children:
-                _end_child(child)
+                process.end_child(child)
             # The button first, lest it switch on what was just switched off.
             if pid := self.button_pid:
                 process.end(pid)
@@ -244,28 +244,13 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_child(child: subprocess.Popen[Any], patience: float = 10.0) -> None:
-    if child.poll() is None:
-        child.terminate()
-        try:
-            child.wait(patience)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-    for stream in (child.stdin, child.stdout, child.stderr):
-        if stream:
-            with contextlib.suppress(OSError):
-                stream.close()
-
-
 def _ancestors(pid: int) -> set[int]:
     """This process and those that started it: `down` may be called from inside the namespace."""
     family = set()
     while pid > 0 and pid not in family:
         family.add(pid)
         try:
-            stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+            pid = process.parent(pid)
         except OSError as error:
             raise BrokenError(f"cannot read /proc/{pid}/stat: {error}") from error
-        pid = int(stat.rpartition(")")[2].split()[1])
     return family
