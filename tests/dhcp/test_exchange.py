@@ -23,10 +23,10 @@ from ironwake_dhcp.packet import Malformed, MessageType, Request, parse
 from ironwake_dhcp.rehearse import discover
 from ironwake_dhcp.reply import Content, Reply, Terms
 from ironwake_dhcp.sightings import Sightings, describe
+from ironwake_testing.captures import requests
 from scapy.layers.dhcp import BOOTP
 
 from tests.dhcp import rack
-from tests.dhcp.capture import requests
 
 NOBODY = IPv4Address(0)
 ROUTER = IPv4Address("10.77.0.254")

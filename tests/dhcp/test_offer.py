@@ -20,9 +20,9 @@ from ironwake_dhcp.offer import Door, proxy
 from ironwake_dhcp.packet import MessageType, Request, parse
 from ironwake_dhcp.rehearse import discover
 from ironwake_dhcp.reply import Quiet, Reply
+from ironwake_testing.captures import CAPTURES, Datagram, datagrams
 
 from tests.dhcp import rack
-from tests.dhcp.capture import CAPTURES, Datagram, datagrams
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(path.stem for path in CAPTURES.glob("*.pcap"))

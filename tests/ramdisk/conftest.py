@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ironwake.progress import silent
-from ironwake_runtime.aptsources import Mirror, host_mirror
+from ironwake_runtime.aptsources import mirror_of
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.builds import Workshop
 from ironwake_runtime.settings import read
@@ -16,5 +16,5 @@ from ironwake_runtime.settings import read
 @pytest.fixture
 def shop(tmp_path: Path) -> Workshop:
     settings = read(os.environ)
-    mirror = Mirror.parse(settings.mirror) if settings.mirror else host_mirror()
-    return Workshop(ArtifactStore(tmp_path / "store"), settings.cache_dir, mirror, silent)
+    store = ArtifactStore(tmp_path / "store")
+    return Workshop(store, settings.cache_dir, mirror_of(settings.mirror), silent)

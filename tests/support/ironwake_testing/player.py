@@ -12,7 +12,6 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from ironwake.errors import BrokenError
 from ironwake.mac import Mac
@@ -22,9 +21,9 @@ from ironwake_lab.host import call, call_each
 from ironwake_lab.wire import send_frame
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
-from scapy.utils import PcapReader
 
-_CAPTURES = Path(__file__).parents[2] / "captures"
+from ironwake_testing.captures import CAPTURES, datagrams
+
 _PATIENCE = 120.0  # seconds: an end for a broken run, never a measure
 _SERVER, _CLIENT = 67, 68
 _XID, _CHADDR, _OPTIONS = slice(4, 8), slice(28, 34), 240
@@ -44,13 +43,10 @@ RECORDED = tuple(_RECORDED)
 def recorded(firmware: str) -> bytes:
     """The DISCOVER that such firmware sent once: its UDP payload."""
     file, vendor_class = _RECORDED[firmware]
-    with PcapReader(str(_CAPTURES / file)) as frames:
-        for frame in frames:
-            if UDP in frame and frame[UDP].dport == _SERVER:
-                payload = bytes(frame[UDP].payload)
-                is_discover = payload[_OPTIONS : _OPTIONS + 3] == b"\x35\x01\x01"
-                if is_discover and vendor_class.encode() in payload:
-                    return payload
+    for item in datagrams(CAPTURES / file, {_SERVER}):
+        is_discover = item.payload[_OPTIONS : _OPTIONS + 3] == b"\x35\x01\x01"
+        if is_discover and vendor_class.encode() in item.payload:
+            return item.payload
     raise LookupError(f"{file} has no DISCOVER of {vendor_class}")
 
 

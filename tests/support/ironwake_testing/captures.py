@@ -1,19 +1,19 @@
-"""Reads the DHCP payloads out of recorded captures, with nothing but `struct`."""
+"""Reads UDP payloads out of the recorded captures of real firmware, with nothing but `struct`."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-CAPTURES = Path(__file__).parent.parent / "captures"
+CAPTURES = Path(__file__).parents[2] / "captures"
 DHCP_PORTS = {67, 68, 4011}
 
 
 @dataclass(frozen=True)
 class Datagram:
-    """One UDP datagram on a DHCP port: where it stands in which file, and what is in it."""
+    """One UDP datagram: where it stands in which file, and what is in it."""
 
     file: str
     frame: int
@@ -25,6 +25,7 @@ class Datagram:
 
     @property
     def is_request(self) -> bool:
+        """Whether a DHCP client sent it (BOOTREQUEST)."""
         return self.payload[0] == 1
 
 
@@ -40,14 +41,14 @@ def frames(path: Path) -> Iterator[bytes]:
         position += 16 + kept
 
 
-def datagrams(path: Path) -> Iterator[Datagram]:
-    """The DHCP datagrams of one capture, in order."""
+def datagrams(path: Path, ports: Collection[int] = DHCP_PORTS) -> Iterator[Datagram]:
+    """The datagrams of one capture to these ports, in order."""
     for number, frame in enumerate(frames(path)):
         if frame[12:14] != b"\x08\x00" or frame[23] != 17:
             continue
         start = 14 + (frame[14] & 15) * 4
         source_port, target_port, length, _ = struct.unpack_from("!HHHH", frame, start)
-        if target_port in DHCP_PORTS:
+        if target_port in ports:
             yield Datagram(
                 path.name,
                 number,
@@ -59,11 +60,11 @@ def datagrams(path: Path) -> Iterator[Datagram]:
             )
 
 
-def everything() -> list[Datagram]:
-    """Every DHCP datagram of every capture."""
-    return [item for path in sorted(CAPTURES.glob("*.pcap")) for item in datagrams(path)]
+def everything(ports: Collection[int] = DHCP_PORTS) -> list[Datagram]:
+    """Every datagram of every capture to these ports."""
+    return [item for path in sorted(CAPTURES.glob("*.pcap")) for item in datagrams(path, ports)]
 
 
 def requests() -> list[Datagram]:
-    """Every request that a client sent."""
+    """Every DHCP request that a client sent."""
     return [item for item in everything() if item.is_request]
