@@ -60,7 +60,7 @@ class Stack:
 
     def down(self) -> None:
         """Containers and volumes go."""
-        self.compose("down", "--volumes", "--timeout", "5", check=False)
+        self.compose("--profile", "tools", "down", "--volumes", "--timeout", "5", check=False)
 
     def stock(self, store: Path) -> None:
         """Copy an artifact store into the volume, and wait until the controller has seen it."""
