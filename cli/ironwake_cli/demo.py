@@ -108,7 +108,7 @@ def _explain(rack: Rack, appliance: Appliance) -> None:
 def _stopped_by_signals() -> Iterator[None]:
     """SIGTERM ends it as Ctrl-C does: with everything taken down."""
 
-    def stop(number: int, frame: object) -> None:  # noqa: ARG001
+    def stop(number: int, frame: object) -> None:  # noqa: ARG001 (a signal handler)
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, stop)

@@ -36,7 +36,7 @@ def serve(context: typer.Context) -> None:
     check(session)
     prepare(settings_folders(session), settings.secrets)
 
-    async def work(settings: Settings, log: service.Log) -> None:  # noqa: ARG001
+    async def work(settings: Settings, log: service.Log) -> None:  # noqa: ARG001 (`service.main` calls it)
         await run(session, log)
 
     service.main("serve", work)

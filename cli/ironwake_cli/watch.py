@@ -112,7 +112,7 @@ def _screen(machine: str, json: bool) -> Iterator[Screen]:
         yield show
 
 
-def _plain(line: str, percent: float, state: str) -> None:  # noqa: ARG001
+def _plain(line: str, percent: float, state: str) -> None:  # noqa: ARG001 (a `Screen`)
     if line:
         say(line)
 

@@ -27,11 +27,11 @@ def main(name: str, run: Callable[[Settings, Log], Awaitable[None]]) -> None:
         log = logs.set_up(settings, name)
         asyncio.run(_until_signal(run(settings, log)))
     except IronwakeError as error:
-        print(f"ironwake {name}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"ironwake {name}: {error}", file=sys.stderr)  # noqa: T201 (a person reads it)
         raise SystemExit(error.exit_code) from None
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(f"ironwake {name}: {place}{error.strerror or error}", file=sys.stderr)  # noqa: T201
+        print(f"ironwake {name}: {place}{error.strerror or error}", file=sys.stderr)  # noqa: T201 (a person reads it)
         raise SystemExit(BrokenError.exit_code) from None
 
 

@@ -28,7 +28,7 @@ class Grub:
     def role(self, firmware: Firmware) -> str:
         return _SHIM[firmware.architecture]
 
-    def first_file(self, firmware: Firmware, mac: Mac, site: Site) -> str:  # noqa: ARG002
+    def first_file(self, firmware: Firmware, mac: Mac, site: Site) -> str:  # noqa: ARG002 (a `Loader`)
         shim = self.role(firmware)
         return f"{site.url}/{shim}" if firmware.transport is Transport.HTTP else shim
 

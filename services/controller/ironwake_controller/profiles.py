@@ -121,7 +121,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
+            event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's own
             raise yaml.MarkedYAMLError(
                 None, None, "aliases are not taken: write it out", event.start_mark
             )

@@ -20,7 +20,7 @@ class Access(Enum):
 
     ANYONE = "bytes without secrets, that anybody may read"
     MACHINE = "made from the plan of the machine that is named; answers everyone, arms nothing"
-    TOKEN = "needs a deployment's token, which the controller checks"  # noqa: S105
+    TOKEN = "needs a deployment's token, which the controller checks"  # noqa: S105 (words about one)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def _script(service: Service, call: Call, loader: Loader) -> str:
     return script
 
 
-async def common(service: Service, call: Call) -> web.StreamResponse:  # noqa: ARG001
+async def common(service: Service, call: Call) -> web.StreamResponse:  # noqa: ARG001 (a handler)
     """`/grub/grub.cfg`: sends every machine on to its own script."""
     if service.index is None:
         return text(grub.LOADER.local_script(_STARTING))

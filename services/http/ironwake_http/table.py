@@ -14,7 +14,7 @@ _READ = ("GET", "HEAD")
 _TELL = ("POST", "PUT")  # PUT: some installers' tools know nothing else
 
 
-async def alive(service: Service, call: Call) -> web.StreamResponse:  # noqa: ARG001
+async def alive(service: Service, call: Call) -> web.StreamResponse:  # noqa: ARG001 (a handler)
     """`/healthz`: for a container's health check."""
     return text("ok\n")
 

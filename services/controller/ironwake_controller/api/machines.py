@@ -49,7 +49,7 @@ def _collection(house: House, router: APIRouter) -> None:
 
     @router.get("")
     def listing(
-        label: Annotated[list[str], Query(description="key=value; all must fit")] = [],  # noqa: B006
+        label: Annotated[list[str], Query(description="key=value; all must fit")] = [],  # noqa: B006 (FastAPI copies it)
         state: Annotated[str, Query(description="of its latest deployment, or enrolled")] = "",
         name: Annotated[str, Query(description="part of the name")] = "",
         after: Annotated[str, Query(description="the `next` of the page before")] = "",
