@@ -75,7 +75,8 @@ COPY --from=dhcp-libraries /opt/ironwake /opt/ironwake
 ENTRYPOINT ["as-ironwake", "+net_raw,+net_bind_service"]
 CMD ["python", "-m", "ironwake_dhcp"]
 HEALTHCHECK --interval=5s --timeout=5s --retries=24 \
-    CMD ["as-ironwake", "+net_raw,+net_bind_service", "python", "-m", "ironwake_runtime.probe", "udp:67"]
+    CMD test "$IRONWAKE_DHCP_MODE" = off || exec as-ironwake +net_raw,+net_bind_service \
+        python -m ironwake_runtime.probe udp:67
 
 FROM service AS tftp
 COPY --from=tftp-libraries /opt/ironwake /opt/ironwake
