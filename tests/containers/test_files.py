@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from ironwake_runtime.settings import PREFIX, Settings, read
 
 ROOT = Path(__file__).parents[2]
