@@ -15,7 +15,6 @@ from pathlib import Path
 from ironwake import routes
 from ironwake.errors import BrokenError, IronwakeError
 from ironwake.order import Order
-
 from ironwake_agent import client, cmdline, commands, console, facts, network, order, probe
 from ironwake_agent.cmdline import Boot
 from ironwake_agent.commands import CommandError, Runner

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ironwake.errors import BrokenError
-
 from ironwake_agent import menu
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.prepare import Volumes

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ironwake.errors import InputError
 from ironwake.mac import Mac
-
 from ironwake_agent.disks import Disk, size_text
 from ironwake_agent.sysfs import text
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from ironwake.names import KernelWord
 from ironwake.order import Order
-
 from ironwake_agent import bootloader, disks, facts, packages, prepare, probe, target, unpack
 from ironwake_agent import order as orders
 from ironwake_agent.commands import CommandError, Runner

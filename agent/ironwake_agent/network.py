@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ironwake.errors import BrokenError
 from ironwake.mac import Mac
-
 from ironwake_agent import facts
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.patience import Patience

@@ -8,7 +8,6 @@ from ironwake.errors import BrokenError, GoneError, RefusedError
 from ironwake.mac import Mac
 from ironwake.order import Order
 from ironwake.wire import decode
-
 from ironwake_agent.client import Answer, UnreachableError
 from ironwake_agent.patience import Patience
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from ironwake.errors import BrokenError
 from ironwake.firstboot import File
 from ironwake.order import Order
-
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.network import Lease
 from ironwake_agent.target import write

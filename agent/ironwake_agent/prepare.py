@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ironwake.errors import BrokenError, RefusedError
-
 from ironwake_agent import layout
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.disks import Disk

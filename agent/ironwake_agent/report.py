@@ -17,7 +17,6 @@ from dataclasses import replace
 from ironwake.errors import BrokenError, GoneError
 from ironwake.report import Callback, Stage
 from ironwake.wire import encode
-
 from ironwake_agent.client import Answer, UnreachableError
 from ironwake_agent.steps import Percent, Step
 

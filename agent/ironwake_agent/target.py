@@ -17,7 +17,6 @@ from ironwake.firstboot import File
 from ironwake.names import KernelWord
 from ironwake.order import Order
 from ironwake.profile import User
-
 from ironwake_agent import accounts, menu
 from ironwake_agent.prepare import Volumes
 

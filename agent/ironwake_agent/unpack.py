@@ -20,7 +20,6 @@ from typing import IO
 
 from ironwake.errors import BrokenError
 from ironwake.order import Archive
-
 from ironwake_agent.client import UnreachableError, opened
 from ironwake_agent.commands import last_line
 from ironwake_agent.disks import size_text

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from ironwake.errors import IronwakeError
 
+from ironwake.errors import IronwakeError
 from ironwake_cli import (
     demo,
     deploy,

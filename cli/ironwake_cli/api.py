@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx2
+
 from ironwake.errors import BrokenError, IronwakeError, RefusedError
 from ironwake_runtime.controller import problem
 

@@ -13,7 +13,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from ironwake.errors import IronwakeError
-
 from ironwake_cli.segment import Heard
 
 _LEAST_FREE = 5_000_000_000  # bytes: one medium and what building it needs

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from ironwake.errors import BrokenError
 
+from ironwake.errors import BrokenError
 from ironwake_cli import media
 from ironwake_cli.output import say
 from ironwake_cli.session import Session, of

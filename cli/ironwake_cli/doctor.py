@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
-from ironwake.errors import BrokenError, IronwakeError
 
+from ironwake.errors import BrokenError, IronwakeError
 from ironwake_cli import checks
 from ironwake_cli.output import JSON, as_json, say
 from ironwake_cli.session import Session, of
@@ -55,9 +55,8 @@ def doctor(
 
 def _before_start(session: Session) -> None:
     """Raise what would keep the services from starting: the interface, busy ports."""
-    from ironwake_runtime import interfaces
-
     from ironwake_cli import serve
+    from ironwake_runtime import interfaces
 
     address = session.settings.address or interfaces.find(session.settings.interface).address
     if _ours_already(session, address):  # starting again, with some of us running
@@ -104,9 +103,8 @@ def examine(session: Session, seconds: float) -> Iterator[checks.Finding]:
 
 
 def _network(session: Session, seconds: float) -> Iterator[checks.Finding]:
-    from ironwake_runtime import interfaces
-
     from ironwake_cli import segment
+    from ironwake_runtime import interfaces
 
     settings = session.settings
     try:
@@ -131,9 +129,8 @@ def _network(session: Session, seconds: float) -> Iterator[checks.Finding]:
 
 
 def _ports(session: Session, running: bool) -> Iterator[checks.Finding]:
-    from ironwake_runtime import interfaces
-
     from ironwake_cli import ports
+    from ironwake_runtime import interfaces
 
     settings = session.settings
     try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import typer
-from ironwake.errors import InputError
 
+from ironwake.errors import InputError
 from ironwake_cli.output import JSON, as_json, say, table
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from ironwake.deadlines import DEADLINES
 from ironwake.lifecycle import BOOTABLE, ENDS, TABLE, Evidence, State
-
 from ironwake_cli.output import say
 
 _HEAD = """\

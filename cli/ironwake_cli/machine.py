@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from ironwake.errors import InputError
 
+from ironwake.errors import InputError
 from ironwake_cli.output import JSON, as_json, facts, say, table
 from ironwake_cli.session import of
 

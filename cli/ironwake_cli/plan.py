@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
+
 from ironwake.errors import InputError
 from ironwake.firmware import Firmware, find
-
 from ironwake_cli.output import JSON, as_json, facts, say
 from ironwake_cli.session import of
 
@@ -63,7 +63,6 @@ def plan(
 def _mac(session: Session, target: str) -> str:
     """The MAC address that is meant: given itself, or the first one of the machine."""
     from ironwake.mac import Mac
-
     from ironwake_cli.api import segment
 
     try:

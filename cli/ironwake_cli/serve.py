@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from ironwake.errors import BrokenError
 
+from ironwake.errors import BrokenError
 from ironwake_cli.output import say
 from ironwake_cli.session import Session, of
 
@@ -67,9 +67,8 @@ def prepare(folders: tuple[Path, ...], secret: Path) -> None:
 
 def check(session: Session) -> None:
     """Raise the first thing that would keep a service from starting; say the others too."""
-    from ironwake_runtime import interfaces
-
     from ironwake_cli import ports
+    from ironwake_runtime import interfaces
 
     settings = session.settings
     interface = interfaces.find(settings.interface)

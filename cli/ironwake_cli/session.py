@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
 from ironwake.errors import BrokenError, RefusedError
 
 if TYPE_CHECKING:  # both take longer to import than `--help` may
-    from ironwake_runtime.settings import Settings
-
     from ironwake_cli.api import Api
+    from ironwake_runtime.settings import Settings
 
 
 @dataclass(frozen=True)

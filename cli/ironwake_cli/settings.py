@@ -6,8 +6,8 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 import typer
-from ironwake.errors import InputError
 
+from ironwake.errors import InputError
 from ironwake_cli.output import JSON, as_json, say, table
 from ironwake_cli.session import of
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ironwake.errors import UnknownError
-
 from ironwake_cli.api import segment
 from ironwake_cli.session import Session
 

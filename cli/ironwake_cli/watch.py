@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
-from ironwake.errors import BrokenError
 
+from ironwake.errors import BrokenError
 from ironwake_cli.output import note, on_terminal, say
 from ironwake_cli.session import Session, of
 from ironwake_cli.timeline import Timeline, read

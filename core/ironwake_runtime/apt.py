@@ -16,7 +16,6 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from ironwake.errors import BrokenError
-
 from ironwake_runtime.aptsources import Mirror, MirrorError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")

@@ -19,7 +19,6 @@ from typing import BinaryIO
 
 from ironwake.artifact import Artifact, ArtifactError, Manifest, is_manifest_name
 from ironwake.errors import UnknownError
-
 from ironwake_runtime.durable import sync_folder
 
 _CHUNK = 1 << 20

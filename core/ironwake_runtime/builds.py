@@ -25,7 +25,6 @@ from pathlib import Path
 from ironwake.artifact import ArtifactError, Fact, Manifest
 from ironwake.errors import UnknownError
 from ironwake.progress import Progress
-
 from ironwake_runtime.apt import AptRoot
 from ironwake_runtime.aptsources import Mirror, MirrorError
 from ironwake_runtime.artifacts import ArtifactStore

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx2
 import structlog
+
 from ironwake import wire
 from ironwake.errors import BY_STATUS, BrokenError, IronwakeError
 from ironwake.report import (

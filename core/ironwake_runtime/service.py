@@ -9,8 +9,8 @@ import sys
 from collections.abc import Awaitable, Callable
 
 import structlog
-from ironwake.errors import BrokenError, IronwakeError
 
+from ironwake.errors import BrokenError, IronwakeError
 from ironwake_runtime import logs
 from ironwake_runtime.settings import Settings, read
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 import structlog
+
 from ironwake.errors import BrokenError, GoneError, InputError, IronwakeError, RefusedError
 
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds, the last repeated

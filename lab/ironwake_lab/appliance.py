@@ -16,7 +16,6 @@ from typing import Any
 
 from ironwake.errors import BrokenError
 from ironwake.lifecycle import ENDS
-
 from ironwake_lab import process
 from ironwake_lab.rack import Rack
 

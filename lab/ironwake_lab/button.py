@@ -18,7 +18,6 @@ from typing import TextIO
 
 from ironwake.errors import IronwakeError
 from ironwake.mac import Mac
-
 from ironwake_lab.machine import Machine
 from ironwake_lab.wire import open_tap
 

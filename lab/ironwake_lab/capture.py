@@ -15,7 +15,6 @@ from types import TracebackType
 
 from ironwake.errors import BrokenError
 from ironwake.mac import Mac
-
 from ironwake_lab.wire import open_tap, timestamp
 
 # The pcap file format with nanoseconds (draft-ietf-opsawg-pcap), link type 1: Ethernet.

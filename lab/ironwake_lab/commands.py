@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ironwake.errors import InputError, IronwakeError, RefusedError, UnknownError
-
 from ironwake_lab import qmp
 from ironwake_lab.host import need_root
 from ironwake_lab.machine import Machine

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ironwake.errors import BrokenError, RefusedError
-
 from ironwake_lab.firmware import FIRMWARE
 from ironwake_lab.spec import RackSpec
 

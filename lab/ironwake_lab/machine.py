@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ironwake.errors import BrokenError, RefusedError
-
 from ironwake_lab import network, process, qmp
 from ironwake_lab.firmware import FIRMWARE
 from ironwake_lab.host import call

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from ironwake.errors import BrokenError, RefusedError
-
 from ironwake_lab.host import call, call_each
 from ironwake_lab.spec import RackSpec
 

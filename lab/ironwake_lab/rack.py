@@ -22,7 +22,6 @@ from types import TracebackType
 from typing import Any
 
 from ironwake.errors import BrokenError, InputError, RefusedError, UnknownError
-
 from ironwake_lab import network, process
 from ironwake_lab.capture import Capture
 from ironwake_lab.host import call, need_for, need_root

@@ -11,7 +11,6 @@ from typing import Any
 
 from ironwake.errors import BrokenError, InputError
 from ironwake.mac import Mac
-
 from ironwake_lab.firmware import FIRMWARE
 
 # A rack's name is part of namespace names, a machine's of file names and QEMU options (where a

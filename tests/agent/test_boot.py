@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from ironwake.errors import BrokenError
 from ironwake_agent import bootloader
 from ironwake_agent.bootloader import copy_signed, enter_firmware, entries, stale
-
 from tests.agent.rig import BIOS, UEFI, Recorder
 
 # efibootmgr 18 of Debian 13, on a machine that we have installed before.

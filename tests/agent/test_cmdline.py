@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.errors import InputError
 from ironwake.mac import Mac
 from ironwake_agent import cmdline

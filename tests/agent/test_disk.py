@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from ironwake.errors import RefusedError
 from ironwake.order import Archive
 from ironwake_agent import commands, prepare
 from ironwake_agent.unpack import unpack
-
 from tests.agent.rig import BIOS
 
 pytestmark = pytest.mark.root

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.errors import RefusedError
 from ironwake_agent.disks import Disk, choose, confirm, guard, size_text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from ironwake.errors import BrokenError, IronwakeError, RefusedError
 from ironwake.report import Callback
 from ironwake.wire import decode
@@ -19,7 +20,6 @@ from ironwake_agent.network import Lease
 from ironwake_agent.order import NothingToDoError
 from ironwake_agent.packages import install
 from ironwake_agent.report import CancelledError, Reporter
-
 from tests.agent.rig import Recorder, order
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from ironwake.errors import BrokenError
 from ironwake.mac import Mac
 from ironwake_agent import facts
 from ironwake_agent.network import Lease, bring_up, read_lease
-
 from tests.agent.rig import Clock, Recorder
 
 FIRST, SECOND = Mac("52:54:00:77:00:10"), Mac("52:54:00:77:00:11")

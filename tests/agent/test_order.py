@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+
 from ironwake import wire
 from ironwake.errors import BrokenError, InputError, RefusedError
 from ironwake.mac import Mac
 from ironwake_agent.client import Answer, UnreachableError
 from ironwake_agent.order import NothingToDoError, check_machine, fetch
-
 from tests.agent.rig import ORDER, Clock
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from ironwake.errors import RefusedError
 from ironwake_agent import commands, layout, prepare, probe
 from ironwake_agent.disks import Disk
-
 from tests.agent.rig import BIOS, UEFI, Recorder
 
 

@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from ironwake_agent import commands, layout, probe
 from ironwake_agent.commands import CommandError
-
 from tests.agent.rig import Recorder
 
 SATA = "devices/pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block/sda"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.errors import BrokenError
 from ironwake.report import Callback, Stage
 from ironwake.wire import decode
@@ -17,7 +18,6 @@ from ironwake_agent import client
 from ironwake_agent.client import Answer, UnreachableError
 from ironwake_agent.report import CancelledError, Outbox, Reporter
 from ironwake_agent.steps import Percent, Step
-
 from tests.agent.rig import appliance, reply
 
 LONG = 30.0

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from ironwake.errors import BrokenError
 from ironwake.firstboot import File
 from ironwake.names import KernelWord
 from ironwake.order import Order
 from ironwake_agent import accounts, menu, target
 from ironwake_agent.prepare import Volumes
-
 from tests.agent.rig import BIOS, CONSOLES, ORDER, UEFI, order
 
 GOLDENS = Path(__file__).parent / "goldens"

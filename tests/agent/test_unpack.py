@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ironwake.errors import BrokenError
 from ironwake.order import Archive
 from ironwake_agent.unpack import DamagedError, fetch, unpack
-
 from tests.agent.rig import Clock, appliance, reply
 
 FILES = {"etc/hostname": b"x\n", "usr/bin/tool": os.urandom(200_000), "var/empty": b""}

@@ -7,7 +7,6 @@ import shlex
 from dataclasses import dataclass, field
 
 from ironwake_testing.tree import blocks, read
-
 from tests.controller.appliance import Appliance
 
 TEXT = read("docs", "api.md")

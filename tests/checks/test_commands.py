@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import typer.main
+
 from ironwake_cli.__main__ import build
 from ironwake_testing.tree import ROOT, blocks, documents, prose, read
 

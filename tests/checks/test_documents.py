@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
+
 from ironwake import profile as profiles
 from ironwake.release import RELEASES
 from ironwake_cli import lifecycle
@@ -20,7 +21,6 @@ from ironwake_lab.firmware import FIRMWARE
 from ironwake_runtime.settings import PREFIX, Settings
 from ironwake_runtime.settings import read as read_settings
 from ironwake_testing.tree import ROOT, blocks, documents, prose, python, read, rows
-
 from tests.controller.appliance import Appliance
 
 DOCUMENTS = documents()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ironwake_testing.tree import ROOT, python, read
 
 PROJECT: dict[str, Any] = tomllib.loads(read("pyproject.toml"))

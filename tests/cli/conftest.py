@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from ironwake_cli.__main__ import run
 from ironwake_testing.stand_in import StandIn, standing_in
 

@@ -8,6 +8,7 @@ import threading
 from contextlib import ExitStack
 
 import pytest
+
 from ironwake_cli.__main__ import run
 
 WORDS = ("doctor", "--before-start")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ironwake.errors import BrokenError
 from ironwake_cli.api import Api
 from ironwake_cli.watch import documents

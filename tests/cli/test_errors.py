@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from ironwake_testing.stand_in import Answer
 
 from .conftest import Cli

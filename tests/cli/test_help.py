@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer.main
+
 from ironwake_cli.__main__ import build
 
 _HEAVY = ("httpx2", "pydantic", "structlog", "yaml", "scapy", "zstandard", "rich.progress")

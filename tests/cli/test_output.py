@@ -6,6 +6,7 @@ import json
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake_cli import bars, output
 from ironwake_cli.api import sse
 

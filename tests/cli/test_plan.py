@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from ironwake import loaders
 from ironwake.firmware import BY_NAME, Firmware
 from ironwake.lifecycle import State

@@ -6,6 +6,7 @@ import os
 import socket
 
 import pytest
+
 from ironwake.errors import RefusedError
 from ironwake_cli import ports
 from ironwake_runtime.ports import Port

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake_cli import checks, segment
 from ironwake_cli.checks import Grade
 from ironwake_cli.segment import Heard, read

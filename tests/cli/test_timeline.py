@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.errors import RefusedError
 from ironwake.lifecycle import State
 from ironwake_cli.timeline import Timeline, read

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+
 from ironwake.progress import silent
 from ironwake_imager import media
 from ironwake_lab import MachineSpec, Rack, RackSpec

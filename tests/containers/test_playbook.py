@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ironwake_testing.stack import PROJECT, Stack
 
 pytestmark = [pytest.mark.root, pytest.mark.docker]

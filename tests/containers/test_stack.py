@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ironwake_testing.stack import Stack
 
 pytestmark = [pytest.mark.root, pytest.mark.docker]

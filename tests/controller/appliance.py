@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx2
 import structlog
+
 from ironwake import wire
 from ironwake.artifact import Manifest
 from ironwake.errors import BrokenError

@@ -9,6 +9,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
 from ironwake.errors import IronwakeError
 from ironwake.lifecycle import ENDS, State
 from ironwake.report import (
@@ -23,7 +24,6 @@ from ironwake.report import (
 from ironwake_controller.arming import Wish
 from ironwake_controller.history import replay
 from ironwake_controller.store import deployments, events
-
 from tests.controller.appliance import MAC, Appliance, FakeClock
 
 _ORDER = list(State)

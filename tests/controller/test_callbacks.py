@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ironwake.report import Callback, Stage
 
+from ironwake.report import Callback, Stage
 from tests.controller.appliance import Appliance
 
 

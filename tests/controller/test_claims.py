@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+
 from ironwake.mac import Mac
 from ironwake.plan import Silence
 from ironwake.report import Callback, Stage
-
 from tests.controller.appliance import CLIENT, MAC, Appliance
 
 STRANGER = "10.77.0.66"

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+
 from ironwake.errors import BrokenError, InputError, RefusedError
 from ironwake.report import Callback, Stage
 from ironwake_controller.epoch import Epoch, EpochFile, is_restored
 from ironwake_controller.store import database
 from ironwake_controller.store.lock import WriterLock
 from ironwake_controller.store.schema import metadata
-
 from tests.controller.appliance import Appliance, Opened
 
 

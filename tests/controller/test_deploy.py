@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ironwake.report import Callback, Stage
 
+from ironwake.report import Callback, Stage
 from tests.controller.appliance import Appliance, Opened, add_media
 
 

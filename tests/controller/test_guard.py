@@ -13,10 +13,10 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+
 from ironwake.errors import BrokenError
 from ironwake_controller import app, guard
 from ironwake_controller.tokens import Role, Tokens, load
-
 from tests.controller.appliance import ADMIN, MAC, SERVICE, Appliance
 
 _OWN = {Role.ADMIN: ADMIN, Role.SERVICE: SERVICE}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ironwake.report import Observation, Observations, Seen
-from ironwake_controller.store.schema import receipts
 from sqlalchemy import select
 
+from ironwake.report import Observation, Observations, Seen
+from ironwake_controller.store.schema import receipts
 from tests.controller.appliance import CLIENT, MAC, Appliance
 
 OTHER = "52:54:00:77:00:11"

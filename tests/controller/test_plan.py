@@ -8,7 +8,6 @@ from ironwake.mac import Mac
 from ironwake.plan import BootPlan
 from ironwake.report import Grant, Seen
 from ironwake.view import Index
-
 from tests.controller.appliance import MAC, Appliance
 
 

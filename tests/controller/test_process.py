@@ -14,11 +14,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
+
 from ironwake import wire
 from ironwake.report import Callback, ClaimRequest, Stage
 from ironwake.view import View
 from ironwake_controller.__main__ import listen
-
 from tests.controller.appliance import MAC, add_media
 
 _PATIENCE = 60.0  # seconds for a start on a busy machine

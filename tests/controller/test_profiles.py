@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.errors import InputError, UnknownError
 from ironwake_controller.profiles import Profiles, parse
 

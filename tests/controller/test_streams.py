@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from ironwake.report import Callback, Seen, Stage
-
 from tests.controller.appliance import ADMIN, SERVICE, Appliance
 
 _PATIENCE = 30.0  # seconds until a test that waits for what never comes fails

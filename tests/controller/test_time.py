@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
 from ironwake.deadlines import DEADLINES
 from ironwake.errors import BrokenError
 from ironwake.lifecycle import State
@@ -14,7 +15,6 @@ from ironwake.report import Callback, Seen, Stage
 from ironwake.site import Site
 from ironwake_controller import judge, waking
 from ironwake_controller.waking import PAUSES, Waker
-
 from tests.controller.appliance import MAC, Appliance, FakeClock, Opened
 
 YEAR = timedelta(days=365)

@@ -8,7 +8,6 @@ from ironwake import wire
 from ironwake.order import Order
 from ironwake.report import Callback, Grant, Seen, Stage
 from ironwake_controller.history import replay
-
 from tests.controller.appliance import CLIENT, MAC, Appliance
 
 

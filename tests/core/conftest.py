@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ironwake_testing.core import Bench, make_bench
 
 

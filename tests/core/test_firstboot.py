@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from ironwake import firstboot
 
 URL = "http://10.77.0.2/health/" + "cd" * 32

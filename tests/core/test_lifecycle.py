@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.deadlines import DEADLINES
 from ironwake.errors import RefusedError
 from ironwake.lifecycle import BOOTABLE, ENDS, TABLE, Evidence, State, accepts, advance

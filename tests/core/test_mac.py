@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.errors import InputError
 from ironwake.mac import Mac
 

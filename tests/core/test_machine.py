@@ -6,6 +6,7 @@ import uuid
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.machine import MachineUuid
 
 

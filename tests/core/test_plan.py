@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+
 from ironwake import loaders, plan
 from ironwake.firmware import FIRMWARE, Architecture, Firmware
 from ironwake.lifecycle import BOOTABLE, State

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.errors import InputError
 from ironwake.methods import METHODS
 from ironwake.names import KernelWord

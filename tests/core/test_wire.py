@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake import wire
 from ironwake.errors import InputError
 from ironwake.methods import METHODS

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scapy.layers.dhcp import BOOTP, DHCP
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import ARP, Ether
+
 from ironwake.lifecycle import State
 from ironwake.mac import Mac
 from ironwake.view import Index
 from ironwake_dhcp.packet import MessageType
 from ironwake_dhcp.rehearse import discover, rehearse
 from ironwake_testing.captures import CAPTURES, Datagram, frames, requests
-from scapy.layers.dhcp import BOOTP, DHCP
-from scapy.layers.inet import IP, UDP
-from scapy.layers.l2 import ARP, Ether
-
 from tests.dhcp import rack
 from tests.dhcp.cable import Bench, Service, bench, serving
 from tests.dhcp.test_exchange import HERE, ROUTER, ask

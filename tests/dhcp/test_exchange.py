@@ -9,6 +9,8 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scapy.layers.dhcp import BOOTP
+
 from ironwake.errors import BrokenError
 from ironwake.lifecycle import State
 from ironwake.mac import Mac
@@ -24,8 +26,6 @@ from ironwake_dhcp.rehearse import discover
 from ironwake_dhcp.reply import Content, Reply, Terms
 from ironwake_dhcp.sightings import Sightings, describe
 from ironwake_testing.captures import requests
-from scapy.layers.dhcp import BOOTP
-
 from tests.dhcp import rack
 
 NOBODY = IPv4Address(0)

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+
 from ironwake.errors import BrokenError
 from ironwake_dhcp.lease_file import LeaseFile
 from ironwake_dhcp.leases import Lease

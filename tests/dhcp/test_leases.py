@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
 from ironwake.errors import InputError
 from ironwake.mac import Mac
 from ironwake_dhcp.leases import Lease, Leases, Pool

@@ -6,13 +6,13 @@ import dataclasses
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
+
 from ironwake.view import Index
 from ironwake_dhcp.leases import Leases, Pool
 from ironwake_dhcp.lend import Lender, Outcome, serve
 from ironwake_dhcp.packet import MessageType, Request, parse
 from ironwake_dhcp.rehearse import discover
 from ironwake_dhcp.reply import Quiet, Reply, Terms
-
 from tests.dhcp import rack
 
 OURS = IPv4Address(rack.ADDRESS)

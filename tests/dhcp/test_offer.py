@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+
 from ironwake.firmware import BY_NAME
 from ironwake.lifecycle import BOOTABLE, State
 from ironwake.mac import Mac
@@ -21,7 +22,6 @@ from ironwake_dhcp.packet import MessageType, Request, parse
 from ironwake_dhcp.rehearse import discover
 from ironwake_dhcp.reply import Quiet, Reply
 from ironwake_testing.captures import CAPTURES, Datagram, datagrams
-
 from tests.dhcp import rack
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -8,9 +8,10 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scapy.layers.dhcp import BOOTP, DHCP
+
 from ironwake_dhcp.packet import MAX_SIZE, REASONS, Malformed, MessageType, parse
 from ironwake_testing.captures import Datagram, everything, requests
-from scapy.layers.dhcp import BOOTP, DHCP
 
 REQUESTS = requests()
 COOKIE = b"\x63\x82\x53\x63"

@@ -10,6 +10,10 @@ from contextlib import suppress
 from ipaddress import IPv4Address
 
 import pytest
+from scapy.layers.dhcp import BOOTP
+from scapy.layers.inet import IP
+from scapy.layers.l2 import Ether
+
 from ironwake.errors import RefusedError
 from ironwake.view import Index
 from ironwake_dhcp.delivery import Datagram, Source
@@ -17,10 +21,6 @@ from ironwake_dhcp.exchange import Exchange, Now, Outgoing
 from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import MessageType
 from ironwake_dhcp.server import Place, Server, listen
-from scapy.layers.dhcp import BOOTP
-from scapy.layers.inet import IP
-from scapy.layers.l2 import Ether
-
 from tests.dhcp import rack
 from tests.dhcp.test_exchange import ask
 

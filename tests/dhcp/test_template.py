@@ -8,6 +8,10 @@ from ipaddress import IPv4Address
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scapy.layers.dhcp import BOOTP, DHCP
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+
 from ironwake.firmware import FIRMWARE
 from ironwake.mac import Mac
 from ironwake.view import Index
@@ -16,10 +20,6 @@ from ironwake_dhcp.packet import MessageType, Request, parse
 from ironwake_dhcp.rehearse import discover, rehearse
 from ironwake_dhcp.reply import Content, Reply, Terms
 from ironwake_dhcp.template import Frames, Templates
-from scapy.layers.dhcp import BOOTP, DHCP
-from scapy.layers.inet import IP, UDP
-from scapy.layers.l2 import Ether
-
 from tests.dhcp import rack
 
 ADDRESSES = st.integers(1, 0xFFFFFFFE).map(IPv4Address)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ironwake_dns.answer import Code, Labels, Question, Type, answer
 
+from ironwake_dns.answer import Code, Labels, Question, Type, answer
 from tests.dns.site import zone
 
 

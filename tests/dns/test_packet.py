@@ -8,10 +8,10 @@ import pytest
 from dnslib import CLASS, EDNS0, QTYPE, RCODE, DNSHeader, DNSQuestion, DNSRecord
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake_dns.answer import Answer, Code, answer
 from ironwake_dns.forward import inbound, outbound
 from ironwake_dns.packet import SilentError, parse, reply, truncated
-
 from tests.dns.site import zone
 
 

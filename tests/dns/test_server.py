@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import structlog
 from dnslib import RCODE, RR, A, DNSRecord
+
 from ironwake.errors import InputError
 from ironwake_dns.__main__ import resolver as read_resolver
 from ironwake_dns.answer import Zone
 from ironwake_dns.server import Address, Limits, Server, Surroundings, listen
-
 from tests.dns.site import zone
 from tests.dns.test_packet import mutants
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from ironwake_testing.scene import BOOT_SECONDS, Scene, node, scene
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu, pytest.mark.xdist_group("first")]

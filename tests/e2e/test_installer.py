@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ironwake_lab import network
 from ironwake_testing.scene import BOOT_SECONDS, Scene, node, scene
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ironwake.lifecycle import State
 from ironwake_lab.capture import Capture, Frame
 from ironwake_testing.scene import BOOT_SECONDS, Scene, node, scene

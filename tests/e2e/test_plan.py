@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from ironwake.firmware import BY_NAME, FIRMWARE, Firmware
 from ironwake.mac import Mac
 from ironwake_dhcp.rehearse import discover

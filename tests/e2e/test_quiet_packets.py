@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
+
 from ironwake_testing.player import RECORDED, payload_of, played, readdressed, recorded
 from ironwake_testing.scene import Scene, node, scene
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from ironwake_testing.scene import BOOT_SECONDS, Scene, node, scene
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu, pytest.mark.xdist_group("silence")]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ironwake.lifecycle import State
 from ironwake_lab.machine import Machine
 from ironwake_runtime.artifacts import ArtifactStore

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ironwake_lab import Rack, RackSpec
 from ironwake_lab.appliance import Appliance, ApplianceSpec
 from ironwake_testing.player import Reply, played

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+
 from ironwake.artifact import Artifact, Manifest
 from ironwake.deployment import Deployment
 from ironwake.errors import BrokenError, IronwakeError

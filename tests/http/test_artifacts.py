@@ -8,10 +8,10 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.mac import Mac
 from ironwake.report import Seen
 from ironwake_http.ranges import Part, select
-
 from tests.http.rig import ARCHIVE, ARMED, HIDDEN, IDLE, KERNEL, SHIM, Rig, run
 
 

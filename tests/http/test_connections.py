@@ -9,12 +9,12 @@ import socket
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.report import Seen
 from ironwake.site import Shelf, Site, Stored
 from ironwake.view import Index, View
 from ironwake_http.connection import Gate
 from ironwake_http.limits import Limits
-
 from tests.http.rig import Rig, read_reply, run
 
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from ironwake.errors import GoneError, UnknownError
 from ironwake.report import ClaimRequest, Seen
-
 from tests.http.rig import PRESEED_TOKEN, TOKEN, UNKNOWN_TOKEN, Rig, run
 
 ORDER = f"/deployments/{TOKEN}/order"

@@ -6,6 +6,7 @@ import os
 import socket
 
 import pytest
+
 from ironwake.errors import InputError, RefusedError
 from ironwake_http.ports import listen
 

@@ -9,11 +9,11 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.errors import GoneError, InputError, RefusedError, UnknownError
 from ironwake.report import Callback, HealthReport, Stage
 from ironwake_http import words
 from ironwake_http.limits import Limits
-
 from tests.http.rig import HEALTH, TOKEN, UNKNOWN_TOKEN, Rig, read_reply, run
 
 CALLBACKS = f"/deployments/{TOKEN}/callbacks"

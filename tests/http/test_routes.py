@@ -8,10 +8,10 @@ from urllib.parse import quote, quote_from_bytes
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ironwake_http import routing
 from ironwake_http.routing import Access
 from ironwake_http.table import ROUTES
-
 from tests.http.rig import ARMED, HIDDEN, TOKEN, UNKNOWN_TOKEN, Rig, run
 
 # What each route promises to somebody who has nothing: a new route must be entered here.

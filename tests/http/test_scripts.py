@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ironwake.report import Seen
 
+from ironwake.report import Seen
 from tests.http.rig import ARMED, IDLE, STRANGER, TOKEN, Rig, run
 
 LOADERS = ("grub.cfg", "boot.ipxe")

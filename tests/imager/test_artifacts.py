@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.artifact import Artifact, ArtifactError, Manifest
 from ironwake.errors import UnknownError
 from ironwake_runtime import artifacts

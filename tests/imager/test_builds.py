@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from ironwake.errors import BrokenError
 from ironwake_runtime.aptsources import Mirror, MirrorError
 from ironwake_runtime.artifacts import ArtifactStore

@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+
 from ironwake.artifact import Manifest
 from ironwake.errors import UnknownError
 from ironwake.progress import silent

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ironwake_lab import MachineSpec, Rack, RackSpec
 
 MAC = "52:54:00:77:00:10"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from ironwake.mac import Mac
 from ironwake_lab import MachineSpec, Rack, commands, wire
 from ironwake_lab.capture import Frame

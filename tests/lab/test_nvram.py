@@ -7,6 +7,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.errors import BrokenError
 from ironwake_lab.nvram import with_pxe_first
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from ironwake.errors import BrokenError, InputError, RefusedError, UnknownError
 from ironwake.mac import Mac
 from ironwake_lab import Rack, RackSpec, RouterSpec, commands, network, process, wire

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.errors import BrokenError, InputError
 from ironwake_lab import MachineSpec, RackSpec, RouterSpec
 from ironwake_lab.qemu import Paths, command_line

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from ironwake.progress import silent
 from ironwake_runtime.aptsources import mirror_of
 from ironwake_runtime.artifacts import ArtifactStore

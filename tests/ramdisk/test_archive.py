@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake_ramdisk import agentzip, modules
 from ironwake_ramdisk.cpio import CpioWriter
 

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from ironwake.artifact import Manifest
 from ironwake_ramdisk import modules, ramdisk
 from ironwake_runtime.artifacts import ArtifactStore

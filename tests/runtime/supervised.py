@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import structlog
+
 from ironwake.errors import IronwakeError
 from ironwake_runtime.supervise import Child, supervise
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+
 from ironwake import wire
 from ironwake.errors import BrokenError, GoneError, IronwakeError, RefusedError, UnknownError
 from ironwake.report import Callback, ClaimRequest, Grant, HealthReport, Seen, Stage

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+
 from ironwake.errors import BrokenError, InputError
 from ironwake_runtime import interfaces
 from ironwake_runtime.interfaces import Interface

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from ironwake.errors import InputError
 from ironwake_runtime.ports import Port, endpoint, holder, holds
 

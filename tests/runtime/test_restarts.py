@@ -6,6 +6,7 @@ import signal
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.errors import InputError, RefusedError
 from ironwake_runtime.supervise import Again, GiveUp, Restarts, describe
 

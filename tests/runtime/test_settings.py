@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ironwake.errors import InputError
 from ironwake_cli.settings import document
 from ironwake_runtime.settings import Settings, read

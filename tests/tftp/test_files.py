@@ -6,13 +6,13 @@ import itertools
 import urllib.parse
 
 import pytest
+
 from ironwake import loaders
 from ironwake.lifecycle import State
 from ironwake.mac import Mac
 from ironwake.site import Stored
 from ironwake_tftp.files import ArtifactDamagedError, File, NoFile, Registry
 from ironwake_tftp.packet import Mode
-
 from tests.tftp.rack import ARMED, CONTENT, GRUB, SHIM, TOKEN, UNARMED, UNKNOWN, fetch, index
 
 CLIENT = "192.0.2.10"

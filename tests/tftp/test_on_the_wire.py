@@ -12,11 +12,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+
 from ironwake import wire
 from ironwake.mac import Mac
 from ironwake_lab import network
 from ironwake_runtime.artifacts import ArtifactStore
-
 from tests.tftp.rack import ARMED, CONTENT, SHIM, UNARMED, index
 
 pytestmark = pytest.mark.root

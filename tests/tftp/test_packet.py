@@ -7,6 +7,8 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tftpy.TftpPacketFactory import TftpPacketFactory
+
 from ironwake_tftp.packet import (
     Ack,
     Error,
@@ -21,8 +23,6 @@ from ironwake_tftp.packet import (
     oack_packet,
     parse,
 )
-from tftpy.TftpPacketFactory import TftpPacketFactory
-
 from tests.tftp.recorded import requests
 
 # Each of these ends tftpy's server, or did harm to another one.

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import structlog
 import tftpy
+
 from ironwake.mac import Mac
 from ironwake.report import Seen
 from ironwake.site import Stored
@@ -22,7 +23,6 @@ from ironwake_tftp.files import Registry
 from ironwake_tftp.packet import data_packet
 from ironwake_tftp.server import Server, Surroundings, listen
 from ironwake_tftp.transfer import Limits
-
 from tests.tftp.network import Client
 from tests.tftp.rack import ARMED, CONTENT, GRUB, SHIM, UNARMED, fetch, index
 from tests.tftp.recorded import requests

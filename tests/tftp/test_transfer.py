@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ironwake_tftp.packet import Mode, ReadRequest
 from ironwake_tftp.transfer import Limits, Outcome, State, Transfer
-
 from tests.tftp.network import CLIENT, Client, Network
 
 ROOMY = Limits(max_blksize=65464)

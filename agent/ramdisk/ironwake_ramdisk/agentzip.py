@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ironwake.errors import BrokenError
-
 from ironwake_ramdisk.userland import compile_python
 
 _MAIN = b"import ironwake_agent.__main__\nironwake_agent.__main__.main()\n"

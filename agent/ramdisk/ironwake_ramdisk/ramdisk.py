@@ -14,10 +14,9 @@ import subprocess
 from pathlib import Path
 
 from ironwake.artifact import Fact, Manifest
-from ironwake_runtime.builds import Product, Recipe, Versions, Workshop
-
 from ironwake_ramdisk import agentzip, modules, userland
 from ironwake_ramdisk.cpio import CpioWriter, padding
+from ironwake_runtime.builds import Product, Recipe, Versions, Workshop
 
 SUITE = "trixie"
 _HERE = Path(__file__).parent

@@ -8,12 +8,12 @@ import socket
 from collections.abc import Iterator
 
 import uvicorn
-from ironwake_runtime import service
-from ironwake_runtime.ports import Port, endpoint, opening
-from ironwake_runtime.settings import Settings
 
 from ironwake_controller import app, house, tokens
 from ironwake_controller.clock import SystemClock
+from ironwake_runtime import service
+from ironwake_runtime.ports import Port, endpoint, opening
+from ironwake_runtime.settings import Settings
 
 _LISTEN = "IRONWAKE_CONTROLLER_LISTEN"
 _GRACE = 2  # seconds that open calls get at the end

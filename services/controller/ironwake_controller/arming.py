@@ -15,7 +15,6 @@ from ironwake.lifecycle import BOOTABLE, Evidence, State
 from ironwake.profile import Profile
 from ironwake.site import Policy
 from ironwake.view import ANY_UEFI
-
 from ironwake_controller import clock, enrolment, ledger
 from ironwake_controller.store import deployments
 from ironwake_controller.store.deployments import Record

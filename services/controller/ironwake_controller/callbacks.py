@@ -10,7 +10,6 @@ from ironwake import wire
 from ironwake.errors import GoneError, InputError, RefusedError, UnknownError
 from ironwake.lifecycle import Evidence, State, advance
 from ironwake.report import STAGE_EVIDENCE, Callback, HealthReport, Stage
-
 from ironwake_controller import identity, ledger
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.pulse import Pulse

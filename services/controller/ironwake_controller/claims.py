@@ -16,7 +16,6 @@ from ironwake.machine import Machine
 from ironwake.methods import METHODS
 from ironwake.report import ClaimRequest, Grant
 from ironwake.site import Policy
-
 from ironwake_controller import arming, ledger
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.pulse import Pulse

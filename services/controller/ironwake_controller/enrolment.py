@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from sqlalchemy import Connection
+
 from ironwake import wire
 from ironwake.errors import InputError, RefusedError, UnknownError
 from ironwake.mac import Mac
 from ironwake.machine import Machine
-from sqlalchemy import Connection
-
 from ironwake_controller.store import deployments, events, machines
 from ironwake_controller.store.events import Event
 from ironwake_controller.store.machines import Enrolled

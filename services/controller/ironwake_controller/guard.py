@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi.responses import Response
-from ironwake_runtime.settings import Settings
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ironwake_controller import problems
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.tokens import Role, Tokens
+from ironwake_runtime.settings import Settings
 
 _OPEN: frozenset[Role] = frozenset()
 _LARGEST = 1 << 20  # bytes of a body: the largest that we know is 200 observations

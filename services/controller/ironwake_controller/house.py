@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ironwake.site import Policy
-from ironwake_runtime.service import Log
-from ironwake_runtime.settings import Settings
-
 from ironwake_controller import arming, surroundings, waking
 from ironwake_controller.arming import Arming
 from ironwake_controller.callbacks import Callbacks
@@ -27,6 +24,8 @@ from ironwake_controller.store.store import Store
 from ironwake_controller.surroundings import Surroundings
 from ironwake_controller.view import Views
 from ironwake_controller.waking import Send, Waker
+from ironwake_runtime.service import Log
+from ironwake_runtime.settings import Settings
 
 
 @dataclass

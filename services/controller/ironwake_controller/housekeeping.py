@@ -8,8 +8,6 @@ from collections.abc import Callable
 
 from ironwake.errors import IronwakeError
 from ironwake.lifecycle import State
-from ironwake_runtime.service import Log
-
 from ironwake_controller import arming, judge, ledger
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.pulse import Pulse
@@ -19,6 +17,7 @@ from ironwake_controller.store.events import Event
 from ironwake_controller.store.store import Store
 from ironwake_controller.surroundings import Surroundings
 from ironwake_controller.waking import Packet, Send, Waker
+from ironwake_runtime.service import Log
 
 # Seconds: between rounds, between looks at files and interfaces, between prunings.
 _ROUND, _LOOK, _PRUNE = 0.5, 3.0, 600.0

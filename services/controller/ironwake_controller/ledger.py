@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ironwake.lifecycle import BOOTABLE, ENDS, Evidence, advance
-
 from ironwake_controller.store import deployments, events
 from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.events import Event

@@ -11,7 +11,6 @@ from ironwake.firmware import BY_NAME
 from ironwake.lifecycle import accepts, advance
 from ironwake.mac import Mac
 from ironwake.report import SEEN_EVIDENCE, Observation, Observations, Seen
-
 from ironwake_controller import identity, ledger
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.pulse import Pulse

@@ -9,10 +9,11 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from ironwake.errors import IronwakeError
-from ironwake_runtime.service import Log
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+
+from ironwake.errors import IronwakeError
+from ironwake_runtime.service import Log
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from ironwake import wire
 from ironwake.errors import InputError, IronwakeError, UnknownError
 from ironwake.profile import Profile

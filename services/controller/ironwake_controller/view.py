@@ -11,7 +11,6 @@ from ironwake.deployment import Deployment
 from ironwake.lifecycle import ENDS
 from ironwake.site import Policy
 from ironwake.view import Entry, Index, View
-
 from ironwake_controller.store import addresses, deployments, machines, meta
 from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.store import Store

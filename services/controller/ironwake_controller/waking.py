@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import wakeonlan
+
 from ironwake.errors import BrokenError
 from ironwake.mac import Mac
 from ironwake.site import Site
-
 from ironwake_controller.bell import Bell
 
 PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)  # seconds between packets, the last one again and again

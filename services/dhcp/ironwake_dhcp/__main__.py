@@ -6,16 +6,15 @@ import asyncio
 from ipaddress import AddressValueError, IPv4Address
 
 from ironwake.errors import InputError
-from ironwake_runtime import interfaces, service
-from ironwake_runtime.controller import ControllerClient, Reporter, ViewFollower
-from ironwake_runtime.settings import Settings
-
 from ironwake_dhcp.exchange import Exchange, Lending
 from ironwake_dhcp.lease_file import LeaseFile
 from ironwake_dhcp.leases import Leases, Pool
 from ironwake_dhcp.lend import Lender
 from ironwake_dhcp.reply import Terms
 from ironwake_dhcp.server import Place, Server
+from ironwake_runtime import interfaces, service
+from ironwake_runtime.controller import ControllerClient, Reporter, ViewFollower
+from ironwake_runtime.settings import Settings
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ from ironwake.lifecycle import BOOTABLE
 from ironwake.plan import BootPlan
 from ironwake.report import Report, Seen
 from ironwake.view import Entry, Index
-
 from ironwake_dhcp import lend, offer
 from ironwake_dhcp.delivery import Datagram, Frame, Source, deliver
 from ironwake_dhcp.leases import Lease, Leases

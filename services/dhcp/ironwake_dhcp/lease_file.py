@@ -11,9 +11,8 @@ from typing import Any
 
 from ironwake.errors import BrokenError, InputError
 from ironwake.mac import Mac
-from ironwake_runtime.durable import sync_folder
-
 from ironwake_dhcp.leases import Lease
+from ironwake_runtime.durable import sync_folder
 
 
 class LeaseFile:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from ironwake.view import Index
-
 from ironwake_dhcp.leases import Lease, Leases
 from ironwake_dhcp.offer import Boot, boot, content
 from ironwake_dhcp.packet import MessageType, Request

@@ -16,7 +16,6 @@ from ironwake.firmware import Firmware
 from ironwake.machine import MachineUuid
 from ironwake.plan import BootPlan
 from ironwake.view import Index
-
 from ironwake_dhcp.packet import MessageType, Request
 from ironwake_dhcp.reply import Content, Quiet, Reply
 

@@ -9,7 +9,6 @@ from ironwake.firmware import Firmware, Transport
 from ironwake.mac import Mac
 from ironwake.report import Seen
 from ironwake.view import Index
-
 from ironwake_dhcp.delivery import Source
 from ironwake_dhcp.exchange import Exchange, Now
 from ironwake_dhcp.offer import Door

@@ -17,15 +17,15 @@ from ipaddress import IPv4Address
 from typing import Final
 
 import structlog
-from ironwake.errors import BrokenError
-from ironwake_runtime import udp
-from ironwake_runtime.ports import Port
 
+from ironwake.errors import BrokenError
 from ironwake_dhcp.delivery import Frame, Source
 from ironwake_dhcp.exchange import Exchange, Now, Outgoing
 from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import MAX_SIZE, Malformed
 from ironwake_dhcp.template import Frames
+from ironwake_runtime import udp
+from ironwake_runtime.ports import Port
 
 _BATCH: Final = 64  # datagrams per turn: the other door, and the view, get theirs too
 _LOOK: Final = 2.0  # seconds between looks at the interface

@@ -11,7 +11,6 @@ from typing import Final
 
 from ironwake.machine import MachineUuid
 from ironwake.report import Seen
-
 from ironwake_dhcp.offer import identify
 from ironwake_dhcp.packet import Request
 

@@ -7,12 +7,11 @@ import ipaddress
 
 from ironwake.errors import InputError
 from ironwake.view import Index
+from ironwake_dns.answer import Zone
+from ironwake_dns.server import Address, Server, Surroundings, listen
 from ironwake_runtime import interfaces, service
 from ironwake_runtime.controller import ControllerClient, ViewFollower
 from ironwake_runtime.settings import Settings
-
-from ironwake_dns.answer import Zone
-from ironwake_dns.server import Address, Server, Surroundings, listen
 
 
 class Current:

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from ironwake_runtime import udp
-from ironwake_runtime.ports import Port, opening
 
 from ironwake_dns import forward
 from ironwake_dns.answer import REFUSED, Answer, Code, Type, Zone, answer
 from ironwake_dns.packet import LARGEST, Query, SilentError, parse, reply, truncated
+from ironwake_runtime import udp
+from ironwake_runtime.ports import Port, opening
 
 Address = tuple[str, int]
 

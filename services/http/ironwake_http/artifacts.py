@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from aiohttp import web
+
 from ironwake.errors import BrokenError, UnknownError
 from ironwake.site import Stored
-
 from ironwake_http.connection import set_stall
 from ironwake_http.ranges import select
 from ironwake_http.replies import NOTHING, closes, headers, refusal

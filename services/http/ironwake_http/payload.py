@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from aiohttp import web
+
 from ironwake import routes
 from ironwake.errors import BrokenError, GoneError, IronwakeError, UnknownError
 from ironwake.report import ClaimRequest
-
 from ironwake_http.hold import held
 from ironwake_http.replies import NOTHING, refusal, text
 from ironwake_http.service import Call, Service

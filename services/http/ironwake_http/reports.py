@@ -12,9 +12,9 @@ import secrets
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
+
 from ironwake.errors import InputError, UnknownError
 from ironwake.report import Stage
-
 from ironwake_http import words
 from ironwake_http.hold import held
 from ironwake_http.payload import TOKEN

@@ -7,13 +7,13 @@ machine at a prompt: everything that is not a boot leads to the local disk and s
 from __future__ import annotations
 
 from aiohttp import web
+
 from ironwake import loaders
 from ironwake.errors import InputError, IronwakeError, UnknownError
 from ironwake.loaders import grub
 from ironwake.loaders.base import Loader
 from ironwake.mac import Mac
 from ironwake.plan import BootPlan
-
 from ironwake_http.replies import NOTHING, text
 from ironwake_http.service import Call, Service
 

@@ -10,9 +10,9 @@ from io import FileIO
 from pathlib import Path
 
 from aiohttp import web
-from ironwake.errors import BrokenError
 from multidict import CIMultiDict
 
+from ironwake.errors import BrokenError
 from ironwake_http.ranges import Part
 
 

@@ -8,17 +8,17 @@ from typing import Protocol
 
 import structlog
 from aiohttp import web
+
 from ironwake.errors import IronwakeError
 from ironwake.report import Callback, ClaimRequest, Grant, HealthReport
 from ironwake.view import Index
-from ironwake_runtime.artifacts import ArtifactStore
-
 from ironwake_http import routing
 from ironwake_http.hold import Patience
 from ironwake_http.limits import Limits
 from ironwake_http.replies import NOTHING, closes, refusal
 from ironwake_http.stock import Stock
 from ironwake_http.witness import Witness
+from ironwake_runtime.artifacts import ArtifactStore
 
 _RETRY = {"Retry-After": "5"}
 

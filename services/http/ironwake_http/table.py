@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from aiohttp import web
-from ironwake import routes
 
+from ironwake import routes
 from ironwake_http import artifacts, payload, reports, scripts
 from ironwake_http.replies import text
 from ironwake_http.routing import Access, Route

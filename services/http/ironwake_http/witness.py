@@ -16,7 +16,6 @@ from ironwake.plan import LOADERS
 from ironwake.report import Report, Seen
 from ironwake.site import Stored
 from ironwake.view import Index
-
 from ironwake_http.sending import Sent
 
 _ROLES = {

@@ -17,6 +17,7 @@ from pathlib import Path
 from shlex import join, quote
 
 import zstandard
+
 from ironwake.artifact import Fact, Manifest
 from ironwake.errors import BrokenError
 from ironwake_runtime.apt import AptRoot

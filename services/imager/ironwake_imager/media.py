@@ -10,12 +10,11 @@ from pathlib import Path
 from ironwake.artifact import Manifest
 from ironwake.errors import UnknownError
 from ironwake.progress import Progress
+from ironwake_imager import debian, loaders
 from ironwake_ramdisk import agentzip, modules, ramdisk
 from ironwake_runtime.aptsources import Mirror
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.builds import Workshop
-
-from ironwake_imager import debian, loaders
 
 
 @dataclass(frozen=True, slots=True)

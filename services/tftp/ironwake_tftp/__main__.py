@@ -10,7 +10,6 @@ from ironwake_runtime import interfaces, neighbours, service
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.controller import ControllerClient, Reporter, ViewFollower
 from ironwake_runtime.settings import Settings
-
 from ironwake_tftp.admission import Caps
 from ironwake_tftp.files import Registry
 from ironwake_tftp.server import Server, Surroundings, listen

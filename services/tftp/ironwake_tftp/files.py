@@ -27,7 +27,6 @@ from ironwake.mac import Mac
 from ironwake.plan import LOADERS, BootPlan
 from ironwake.site import Stored
 from ironwake.view import Entry, Index
-
 from ironwake_tftp.packet import Mode, netascii
 
 _LARGEST = 64 << 20  # octets: kernels and archives go by HTTP

@@ -17,12 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
+
 from ironwake.mac import Mac
 from ironwake.report import Report, Seen
 from ironwake.view import Index
 from ironwake_runtime import udp
 from ironwake_runtime.ports import Port
-
 from ironwake_tftp.admission import Admission, Caps, Verdict
 from ironwake_tftp.burst import Sender
 from ironwake_tftp.files import File, NoFile, Registry

@@ -13,15 +13,15 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+
 from ironwake.errors import BrokenError
 from ironwake.mac import Mac
 from ironwake_lab import Rack, network
 from ironwake_lab.capture import Capture, Frame
 from ironwake_lab.host import call, call_each
 from ironwake_lab.wire import send_frame
-from scapy.layers.inet import IP, UDP
-from scapy.layers.l2 import Ether
-
 from ironwake_testing.captures import CAPTURES, datagrams
 
 _PATIENCE = 120.0  # seconds: an end for a broken run, never a measure

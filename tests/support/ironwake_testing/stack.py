@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from ironwake_lab import Rack
-
 from ironwake_testing.engine import Engine
 
 PROJECT = Path(__file__).parents[3]

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
+
 from ironwake.errors import InputError
 from ironwake.lifecycle import State
-
 from ironwake_controller import arming
 from ironwake_controller.api import events as lines
 from ironwake_controller.api import show

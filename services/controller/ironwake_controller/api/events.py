@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
-from ironwake.lifecycle import ENDS
 
+from ironwake.lifecycle import ENDS
 from ironwake_controller.api import show
 from ironwake_controller.api.shapes import ERRORS, EventPage
 from ironwake_controller.house import House

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
+
 from ironwake import wire
 from ironwake.report import Callback, ClaimRequest, HealthReport, Observations
-
 from ironwake_controller.api.shapes import ERRORS
 from ironwake_controller.house import House
 

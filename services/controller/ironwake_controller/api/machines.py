@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from sqlalchemy import Connection
+
 from ironwake import wire
 from ironwake.errors import InputError
 from ironwake.lifecycle import State
 from ironwake.machine import Machine
-from sqlalchemy import Connection
-
 from ironwake_controller import arming, enrolment
 from ironwake_controller.api import show
 from ironwake_controller.api.shapes import (

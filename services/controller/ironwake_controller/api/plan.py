@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+
 from ironwake import loaders, plan
 from ironwake.errors import IronwakeError
 from ironwake.firmware import BY_NAME, Firmware, find
@@ -13,7 +14,6 @@ from ironwake.mac import Mac
 from ironwake.methods import METHODS
 from ironwake.report import Grant
 from ironwake.view import ANY_UEFI, Entry, Index
-
 from ironwake_controller.api.shapes import ERRORS, PlanShape
 from ironwake_controller.house import House
 from ironwake_controller.store import machines

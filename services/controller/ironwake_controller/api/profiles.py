@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from ironwake import wire
 
+from ironwake import wire
 from ironwake_controller.api.shapes import ERRORS, ProfilePage, ProfileShape
 from ironwake_controller.house import House
 from ironwake_controller.profiles import Found

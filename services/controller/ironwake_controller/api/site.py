@@ -6,9 +6,9 @@ from importlib import metadata
 
 from fastapi import APIRouter
 from fastapi.responses import Response
-from ironwake.lifecycle import State
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from ironwake.lifecycle import State
 from ironwake_controller.api.shapes import ERRORS, MediaShape, SiteShape
 from ironwake_controller.house import House
 from ironwake_controller.store import deployments, machines, meta

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ironwake.mac import Mac
 from sqlalchemy import Connection, delete, insert, select
 
+from ironwake.mac import Mac
 from ironwake_controller.store.schema import addresses, macs
 from ironwake_controller.store.store import Tx
 

@@ -11,10 +11,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from ironwake.errors import BrokenError, InputError, RefusedError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from ironwake.errors import BrokenError, InputError, RefusedError
 
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 _BUSY = 10_000  # milliseconds to wait for another process's transaction: a backup, a person's shell

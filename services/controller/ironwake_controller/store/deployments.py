@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
+
 from ironwake import wire
 from ironwake.deployment import Claim, Deployment
 from ironwake.lifecycle import ENDS, State
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
-
 from ironwake_controller.store.schema import deployments
 from ironwake_controller.store.store import Tx
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+
 from ironwake import wire
 from ironwake.mac import Mac
 from ironwake.machine import Machine
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
-
 from ironwake_controller.store.schema import addresses, machines, macs
 from ironwake_controller.store.store import Tx
 
