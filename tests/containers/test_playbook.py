@@ -14,7 +14,7 @@ import pytest
 
 from ironwake_testing.stack import PROJECT, Stack
 
-pytestmark = [pytest.mark.root, pytest.mark.docker]
+pytestmark = [pytest.mark.root, pytest.mark.docker, pytest.mark.xdist_group("engine")]
 
 Play = Callable[..., "Run"]
 PATIENCE = 2400  # seconds: two machines in software emulation on two busy cores

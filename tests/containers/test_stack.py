@@ -11,7 +11,7 @@ import pytest
 
 from ironwake_testing.stack import Stack
 
-pytestmark = [pytest.mark.root, pytest.mark.docker]
+pytestmark = [pytest.mark.root, pytest.mark.docker, pytest.mark.xdist_group("engine")]
 
 _NET_BIND_SERVICE, _NET_RAW = 1 << 10, 1 << 13  # capabilities(7), linux/capability.h
 _BOTH = _NET_BIND_SERVICE | _NET_RAW
