@@ -23,7 +23,7 @@ SERVICES = ("controller", "dhcp", "tftp", "dns", "http")
 MACHINE = node(1)
 
 Event = dict[str, Any]
-_CLAIM = b"GET /deployments/"  # the order is asked for
+_FIRST_WORDS = b"POST /deployments/"  # the ramdisk describes its machine, then claims
 
 
 @dataclass
@@ -55,8 +55,8 @@ class Run:
         frames.wait_for(wanted, BOOT_SECONDS)
         self.there.appliance.kill(service)
 
-    def kill_in_claim(self, frames: Capture) -> None:
-        """Kill the controller while the http service waits for its answer to the claim.
+    def kill_before_claim(self, frames: Capture) -> None:
+        """Kill the controller while the http service waits for its answer to the ramdisk.
 
         Stopped before, so that it cannot be faster than we are. The machine has asked by then: it
         is the http service that holds the request, and asks the next controller.
@@ -64,9 +64,9 @@ class Run:
         appliance = self.there.appliance
         events = appliance.wait_event(self.deployment, _ramdisk_loaded, BOOT_SECONDS)
         os.kill(appliance.service_pid("controller"), signal.SIGSTOP)
-        assert not any(_asks_for_order(frame) for frame in frames.all)
+        assert not any(_reports(frame) for frame in frames.all)
         self.before.append(("controller", events))
-        frames.wait_for(_asks_for_order, BOOT_SECONDS)
+        frames.wait_for(_reports, BOOT_SECONDS)
         appliance.kill("controller")
 
 
@@ -83,8 +83,8 @@ def _loader_data(frame: Frame) -> bool:
     )
 
 
-def _asks_for_order(frame: Frame) -> bool:
-    return frame.source == _packed(MACHINE.mac) and _CLAIM in frame.data
+def _reports(frame: Frame) -> bool:
+    return frame.source == _packed(MACHINE.mac) and _FIRST_WORDS in frame.data
 
 
 def _packed(mac: str) -> bytes:
@@ -113,7 +113,7 @@ def survived(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             run.kill_on(frames, _discovers, "dhcp")
             run.kill_on(frames, _loader_data, "tftp")
             run.kill_at(_kernel, "controller")
-            run.kill_in_claim(frames)
+            run.kill_before_claim(frames)
         run.kill_at(_unpacking, "http", "dns")
         there.succeed(run.deployment)
         yield run
@@ -126,11 +126,11 @@ def test_the_installation_succeeds(survived: Run) -> None:
 
 
 def test_the_order_was_handed_out_once(survived: Run) -> None:
-    """The claim that was in flight when the controller died was made once, by the next one."""
+    """The controller that died just before the claim left it to the next one, who made it once."""
     claims = [event for event in survived.events if event["kind"] == "claimed"]
     assert len(claims) == 1
-    in_claim = [events for service, events in survived.before if service == "controller"][-1]
-    assert claims[0] not in in_claim
+    before_claim = [events for service, events in survived.before if service == "controller"][-1]
+    assert claims[0] not in before_claim
 
 
 def test_nothing_acknowledged_is_lost(survived: Run) -> None:
