@@ -19,7 +19,7 @@ demo: setup ## watch one machine go from its power button to a healthy Debian (K
 # Virtual machines run two at a time: more would only wait for each other.
 test: setup check ## everything, real boots included
 	@$(ROOT) $(PYTEST) -m "not qemu and not docker and not deep" -n 2 -q $(ARGS)
-	@$(ROOT) $(PYTEST) -m "(qemu or docker) and not deep" -n 2 --dist loadgroup -v $(ARGS)
+	@$(ROOT) $(PYTEST) -m "(qemu or docker) and not deep" -n 2 --dist loadfile -v $(ARGS)
 
 test-fast: setup ## what needs neither root nor virtual machines
 	@$(PYTEST) -m "not root and not qemu and not docker and not deep" -n 2 -q $(ARGS)

@@ -21,12 +21,12 @@ from ironwake_testing.stack import PROJECT, Stack
 PROFILE = "release: debian-12-cloud\nmethod: archive\n"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def settings() -> Settings:
     return read(os.environ)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def engine(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """An engine with the project's images; nobody else has it meanwhile."""
     cache = settings.cache_dir / "engine"
@@ -38,7 +38,7 @@ def engine(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield ours
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def bare(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A rack with three machines, the engine in it, and nothing started yet."""
     folder = tmp_path_factory.mktemp("rack")
@@ -63,14 +63,14 @@ def bare(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
             stack.down()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stack(bare: Stack) -> Stack:
     """All containers are up and healthy; nothing is in store."""
     bare.up()
     return bare
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stocked(stack: Stack, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """The appliance with media, built on this host and cached."""
     # Beside the cache, so that large files are linked and not copied.

@@ -9,7 +9,7 @@ import pytest
 
 from ironwake_testing.scene import BOOT_SECONDS, Scene, node, scene
 
-pytestmark = [pytest.mark.root, pytest.mark.qemu, pytest.mark.xdist_group("bios")]
+pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from ironwake_lab.capture import Frame
 from ironwake_testing.player import played
 from ironwake_testing.scene import BOOT_SECONDS, node, scene
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("claim_in_flight")]
+pytestmark = pytest.mark.root
 
 MACHINE = node(1)
 

@@ -9,7 +9,7 @@ import pytest
 
 from ironwake_testing.scene import BOOT_SECONDS, Scene, node, scene
 
-pytestmark = [pytest.mark.root, pytest.mark.qemu, pytest.mark.xdist_group("first")]
+pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
 # What every deployment by archive goes through, in this order.
 HOPS = [

@@ -18,7 +18,7 @@ import pytest
 from ironwake_lab import network
 from ironwake_testing.scene import BOOT_SECONDS, Scene, node, scene
 
-pytestmark = [pytest.mark.root, pytest.mark.qemu, pytest.mark.xdist_group("installer")]
+pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ironwake.lifecycle import State
 from ironwake_lab.capture import Capture, Frame
 from ironwake_testing.scene import BOOT_SECONDS, Scene, node, scene
 
-pytestmark = [pytest.mark.root, pytest.mark.qemu, pytest.mark.xdist_group("kills")]
+pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
 SERVICES = ("controller", "dhcp", "tftp", "dns", "http")
 MACHINE = node(1)

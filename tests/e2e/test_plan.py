@@ -30,7 +30,7 @@ from ironwake_testing.player import (
 )
 from ironwake_testing.scene import ARTIFACTS, Scene, node, scene
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("plan")]
+pytestmark = pytest.mark.root
 
 ARMED, UNARMED, UNKNOWN, FRESH, CLAIMS, ANSWERS = (node(n) for n in range(1, 7))
 REASONS = {

@@ -14,7 +14,7 @@ import pytest
 from ironwake_testing.player import RECORDED, payload_of, played, readdressed, recorded
 from ironwake_testing.scene import Scene, node, scene
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("quiet_packets")]
+pytestmark = pytest.mark.root
 
 ARMED, UNKNOWN, UNARMED, LOCKED, CANCELLED, EXPIRED = (node(n) for n in range(1, 7))
 _EXPIRY_SECONDS = 120.0

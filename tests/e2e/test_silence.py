@@ -11,7 +11,7 @@ import pytest
 
 from ironwake_testing.scene import BOOT_SECONDS, Scene, node, scene
 
-pytestmark = [pytest.mark.root, pytest.mark.qemu, pytest.mark.xdist_group("silence")]
+pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
 UNKNOWN = node(1, disk_bytes=64 << 20, memory_mb=512)
 UNARMED = node(2, disk_bytes=64 << 20, memory_mb=512)

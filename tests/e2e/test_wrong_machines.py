@@ -18,7 +18,7 @@ from ironwake_lab.machine import Machine
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_testing.scene import DEPLOY_SECONDS, Scene, node, scene
 
-pytestmark = [pytest.mark.root, pytest.mark.qemu, pytest.mark.xdist_group("wrong_machines")]
+pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
 _SECTOR = 512
 

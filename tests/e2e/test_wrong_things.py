@@ -22,7 +22,7 @@ from ironwake_lab.appliance import Appliance, ApplianceSpec
 from ironwake_testing.player import Reply, played
 from ironwake_testing.scene import ARTIFACTS, PROFILES, Scene, node, scene
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("wrong_things")]
+pytestmark = pytest.mark.root
 
 BROKEN = "release: debian-12-cloud\nmethod: archive\nparameters:\n  timezon: Europe/Berlin\n"
 NODE = node(1)

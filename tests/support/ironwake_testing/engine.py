@@ -124,6 +124,8 @@ class Engine:
     def build(self, project: Path) -> None:
         """The project's images, by its own compose.yaml; layers are kept in the cache."""
         self._install_compose()
+        # A run that was killed leaves containers behind, which would start with the engine.
+        shutil.rmtree(self._cache / "data" / "containers", ignore_errors=True)
         with self.running():
             self._import_base()
             self.docker("compose", "--profile", "tools", "build", cwd=project)
