@@ -54,7 +54,7 @@ def install(hands: Hands, order: Order, lease: Lease) -> None:
         _fill(hands, order)
         _finish(hands, order, volumes, lease)
         bootloader.enter_firmware(hands.run, volumes, dead, say)
-    except BaseException:
+    except BaseException:  # whatever it was, Ctrl-C included: unmount, and raise it again
         with suppress(CommandError):  # the first failure is the one to tell
             prepare.unmount(hands.run, TARGET, say)
         raise

@@ -38,7 +38,7 @@ def listen(port: Port) -> socket.socket:
                     name = port.interface.encode()
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
             sock.bind((port.address, port.number))
-    except BaseException:
+    except BaseException:  # no socket is left behind, whatever stopped us
         sock.close()
         raise
     return sock

@@ -76,7 +76,7 @@ def create(spec: RackSpec) -> None:
             )
     try:
         _build(spec, inside, gateway)
-    except BaseException:
+    except BaseException:  # Ctrl-C too leaves no half-built network
         remove(inside)
         remove(gateway)
         raise

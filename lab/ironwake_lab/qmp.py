@@ -23,7 +23,7 @@ def connect(path: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.connect(f"/proc/self/fd/{directory}/{path.name}")
-    except BaseException:
+    except BaseException:  # no socket is left behind, whatever stopped us
         connection.close()
         raise
     finally:

@@ -91,7 +91,7 @@ class Rack:
                 rack._raise()
                 description.write_text(spec.to_json(), encoding="utf-8")
                 rack._start_button()
-        except BaseException:
+        except BaseException:  # Ctrl-C too takes down what this call began
             if fresh:
                 rack.down()
             raise

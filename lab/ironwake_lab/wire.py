@@ -55,7 +55,7 @@ def open_tap(namespace: str, tcp_bytes: int, interface: str = network.BRIDGE) ->
             membership = struct.pack("iHH8s", index, _PACKET_MR_PROMISC, 0, b"")
             tap.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, membership)
             tap.bind((interface, ETH_P_ALL))
-        except BaseException:
+        except BaseException:  # no socket is left behind, whatever stopped us
             tap.close()
             raise
         return tap
