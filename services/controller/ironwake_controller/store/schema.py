@@ -37,6 +37,9 @@ machines = Table(
     Column("firmware", String(40), nullable=False, default=""),  # as last seen
     Column("last_seen", String(30), nullable=False, default=""),
     Column("facts", JSON, nullable=False, default=dict),
+    # ironwake.memory.Memory: what was learned of it, as against what a person said
+    Column("memory", JSON, nullable=False, default=dict, server_default="{}"),
+    Column("power", JSON(none_as_null=True)),  # driver and its settings; secrets are sealed
     sqlite_autoincrement=True,
 )
 
@@ -80,6 +83,9 @@ deployments = Table(
     Column("stuck", JSON(none_as_null=True)),
     Column("held", Text, nullable=False, default=""),
     Column("callbacks", Integer, nullable=False, default=0),
+    Column("uuid", String(36), nullable=False, default="", server_default=""),  # who began it
+    # boots seen since the claim and before `installed`
+    Column("reboots", Integer, nullable=False, default=0, server_default="0"),
     sqlite_autoincrement=True,
 )
 
@@ -99,6 +105,19 @@ events = Table(
     Index("events_deployment", "deployment", "seq"),
     Index("events_machine", "machine", "seq"),
     sqlite_autoincrement=True,
+)
+
+# What the dhcp service has given out, as it told: a copy for people and for names.
+leases = Table(
+    "leases",
+    metadata,
+    Column("address", String(45), primary_key=True),
+    Column("mac", String(17), nullable=False),
+    Column("hostname", String(63), nullable=False, default="", server_default=""),
+    Column("subnet", String(18), nullable=False),
+    Column("expires", Float, nullable=False),  # seconds since 1970
+    Column("first_seen", String(30), nullable=False),  # in which order machines came up
+    Index("leases_mac", "mac"),
 )
 
 receipts = Table(
