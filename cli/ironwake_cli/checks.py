@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ironwake.errors import IronwakeError
-from ironwake_cli.segment import Heard
+from ironwake.site import ForeignServer
 
 _LEAST_FREE = 5_000_000_000  # bytes: one medium and what building it needs
 _NOT_BEFORE = 2026  # no clock that is right shows an earlier year
@@ -56,12 +56,12 @@ def link(name: str, up: bool, running: bool) -> Finding:
     return fine("link", f"the network interface {name} has a link")
 
 
-def segment(heard: Iterable[Heard], mode: str, interface: str) -> Finding:
+def segment(heard: Iterable[ForeignServer], mode: str, interface: str) -> Finding:
     """Others that answered a network boot; `mode` is our DHCP mode."""
     answers = tuple(heard)
     booters = [one for one in answers if one.boots]
     if booters:
-        names = ", ".join(f"{one.server} ({one.boot_file or 'no file'})" for one in booters)
+        names = ", ".join(f"{one.address} ({one.boot_file or 'no file'})" for one in booters)
         return Finding(
             "boot servers",
             Grade.FAULT,
@@ -69,13 +69,13 @@ def segment(heard: Iterable[Heard], mode: str, interface: str) -> Finding:
             "switch its network boot off (options 66 and 67, next-server, filename): machines take "
             "the answer that they like better",
         )
-    givers = [one.server for one in answers if one.gives_address]
+    givers = [one.address for one in answers if one.gives_address]
     if mode == "server" and givers:
         return Finding(
             "boot servers",
             Grade.FAULT,
             f"another DHCP server gives addresses on {interface}: {', '.join(givers)}",
-            "set IRONWAKE_DHCP_MODE=proxy",
+            "set IRONWAKE_DHCP_MODE=proxy, or IRONWAKE_DHCP_BESIDE=yes where both are meant",
         )
     if mode == "proxy" and not givers:
         return Finding(

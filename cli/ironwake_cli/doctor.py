@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import shutil
@@ -25,7 +26,7 @@ _TIMEX_BYTES = 208  # struct timex on 64-bit Linux
 
 def doctor(
     context: typer.Context,
-    seconds: float = typer.Option(3, "--seconds", help="how long to listen for other servers"),
+    seconds: float = typer.Option(5, "--seconds", help="how long to listen for other servers"),
     before_start: bool = typer.Option(
         False, "--before-start", help="only what would keep the services from starting"
     ),
@@ -103,7 +104,6 @@ def examine(session: Session, seconds: float) -> Iterator[checks.Finding]:
 
 
 def _network(session: Session, seconds: float) -> Iterator[checks.Finding]:
-    from ironwake_cli import segment
     from ironwake_runtime import interfaces
 
     settings = session.settings
@@ -116,7 +116,9 @@ def _network(session: Session, seconds: float) -> Iterator[checks.Finding]:
     yield checks.fine("interface", f"machines are looked for on {interface.name} ({place})")
     yield checks.link(interface.name, *interfaces.link_of(interface.name))
     try:
-        heard = segment.ask(interface.name, seconds)
+        from ironwake_dhcp.probe import probe
+
+        answers = asyncio.run(probe(interface.name, seconds))
     except IronwakeError as error:  # only root may ask
         yield checks.Finding("boot servers", checks.Grade.WARNING, error.what, error.next_step)
         return
@@ -125,6 +127,8 @@ def _network(session: Session, seconds: float) -> Iterator[checks.Finding]:
         step = "run 'ironwake doctor' on the host"
         yield checks.Finding("boot servers", checks.Grade.WARNING, what, step)
         return
+    # In server mode our own service answers, too.
+    heard = [one for one in answers if one.address != (settings.address or interface.address)]
     yield checks.segment(heard, settings.dhcp_mode, interface.name)
 
 

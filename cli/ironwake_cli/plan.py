@@ -176,10 +176,10 @@ def lines(found: dict[str, Any], offer: bytes | None) -> Iterator[str]:
 
 
 def _readable(offer: bytes) -> Iterator[str]:
-    from ironwake_cli.segment import OPTIONS_AT, options
+    from ironwake_dhcp.packet import FIXED, collect
 
     pairs = [("file field", _text(offer[_FILE]))]
-    for code, value in options(offer[OPTIONS_AT:]).items():
+    for code, value in collect(offer[FIXED.size :]).items():
         name, read = _OPTIONS.get(code, ("option", _hex))
         pairs.append((f"{name} ({code})", read(value)))
     yield from facts(pairs)

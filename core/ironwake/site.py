@@ -39,6 +39,27 @@ class Site:
 
 
 @dataclass(frozen=True)
+class ForeignServer:
+    """A DHCP or boot server of somebody else, as it answers a PXE client.
+
+    `address`: its IPv4 address. `next_server`: where it sends firmware for the boot file (siaddr,
+    else option 66), "" where nowhere. `boot_file`: option 67, else the BOOTP field. `pxe`: it says
+    that it is a PXE server. `gives_address`: it is a DHCP server, not a proxy.
+    """
+
+    address: str
+    next_server: str = ""
+    boot_file: str = ""
+    pxe: bool = False
+    gives_address: bool = True
+
+    @property
+    def boots(self) -> bool:
+        """Whether firmware would take its answer for an offer to boot."""
+        return bool(self.boot_file) or self.pxe
+
+
+@dataclass(frozen=True)
 class Stored:
     """One artifact of a manifest: served as `/artifacts/<sha256>/<file>`; `size` in bytes."""
 

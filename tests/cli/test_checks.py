@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ironwake.errors import BrokenError
+from ironwake.site import ForeignServer
 from ironwake_cli import checks
 from ironwake_cli.checks import Finding, Grade
 
@@ -71,3 +72,22 @@ def test_a_look_that_fails_is_a_finding() -> None:
     assert checks.attempt("artifacts", look) == Finding(
         "artifacts", Grade.FAULT, "/a/b.json: is damaged", "add it again"
     )
+
+
+def test_another_boot_server_is_a_fault() -> None:
+    """It is named with its file, and the fix says what to switch off there."""
+    heard = [ForeignServer("10.77.0.9", boot_file="pxelinux.0")]
+    found = checks.segment(heard, "proxy", "eth0")
+    assert found.grade is Grade.FAULT
+    assert "10.77.0.9 (pxelinux.0)" in found.says
+    assert "66 and 67" in found.fix
+
+
+def test_the_mode_must_fit_the_network() -> None:
+    """Proxy mode needs a DHCP server, server mode must be the only one."""
+    router = ForeignServer("10.77.0.1")
+    assert checks.segment([router], "proxy", "eth0").grade is Grade.OK
+    assert checks.segment([], "proxy", "eth0").grade is Grade.FAULT
+    assert checks.segment([], "server", "eth0").grade is Grade.OK
+    assert checks.segment([router], "server", "eth0").grade is Grade.FAULT
+    assert checks.segment([], "off", "eth0").grade is Grade.OK

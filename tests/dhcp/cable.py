@@ -9,16 +9,18 @@ import os
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ironwake import wire
 from ironwake.view import Index
 from ironwake_lab import network
 
+T = TypeVar("T")
 _NUMBERS = itertools.count()
 _CLONE_NEWNET = 0x40000000
 _ETH_P_ALL = 3
@@ -87,27 +89,28 @@ def bench() -> Iterator[Bench]:
             ip("netns", "delete", name)
 
 
-def _socket_in(namespace: str) -> socket.socket:
-    """A raw socket that lives in `namespace`: the thread that makes it moves there, and ends."""
-    made: list[socket.socket | OSError] = []
+def inside(namespace: str, call: Callable[[], T]) -> T:
+    """What `call` gives, in `namespace`: the thread that runs it moves there, and ends."""
 
-    def move() -> None:
+    def moved() -> T:
         handle = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
         try:
             if ctypes.CDLL(None, use_errno=True).setns(handle, _CLONE_NEWNET):
-                made.append(OSError(ctypes.get_errno(), "setns"))
-                return
-            made.append(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL)))
+                raise OSError(ctypes.get_errno(), "setns")
         finally:
             os.close(handle)
+        return call()
 
-    thread = threading.Thread(target=move)
-    thread.start()
-    thread.join()
-    (result,) = made
-    if isinstance(result, OSError):
-        raise result
-    return result
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(moved).result()
+
+
+def _socket_in(namespace: str) -> socket.socket:
+    """A raw socket that lives in `namespace`."""
+    return inside(
+        namespace,
+        lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL)),
+    )
 
 
 class Service:

@@ -25,7 +25,7 @@ MAGIC: Final = b"\x63\x82\x53\x63"  # RFC 2131 section 3
 FIXED: Final = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
 BROADCAST: Final = 0x8000
 
-_PAD, _END, _OVERLOAD = 0, 255, 52
+_PAD, _END, OVERLOAD = 0, 255, 52
 _NO_ADDRESS: Final = IPv4Address(0)
 _MAX_HOPS: Final = 16  # RFC 1542 section 4.1.1: a relay discards what came over more
 
@@ -120,7 +120,7 @@ def parse(data: bytes) -> Request:
         raise Malformed("too many hops")
     if magic != MAGIC:
         raise Malformed("magic cookie")
-    options = _options(data[FIXED.size :], file, sname)
+    options = collect(data[FIXED.size :], file, sname)
     return Request(
         message_type=_message_type(options),
         xid=xid,
@@ -145,11 +145,14 @@ def parse(data: bytes) -> Request:
     )
 
 
-def _options(area: bytes, file: bytes, sname: bytes) -> Mapping[int, bytes]:
-    """All options, split ones joined in the order of RFC 3396 section 5: options, file, sname."""
+def collect(area: bytes, file: bytes = b"", sname: bytes = b"") -> Mapping[int, bytes]:
+    """All options, split ones joined in the order of RFC 3396 section 5: options, file, sname.
+
+    Raises `Malformed`.
+    """
     found: dict[int, bytes] = {}
     _collect(found, area)
-    overload = _sized(found, _OVERLOAD, 1)
+    overload = _sized(found, OVERLOAD, 1)
     if overload is None:
         return found
     if overload[0] not in (1, 2, 3):
@@ -158,7 +161,7 @@ def _options(area: bytes, file: bytes, sname: bytes) -> Mapping[int, bytes]:
         if overload[0] & bit:
             _collect(found, field)
     # A second option 52, inside the overloaded fields, has now been joined to the first one.
-    if len(found[_OVERLOAD]) != 1:
+    if len(found[OVERLOAD]) != 1:
         raise Malformed("overload")
     return found
 
