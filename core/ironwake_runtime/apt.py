@@ -31,7 +31,7 @@ class AptRoot:
 
     :param directory: where its state lives; may be kept between runs, then updates are short
     :param suite: release codename, e.g. "trixie"
-    :param architecture: Debian's name, e.g. "amd64"
+    :param architecture: Debian's name, e.g. "amd64"; need not be the host's, for nothing of it runs
     """
 
     def __init__(

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from ironwake.artifact import ArtifactError, Fact, Manifest
 from ironwake.errors import UnknownError
+from ironwake.firmware import Architecture
 from ironwake.progress import Progress
 from ironwake_runtime.apt import AptRoot
 from ironwake_runtime.aptsources import Mirror, MirrorError
@@ -76,9 +77,10 @@ class Workshop:
     progress: Progress
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def apt(self, suite: str) -> AptRoot:
-        """Give the private apt root of a release; it lives in the cache."""
-        return AptRoot(self.cache / "apt" / f"{suite}-amd64", suite, self.mirror)
+    def apt(self, suite: str, architecture: str = Architecture.AMD64) -> AptRoot:
+        """Give the private apt root of a release and architecture; it lives in the cache."""
+        folder = self.cache / "apt" / f"{suite}-{architecture}"
+        return AptRoot(folder, suite, self.mirror, architecture)
 
     @property
     def debs(self) -> Path:

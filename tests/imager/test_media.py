@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import tarfile
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from ironwake.artifact import Manifest
 from ironwake.errors import UnknownError
+from ironwake.firmware import Architecture
 from ironwake.progress import silent
 from ironwake_imager import debian, loaders, media
 from ironwake_runtime.apt import AptError, AptRoot
@@ -69,15 +71,21 @@ def test_a_dead_mirror_is_named(tmp_path: Path) -> None:
         AptRoot(tmp_path / "apt", "trixie", dead).update()
 
 
+PE_MACHINES = {Architecture.AMD64: 0x8664, Architecture.ARM64: 0xAA64}
+
+
 @pytest.mark.root
 def test_the_loaders_are_signed_images(shop: Workshop) -> None:
-    """All served names are there; UEFI loaders are PE files, GRUB knows /grub."""
+    """All served names are there; UEFI loaders are PE files for their processor, GRUB has /grub."""
     manifest = loaders.build(shop)
     assert manifest.artifacts.keys() == loaders.LOADERS.keys()
     for role, artifact in manifest.artifacts.items():
         data = shop.store.path(artifact.sha256).read_bytes()
-        assert role.endswith(".kpxe") or data[:2] == b"MZ"
-        if role == "sb/grubx64.efi":
+        if not role.endswith(".kpxe"):
+            (header,) = struct.unpack_from("<I", data, 0x3C)
+            machine = struct.unpack_from("<4sH", data, header)
+            assert machine == (b"PE\0\0", PE_MACHINES[loaders.LOADERS[role].architecture]), role
+        if role.startswith("sb/grub"):
             assert b"(memdisk)" in data
 
 
