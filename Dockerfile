@@ -50,7 +50,8 @@ ENV PATH=/opt/ironwake/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
 # Volumes take over the owner of the folder that they cover.
 RUN groupadd --gid 10001 ironwake \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/ironwake ironwake \
-    && install -d -m 0700 -o ironwake -g ironwake /var/lib/ironwake /var/lib/ironwake-secrets \
+    && install -d -m 0700 -o ironwake -g ironwake /var/lib/ironwake /var/lib/ironwake-epoch \
+        /var/lib/ironwake-secrets \
     && install -d -m 0755 -o ironwake -g ironwake /var/lib/ironwake-artifacts \
     && install -d -m 0755 /etc/ironwake/profiles
 # as-ironwake CAPABILITIES COMMAND…: from root to uid 10001, with these capabilities alone

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     interface: str = Field("", description="network interface that the machines are on; no default")
     address: str = Field("", description="our address there; default: the interface's first IPv4")
     state_dir: Path = Field(Path("/var/lib/ironwake"), description="database and saved views")
+    epoch_dir: Path | None = Field(
+        None, description="boot epoch's copy, outside of state; default: beside state, with -epoch"
+    )
     artifacts_dir: Path | None = Field(None, description="artifacts; default: artifacts in state")
     secrets_dir: Path | None = Field(None, description="token files; default: secrets in state")
     profiles_dir: Path | None = Field(None, description="profile files; default: profiles in state")
@@ -65,6 +68,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what `read` has checked: pydantic's own look would take an empty one for a value."""
         return (init_settings,)
+
+    @property
+    def epoch(self) -> Path:
+        """Never in the state folder: whoever puts that back whole must not put this back, too."""
+        return self.epoch_dir or self.state_dir.absolute().with_name(f"{self.state_dir.name}-epoch")
 
     @property
     def artifacts(self) -> Path:

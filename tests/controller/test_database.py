@@ -144,6 +144,58 @@ def test_a_restored_backup_arms_nothing(opened: Opened, tmp_path: Path, meanwhil
     assert second.deploy()["state"] == "armed"
 
 
+@pytest.mark.parametrize("meanwhile", [_consume, _cancel, _lock, _nothing])
+def test_a_restored_state_folder_arms_nothing(
+    opened: Opened, tmp_path: Path, meanwhile: object
+) -> None:
+    """The whole folder put back as it was while armed: the number outside of it tells."""
+    state, aside = tmp_path / "state", tmp_path / "backup"
+    first = opened(state)
+    first.enrol()
+    first.deploy()
+    token, _ = first.tokens()
+    shutil.copytree(state, aside)
+    assert callable(meanwhile)
+    meanwhile(first)
+    first.die()
+    shutil.rmtree(state)
+    shutil.copytree(aside, state)
+    second = opened(state)
+    assert second.state() == "expired"
+    assert second.claim(token).status_code == 410
+    assert second.power.woken == []
+
+
+def test_a_restored_backup_hands_nothing_out_again(opened: Opened, tmp_path: Path) -> None:
+    """Answers that were taken may be repeated until the first callback; a copy has not heard it."""
+    first = opened(tmp_path)
+    first.enrol()
+    first.deploy()
+    token, _ = first.tokens()
+    _consume(first)
+    _copy(tmp_path, tmp_path / "backup")
+    assert first.report(token, Callback(Stage.INSTALLING, "1")).status_code == 204
+    assert first.claim(token).status_code == 410
+    first.die()
+    _restore(tmp_path, tmp_path / "backup")
+    assert opened(tmp_path).claim(token).status_code == 410
+
+
+def test_a_restored_backup_holds_back_what_was_held(opened: Opened, tmp_path: Path) -> None:
+    """A copy from before the alarm does not boot the machine that the alarm was about."""
+    first = opened(tmp_path)
+    first.enrol(serial="S1")
+    first.deploy()
+    token, _ = first.tokens()
+    _copy(tmp_path, tmp_path / "backup")
+    facts = Callback(Stage.FACTS, "1", facts={"serial": "S2"})
+    assert first.report(token, facts).status_code == 204
+    assert first.claim(token).status_code == 409
+    first.die()
+    _restore(tmp_path, tmp_path / "backup")
+    assert opened(tmp_path).claim(token).status_code == 410
+
+
 def test_an_arm_survives_a_crash(opened: Opened, tmp_path: Path) -> None:
     """Without any restoring, a crash voids nothing: the machine in mid-boot goes on."""
     first = opened(tmp_path)
@@ -165,7 +217,7 @@ def test_a_lost_epoch_file_arms_nothing(opened: Opened, tmp_path: Path) -> None:
     first.enrol()
     first.deploy()
     first.die()
-    (tmp_path / "boot-epoch").unlink()
+    (first.settings.epoch / "boot-epoch").unlink()
     assert opened(tmp_path).state() == "expired"
 
 

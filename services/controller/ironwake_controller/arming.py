@@ -195,9 +195,16 @@ def expire(tx: Tx, record: Record) -> bool:
 
 
 def void(store: Store) -> int:
-    """End every arm: the database is an older copy, and what it says may have been used up."""
+    """End every arm: the database is an older copy, and what it says may have been used up.
+
+    Answers that it handed out are not to be had again either.
+    """
     with store.write() as tx:
-        armed = [record for record in deployments.live(tx.connection) if record.state in BOOTABLE]
+        live = deployments.live(tx.connection)
+        for record in live:
+            if record.claimed is not None:
+                deployments.change(tx, record, claim=replace(record.claimed, open=False))
+        armed = [record for record in live if record.state in BOOTABLE]
         for record in armed:
             message = "void: the database was restored from an older copy"
             ledger.move(tx, record, Evidence.EXPIRE, ledger.Entry("expired", message))

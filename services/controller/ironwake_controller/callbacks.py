@@ -59,8 +59,9 @@ class Callbacks:
         columns: dict[str, Any] = {"callbacks": record.callbacks + 1}
         if record.stuck is not None:
             columns["stuck"] = None
-        if record.claimed and record.state is State.ANSWERS and callback.stage is not Stage.FACTS:
+        if record.claimed and record.claimed.open and callback.stage is not Stage.FACTS:
             columns["claim"] = replace(record.claimed, open=False)
+            tx.disarm()  # an older copy would hand the answers out again
         deployments.change(tx, record, **columns)
         if callback.stage is Stage.FACTS:
             self._facts(tx, record, callback.facts)
@@ -79,7 +80,7 @@ class Callbacks:
         if wrong:
             self._metrics.alarms.inc()
             deployments.change(tx, record, held=wrong)
-            tx.touch()  # no further boot: the ramdisk would only be refused again, and restart
+            tx.disarm()  # no further boot: the ramdisk would only be refused again, and restart
             ledger.note(tx, record, "alarm", f"{wrong}: its answers are held back", facts=facts)
 
     def health(self, token: str, report: HealthReport) -> None:

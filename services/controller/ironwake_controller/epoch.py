@@ -1,4 +1,4 @@
-"""The boot epoch: a number kept in the database and in a file beside it.
+"""The boot epoch: a number kept in the database and in a file outside of the state folder.
 
 It grows with every start, every orderly stop, and whenever something is disarmed. A database whose
 number is below the file's is an older copy that somebody restored: what it says is armed may have
@@ -42,11 +42,12 @@ class EpochFile:
         """Returns once it is on disk."""
         document = {"site": epoch.site, "epoch": epoch.number}
         try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             durable.replace(self._path, json.dumps(document).encode())
         except OSError as error:
             raise BrokenError(
                 f"the boot epoch cannot be written: {error.strerror}",
-                "make room on the disk of the state folder",
+                "make room there, or name a folder of this user's in IRONWAKE_EPOCH_DIR",
                 str(self._path),
             ) from error
 

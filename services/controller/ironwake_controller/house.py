@@ -88,7 +88,7 @@ def build(
     lock = WriterLock(_lock_file(settings, file))
     try:
         engine = database.open_engine(settings.database)
-        store = Store(engine, EpochFile(settings.state_dir / "boot-epoch"), clock)
+        store = Store(engine, EpochFile(settings.epoch / "boot-epoch"), clock)
         if store.restored:
             log.warning(
                 "the database is an older copy: nothing is armed any more",
