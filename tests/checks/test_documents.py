@@ -12,12 +12,13 @@ from typing import Any, get_type_hints
 import pytest
 
 from ironwake import profile as profiles
+from ironwake.profile import Profile
 from ironwake.release import RELEASES
 from ironwake_cli import lifecycle
 from ironwake_controller import app
-from ironwake_controller.profiles import parse
 from ironwake_http.table import ROUTES
 from ironwake_lab.firmware import FIRMWARE
+from ironwake_runtime import yamlfile
 from ironwake_runtime.settings import PREFIX, Settings
 from ironwake_runtime.settings import read as read_settings
 from ironwake_testing.tree import ROOT, blocks, documents, prose, python, read, rows
@@ -136,7 +137,7 @@ def test_profiles_that_are_shown_are_profiles() -> None:
     shown = [body for kind, body in blocks(read("docs", "profiles.md")) if kind == "yaml"]
     assert shown
     for text in (*shown, *(path.read_text() for path in (ROOT / "profiles").glob("*.yaml"))):
-        parse(text.encode())
+        yamlfile.parse(Profile, text.encode())
 
 
 def test_the_lab_document_has_every_firmware() -> None:

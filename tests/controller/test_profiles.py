@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwake.errors import InputError, UnknownError
-from ironwake_controller.profiles import Profiles, parse
+from ironwake.profile import Profile
+from ironwake_controller.profiles import Profiles
+from ironwake_runtime import yamlfile
 
 GOOD = """\
 release: debian-12
@@ -100,4 +102,4 @@ def test_no_folder_is_no_profile(tmp_path: Path) -> None:
 def test_any_bytes_are_a_profile_or_a_wrong_one(raw: bytes) -> None:
     """No content of a file raises anything but the one error."""
     with contextlib.suppress(InputError):
-        parse(raw)
+        yamlfile.parse(Profile, raw)

@@ -11,13 +11,10 @@ import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from ironwake import wire
-from ironwake.errors import InputError, IronwakeError, UnknownError
+from ironwake.errors import InputError, UnknownError
 from ironwake.profile import Profile
+from ironwake_runtime import yamlfile
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _LARGEST = 64 << 10  # bytes
@@ -85,80 +82,10 @@ def _read(path: Path) -> Found:
                 f"{path.stem!r:.80} is not a profile's name",
                 "name the file with lower-case letters, digits, dots, hyphens and underscores",
             )
-        return Found(path.stem, revision, parse(raw))
+        profile = yamlfile.parse(Profile, raw, "release: debian-12")
+        return Found(path.stem, revision, profile)
     except OSError as error:
         wrong = InputError(f"it cannot be read: {error.strerror}", "", path.name)
     except InputError as error:
-        line, _, field = error.where.partition(" ")
-        place = f"{path.name}:{line}" if line.isdigit() else path.name
-        what = f"{field}: {error.what}" if field else error.what
-        wrong = InputError(what, error.next_step, place)
+        wrong = yamlfile.placed(error, path.name)
     return Found(path.stem, hashlib.sha256(raw).hexdigest(), None, wrong)
-
-
-def parse(raw: bytes) -> Profile:
-    """A profile's text. InputError with `where` = "<line> <field>", or "<line>"."""
-    try:
-        lines, data = _load(raw)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        said = error.problem or error.context or "this is not YAML"
-        place = str(mark.line + 1) if mark else ""
-        raise InputError(said, "see https://yaml.org for the notation", place) from None
-    except (yaml.YAMLError, UnicodeError, RecursionError, ValueError) as error:
-        first = str(error).partition("\n")[0] or type(error).__name__
-        raise InputError(f"this is not YAML: {first}") from None
-    if data is None:
-        raise InputError("the file is empty", "give at least: release: debian-12", "1")
-    try:
-        return wire.load(Profile, data)
-    except IronwakeError as error:
-        place = f"{_line(lines, error.where)} {error.where}".strip()
-        raise InputError(error.what, error.next_step, place) from None
-
-
-class _Loader(yaml.SafeLoader):
-    """Without aliases (they can make a huge thing of a small file) and without repeated keys."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's own
-            raise yaml.MarkedYAMLError(
-                None, None, "aliases are not taken: write it out", event.start_mark
-            )
-        return super().compose_node(parent, index)
-
-
-def _load(raw: bytes) -> tuple[dict[str, int], Any]:
-    loader = _Loader(raw)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return {}, None
-        lines: dict[str, int] = {}
-        _walk(node, "", lines)
-        return lines, loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-def _walk(node: yaml.Node, path: str, lines: dict[str, int]) -> None:
-    """Note the line of every field, by the path that `wire` calls it."""
-    lines.setdefault(path, node.start_mark.line + 1)
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            _walk(item, f"{path}[{index}]", lines)
-    elif isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            place = f"{path}.{getattr(key, 'value', '')}".lstrip(".")
-            if place in lines:
-                raise yaml.MarkedYAMLError(None, None, f"{place} is given twice", key.start_mark)
-            lines[place] = key.start_mark.line + 1
-            _walk(value, place, lines)
-
-
-def _line(lines: dict[str, int], where: str) -> int:
-    """The line of a field; of what holds it, where the field itself is not there."""
-    while where and where not in lines:
-        where = where[: max(where.rfind("."), where.rfind("["), 0)]
-    return lines.get(where, 1)
