@@ -27,6 +27,16 @@ class HostName(str):
         return str.__new__(cls, text)
 
 
+def label_of(raw: bytes) -> str:
+    """What a DHCP client calls itself (option 12), as one DNS label; "" where nothing is left.
+
+    Clients send whole names, capitals, blanks, trailing zeros, and worse.
+    """
+    first = raw.rstrip(b"\0").decode("ascii", "replace").lower().partition(".")[0]
+    label = re.sub(r"[^a-z0-9]+", "-", first).strip("-")[:63].rstrip("-")
+    return label if _LABEL.fullmatch(label) else ""
+
+
 class DomainName(str):
     """Labels joined by dots, lower case, 253 characters at most (RFC 1035 §2.3.4)."""
 

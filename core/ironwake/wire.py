@@ -121,7 +121,11 @@ def _dataclass(kind: Any, data: Any, where: str) -> Any:
             values[name] = _value(_hints(kind)[name], given[name], place)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise InputError("this field is missing", f"give {name}", place)
-    return kind(**values)
+    try:
+        return kind(**values)
+    except InputError as error:  # it names its own field: say in which of many
+        place = f"{where}.{error.where}".strip(".")
+        raise InputError(error.what, error.next_step, place) from None
 
 
 def _float(data: int, where: str) -> float:

@@ -41,6 +41,15 @@ class Settings(BaseSettings):
     )
     dhcp_pool: str = Field("", description="first-last address of the pool, for mode server")
     dhcp_router: str = Field("", description="default route given to clients, for mode server")
+    dhcp_subnets: Path | None = Field(
+        None, description="file of all subnets, for mode server; instead of pool and router"
+    )
+    dhcp_beside: bool = Field(
+        False, description="mode server even where another DHCP server gives addresses"
+    )
+    dhcp_authoritative: bool | None = Field(
+        None, description="say no to clients with foreign leases; default: unless beside another"
+    )
     dhcp_port: int = Field(67, description="UDP port of the DHCP service")
     dhcp_proxy_port: int = Field(4011, description="UDP port of the PXE boot server")
     tftp_port: int = Field(69, description="UDP port of the TFTP service")
