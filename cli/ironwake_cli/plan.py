@@ -117,13 +117,13 @@ def rehearse(
     In server mode the offer also has a lease in it, which is decided only when a machine asks:
     what is given here is the part about booting.
     """
-    if found["kind"] != "boot":
+    if not found["first_file"]:
         return None
-    from ironwake.boot import KernelBoot
+    from ipaddress import IPv4Address
+
     from ironwake.mac import Mac
-    from ironwake.plan import BootPlan
-    from ironwake.site import Site, Stored
-    from ironwake.view import Index, View
+    from ironwake.personality import Personality
+    from ironwake.plan import Led
     from ironwake_dhcp.offer import Boot, content
     from ironwake_dhcp.packet import MessageType, parse
     from ironwake_dhcp.rehearse import discover as shortest
@@ -133,19 +133,12 @@ def rehearse(
     site = session.api.get("site")
     if site["dhcp_mode"] == "off":
         return None
-    decision = BootPlan(
-        reason=found["reason"],
-        loader=found["loader"],
-        first_file=found["first_file"],
-        script_name=found["script_name"],
-        script=found["script"],
-        # What the script starts later, DHCP does not speak of.
-        kernel=KernelBoot("", Stored("", "", "", 0, ""), Stored("", "", "", 0, ""), ()),
-    )
+    shapes = tuple(Personality(name) for name in found["personalities"])
+    led = Led(found["loader"], found["first_file"], found["script_name"], found["script"], shapes)
     firmware = find(found["firmware"])
-    index = Index(View(0, Site(site["address"], site["prefix"])))
+    boot = Boot(firmware, led, found["reason"], shapes[0])
     request = parse(discover or shortest(Mac(found["mac"]), firmware))
-    reply = Reply(content(Boot(firmware, decision), MessageType.OFFER, index))
+    reply = Reply(content(boot, MessageType.OFFER, IPv4Address(site["address"])))
     return Templates().payload(request, reply)
 
 
@@ -160,6 +153,9 @@ def lines(found: dict[str, Any], offer: bytes | None) -> Iterator[str]:
             ("firmware", found["firmware"]),
             ("loader", found["loader"]),
             ("first file", found["first_file"]),
+            ("offered as", ", then ".join(found["personalities"])),
+            ("way to the disk", found["rung"]),
+            ("warning", "; ".join(found["warnings"])),
             ("digest", found["digest"]),
         )
     )

@@ -15,8 +15,9 @@ class Deployment:
     `token` (256 bits, hexadecimal) authorises the claim and the callbacks; `health_token`, another
     one, the installed system's report. `revision` is the SHA-256 of the profile's file. `erase`
     names the disks (serial or path) that may lose what is on them. `held` says why nothing is given
-    out until a person has looked, "" for nothing. Times are not here: the data plane has no
-    business with them.
+    out until a person has looked, "" for nothing. `uuid`: the SMBIOS UUID of the machine that was
+    offered it first, "" while none was: another one with the same card gets nothing. Times are not
+    here: the data plane has no business with them.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Deployment:
     health_token: str
     erase: tuple[str, ...] = ()
     held: str = ""
+    uuid: str = ""
 
 
 @dataclass(frozen=True)

@@ -54,10 +54,14 @@ FIRMWARE: tuple[Firmware, ...] = (
     Firmware("uefi-amd64-http", (16,), _A, True, _H, False),
     Firmware("uefi-arm64-pxe", (11,), _R, True, _T, False),
     Firmware("uefi-arm64-http", (19,), _R, True, _H, False),
-    # iPXE speaks HTTP by itself, whichever ROM it came in: it gets a script's URL, no loader.
+    # iPXE that speaks HTTP, whichever ROM it came in, gets a script's URL and no loader.
     Firmware("bios-ipxe", (0,), _A, False, _H, True),
     Firmware("uefi-amd64-ipxe", (7, 9), _A, True, _H, True),
     Firmware("uefi-arm64-ipxe", (11,), _R, True, _H, True),
+    # A vendor's iPXE without HTTP, or without our kind of kernel, is a TFTP client like others.
+    Firmware("bios-ipxe-limited", (0,), _A, False, _T, True),
+    Firmware("uefi-amd64-ipxe-limited", (7, 9), _A, True, _T, True),
+    Firmware("uefi-arm64-ipxe-limited", (11,), _R, True, _T, True),
 )
 
 BY_NAME: dict[str, Firmware] = {row.name: row for row in FIRMWARE}
@@ -90,10 +94,42 @@ def identify(
         return None
     ipxe = b"iPXE" in option_77 or option_175 is not None
     code = option_93 if option_93 is not None else _architecture_of(option_60)
+    if ipxe:
+        uefi = code != 0
+        transport = Transport.HTTP if takes_script(option_175, uefi) else Transport.TFTP
     for row in FIRMWARE:
-        if code in row.option_93 and row.ipxe == ipxe and (ipxe or row.transport is transport):
+        if code in row.option_93 and row.ipxe == ipxe and row.transport is transport:
             return row
     return None
+
+
+# iPXE, src/include/ipxe/dhcp.h: features that option 175 lists, each as one tag of length 1.
+_HTTP, _BZIMAGE, _EFI = 19, 24, 36
+
+
+def takes_script(option_175: bytes | None, uefi: bool) -> bool:
+    """Whether this iPXE can fetch a script by HTTP and start a Linux kernel from it.
+
+    Without option 175, or with one that names no feature at all, it is taken to be able to: old
+    builds and some vendors cut the option off, and being offered iPXE once more helps nobody.
+    """
+    features = _features(option_175 or b"")
+    if not features:
+        return True
+    return _HTTP in features and (_EFI if uefi else _BZIMAGE) in features
+
+
+def _features(option_175: bytes) -> frozenset[int]:
+    """Tags of encapsulated options that say "yes"; ends quietly where one is cut off."""
+    found, at = set(), 0
+    while at + 1 < len(option_175):
+        code, size = option_175[at], option_175[at + 1]
+        value = option_175[at + 2 : at + 2 + size]
+        # 16 to 63 are features, one byte that is not zero; the rest are settings.
+        if 16 <= code < 64 and len(value) == 1 and value != b"\0":
+            found.add(code)
+        at += 2 + size
+    return frozenset(found)
 
 
 def _architecture_of(option_60: bytes) -> int:

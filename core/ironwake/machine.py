@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 
 from ironwake.errors import InputError
 from ironwake.firmware import Architecture
+from ironwake.lease import check_reservations
+from ironwake.localboot import Rung
 from ironwake.mac import Mac
 from ironwake.names import HostName
+from ironwake.personality import Personality
+from ironwake.quirks import LoaderName
 
 
 class MachineUuid(str):
@@ -53,6 +57,9 @@ class Machine:
 
     `macs`: the first is the one that Wake-on-LAN and the installed system use. `uuid` and `serial`
     are "" while nobody has named them. `locked` machines are never offered anything.
+    `reservations`: a card's fixed IPv4 address, which our DHCP server gives to no other. `loader`,
+    `local_boot` and `personalities` are pinned by a person; where they are empty, the site's quirks
+    decide, then what was learned, then the firmware's row.
     """
 
     name: HostName
@@ -62,11 +69,16 @@ class Machine:
     architecture: Architecture = Architecture.AMD64
     labels: dict[str, str] = field(default_factory=dict)
     locked: bool = False
+    reservations: dict[str, str] = field(default_factory=dict)
+    loader: LoaderName = field(default_factory=lambda: LoaderName(""))
+    local_boot: Rung | None = None
+    personalities: tuple[Personality, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.macs:
             raise InputError("a machine needs a MAC address", "give at least one", "macs")
         if len(set(self.macs)) != len(self.macs):
             raise InputError("the same MAC address is given twice", "give each once", "macs")
+        object.__setattr__(self, "reservations", check_reservations(self.reservations, self.macs))
         if self.uuid:
             object.__setattr__(self, "uuid", MachineUuid(self.uuid))

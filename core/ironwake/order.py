@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ironwake.mac import Mac
 from ironwake.names import DomainName, HostName, KernelWord
-from ironwake.profile import User
+from ironwake.profile import BootOrder, User
 
 
 @dataclass(frozen=True)
@@ -44,3 +44,4 @@ class Order:
     user: User | None = None
     packages: tuple[str, ...] = ()
     kernel_arguments: tuple[KernelWord, ...] = field(default_factory=tuple)
+    boot_order: BootOrder = BootOrder.KEEP

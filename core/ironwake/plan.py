@@ -3,8 +3,9 @@
 `resolve` is pure and total. DHCP, TFTP, the boot script, the answer file and the dry run all call
 it; they can't drift apart, because there is nothing else. The rules, in order:
 
-1. An unknown machine, or a locked one: silence.
-2. No deployment, or one that has ended or was claimed already: the local disk.
+1. An unknown machine, a locked one, or another one with the same card: silence.
+2. No deployment, or one that has ended or was claimed already: the local disk, by the machine's
+   rung of the ladder (`ironwake.localboot`).
 3. A deployment that is armed and not yet claimed: its loader chain, as often as it is asked for.
 
 The claim itself is not decided here: it needs the store's compare-and-swap. This decides everything
@@ -14,19 +15,24 @@ before it, and everything after it is rule 2.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from ironwake import loaders, wire
 from ironwake import release as releases
 from ironwake.boot import KernelBoot
 from ironwake.deployment import Deployment
-from ironwake.firmware import Firmware
+from ironwake.firmware import Firmware, Transport
 from ironwake.lifecycle import BOOTABLE, ENDS
 from ironwake.loaders.base import Loader
+from ironwake.localboot import Rung
 from ironwake.mac import Mac
-from ironwake.machine import Machine
+from ironwake.machine import Machine, MachineUuid
+from ironwake.memory import Memory
 from ironwake.methods import METHODS
-from ironwake.site import Policy
+from ironwake.personality import Personality, order
+from ironwake.quirks import Quirk
+from ironwake.site import ForeignServer, Policy
 
 LOADERS = "loaders"  # the manifest of what firmware itself loads
 
@@ -39,26 +45,17 @@ class Silence:
 
 
 @dataclass(frozen=True)
-class LocalBoot:
-    """The machine shall boot its disk. DHCP is silent: no loader is started for that."""
+class Led:
+    """A loader that DHCP names: `first_file` is a TFTP path or a URL, `script` the loader's own.
 
-    reason: str
-
-
-@dataclass(frozen=True)
-class BootPlan:
-    """What the machine gets.
-
-    `loader` names the loader, `first_file` what DHCP names (a TFTP path, or a URL), `script` the
-    loader's script in full, `kernel` what that script starts. `digest` identifies the whole.
+    `personalities`: the shapes in which it is offered, one after the other while none is taken.
     """
 
-    reason: str
     loader: str
     first_file: str
     script_name: str
     script: str
-    kernel: KernelBoot
+    personalities: tuple[Personality, ...]
 
     @property
     def digest(self) -> str:
@@ -70,71 +67,206 @@ class BootPlan:
         return hashlib.sha256(wire.encode(sent)).hexdigest()
 
 
+@dataclass(frozen=True)
+class LocalBoot:
+    """The machine shall boot its disk, by this rung; `led` is None where DHCP stays silent."""
+
+    reason: str
+    rung: Rung = Rung.SILENCE
+    led: Led | None = None
+
+
+@dataclass(frozen=True)
+class BootPlan:
+    """What the machine gets: the loader that is named, and the kernel that its script starts.
+
+    `warnings`: what on this network may keep it from working, in words for a person.
+    """
+
+    reason: str
+    led: Led
+    kernel: KernelBoot
+    warnings: tuple[str, ...] = ()
+
+
 Decision = BootPlan | LocalBoot | Silence
+
+
+def leads_to_disk(decision: Decision) -> bool:
+    """Whether a loader is started only to reach the local disk."""
+    return isinstance(decision, LocalBoot) and bool(decision.rung.loader)
 
 
 @dataclass(frozen=True)
 class BootRequest:
-    """Who asks: the card, and the firmware where it can be told."""
+    """Who asks: the card, the firmware, and the SMBIOS UUID where it was told ("" where not)."""
 
     mac: Mac
     firmware: Firmware
+    uuid: str = ""
 
 
-def resolve(
-    request: BootRequest, machine: Machine | None, deployment: Deployment | None, policy: Policy
-) -> Decision:
+@dataclass(frozen=True)
+class Subject:
+    """Of whom it is decided: an enrolled machine, its latest deployment, and what was learned."""
+
+    machine: Machine
+    deployment: Deployment | None = None
+    memory: Memory = field(default_factory=Memory)
+
+    def is_another(self, uuid: str) -> bool:
+        """Whether a machine with this UUID is not the one that is meant."""
+        own = self.deployment.uuid if self.deployment else ""
+        known = (self.machine.uuid or self.memory.uuid, own)
+        return bool(uuid) and any(one and not MachineUuid(one).is_same(uuid) for one in known)
+
+
+def resolve(request: BootRequest, subject: Subject | None, policy: Policy) -> Decision:
     """What the machine gets now; every answer carries its reason, and none raises."""
-    if machine is None:
+    if subject is None:
         return Silence(f"no machine with {request.mac} is enrolled")
+    machine, deployment = subject.machine, subject.deployment
     if machine.locked:
         return Silence(f"{machine.name} is locked")
+    if subject.is_another(request.uuid):
+        return Silence(
+            f"this is not {machine.name}: it has the UUID {request.uuid}; "
+            f"if it is, run: ironwake machine confirm {machine.name}"
+        )
     if deployment is None:
-        return LocalBoot(f"{machine.name} has no deployment")
+        return _local(f"{machine.name} has no deployment", request, subject, policy)
     if deployment.state in ENDS:
-        return LocalBoot(f"the last deployment of {machine.name} is over: {deployment.state}")
+        reason = f"the last deployment of {machine.name} is over: {deployment.state}"
+        return _local(reason, request, subject, policy)
     if deployment.state not in BOOTABLE:
-        return LocalBoot(f"{machine.name} took its answers already and is {deployment.state}")
+        reason = f"{machine.name} took its answers already and is {deployment.state}"
+        return _local(reason, request, subject, policy)
+    return _boot(request, subject, deployment, policy)
+
+
+def _boot(
+    request: BootRequest, subject: Subject, deployment: Deployment, policy: Policy
+) -> BootPlan | Silence:
+    machine = subject.machine
     if deployment.held:
         # Without the words of it: a machine said some of them, and a reason stands in a script.
         return Silence(f"the deployment of {machine.name} is held back: see its alarm")
     release = releases.find(deployment.profile.release)
+    if request.firmware.architecture is not machine.architecture:
+        return Silence(
+            f"{machine.name} was enrolled as {machine.architecture}, and its firmware is "
+            f"{request.firmware.name}"
+        )
     if machine.architecture not in release.architectures:
         return Silence(f"{release.name} is not made for {machine.architecture}")
-    loader = loaders.for_firmware(request.firmware)
+    loader = _loader(request, subject, policy)
     if loader is None:
         return Silence(f"there is no boot loader for {request.firmware.name}")
     method = METHODS[deployment.profile.method]
     missing = method.missing(deployment, policy)
-    role = loader.role(request.firmware)
-    if role and policy.shelf.find(LOADERS, role) is None:
+    if not _has(loader, request.firmware, policy):
         missing = (LOADERS, *missing)
     if missing:
         return Silence(f"media are missing; run: ironwake media add {' '.join(missing)}")
     kernel = method.boot(deployment, machine, request.mac, policy)
     return BootPlan(
         reason=f"{machine.name} is {deployment.state} for {deployment.profile_name}",
-        loader=loader.name,
-        first_file=loader.first_file(request.firmware, request.mac, policy.site),
-        script_name=loader.script_name,
-        script=loader.boot_script(kernel, policy.site),
+        led=_lead(loader, loader.boot_script(kernel, policy.site), request, subject, policy),
         kernel=kernel,
+        warnings=tuple(_warnings(loader, request.firmware, policy)),
     )
 
 
-def script(
-    loader: Loader,
-    request: BootRequest,
-    machine: Machine | None,
-    deployment: Deployment | None,
-    policy: Policy,
-) -> str:
+def _local(reason: str, request: BootRequest, subject: Subject, policy: Policy) -> LocalBoot:
+    quirk = _quirk(request, subject, policy, "local_boot")
+    pinned = subject.machine.local_boot or (quirk.local_boot if quirk else None)
+    rung = pinned or subject.memory.local_boot
+    loader = loaders.BY_NAME.get(rung.loader)
+    if loader is None:
+        return LocalBoot(reason, rung)
+    if not loader.serves(request.firmware) or not _has(loader, request.firmware, policy):
+        return LocalBoot(f"{reason}; {rung} needs {loader.name}, which is not there", rung)
+    script = loader.local_script(reason, rung)
+    return LocalBoot(reason, rung, _lead(loader, script, request, subject, policy))
+
+
+def _lead(
+    loader: Loader, script: str, request: BootRequest, subject: Subject, policy: Policy
+) -> Led:
+    firmware = request.firmware
+    quirk = _quirk(request, subject, policy, "personalities")
+    pinned = subject.machine.personalities or (quirk.personalities if quirk else ())
+    return Led(
+        loader=loader.name,
+        first_file=loader.first_file(firmware, request.mac, policy.site),
+        script_name=loader.script_name,
+        script=script,
+        personalities=order(firmware, pinned, subject.memory.personality.get(firmware.name)),
+    )
+
+
+def _loader(request: BootRequest, subject: Subject, policy: Policy) -> Loader | None:
+    """The pinned loader where it serves this firmware, else the one that will work here."""
+    quirk = _quirk(request, subject, policy, "loader")
+    name = subject.machine.loader or (quirk.loader if quirk else "")
+    pinned = loaders.BY_NAME.get(name)
+    if pinned is not None and pinned.serves(request.firmware):
+        return pinned
+    usual = loaders.for_firmware(request.firmware)
+    if usual is None or _spoiler(usual, request.firmware, policy) is None:
+        return usual
+    # iPXE asks for its script by itself and believes nobody's boot file; but it is not signed.
+    ipxe = loaders.BY_NAME["ipxe"]
+    if subject.memory.secure_boot == "off" and _has(ipxe, request.firmware, policy):
+        return ipxe
+    return usual
+
+
+def _spoiler(loader: Loader, firmware: Firmware, policy: Policy) -> ForeignServer | None:
+    """The foreign server whose boot file shim would believe instead of ours, if there is one.
+
+    shim (16.1, netboot.c) takes the DHCP server's own file before a proxy's, and asks that server
+    for its second stage. HTTP Boot knows only our URL.
+    """
+    if loader.name != "grub" or firmware.transport is not Transport.TFTP or not policy.site.proxy:
+        return None
+    return next((one for one in policy.foreign if one.gives_address and one.in_field), None)
+
+
+def _warnings(loader: Loader, firmware: Firmware, policy: Policy) -> Iterator[str]:
+    spoiler = _spoiler(loader, firmware, policy)
+    if spoiler is not None:
+        yield (
+            f"the DHCP server {spoiler.address} names a boot file of its own "
+            f"({spoiler.boot_file}): shim will ask that server for its second stage, and fail; "
+            "remove the boot file there, or let the machine boot by UEFI HTTP Boot, which does "
+            "not depend on it"
+        )
+
+
+def _quirk(request: BootRequest, subject: Subject, policy: Policy, what: str) -> Quirk | None:
+    """The site's first row that fits and says something about `what`."""
+    machine = subject.machine
+    for row in policy.quirks:
+        if getattr(row, what) and row.fits(request.mac, request.firmware, machine.labels):
+            return row
+    return None
+
+
+def _has(loader: Loader, firmware: Firmware, policy: Policy) -> bool:
+    """Whether the loader's own file is there, where it needs one."""
+    role = loader.role(firmware)
+    return not role or policy.shelf.find(LOADERS, role) is not None
+
+
+def script(loader: Loader, request: BootRequest, subject: Subject | None, policy: Policy) -> str:
     """The script that this machine's `loader` gets: always a valid one, whatever the decision.
 
     A loader that is asking is running already, so silence is no longer possible; GRUB would run
     the body of a 404 as a script.
     """
-    decision = resolve(request, machine, deployment, policy)
+    decision = resolve(request, subject, policy)
     if isinstance(decision, BootPlan):
         return loader.boot_script(decision.kernel, policy.site)
-    return loader.local_script(decision.reason)
+    rung = decision.rung if isinstance(decision, LocalBoot) else Rung.SILENCE
+    return loader.local_script(decision.reason, rung)

@@ -8,6 +8,8 @@ user:
   name: admin
   ssh_keys: ["ssh-ed25519 AAAA… me@laptop"]
 parameters: {timezone: Europe/Berlin}
+boot_order: keep           # or disk-first, network-first: what the firmware's is made to be
+expected_reboots: 0        # how often the installer itself restarts the machine
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ _KEY = re.compile(
 )
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}", re.ASCII)
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+", re.ASCII)
+_MOST_REBOOTS = 20
 _LOCALE = re.compile(r"[A-Za-z]{1,8}(?:_[A-Z]{2})?(?:\.[A-Za-z0-9-]+)?", re.ASCII)
 
 
@@ -97,18 +100,38 @@ class Parameters:
             _match(_PACKAGE, package, "parameters.packages", "name packages as apt does")
 
 
+class BootOrder(StrEnum):
+    """What becomes of the firmware's boot order."""
+
+    KEEP = "keep"
+    DISK_FIRST = "disk-first"
+    NETWORK_FIRST = "network-first"
+
+
 @dataclass(frozen=True)
 class Profile:
-    """What a machine shall become."""
+    """What a machine shall become.
+
+    `expected_reboots`: restarts between the claim and the end of the installation that are part of
+    it (Windows has three); each goes to the local disk. One more is an interrupted installation.
+    """
 
     release: str
     method: Method = Method.ARCHIVE
     disk: Disk = field(default_factory=Disk)
     user: User | None = None
     parameters: Parameters = field(default_factory=Parameters)
+    boot_order: BootOrder = BootOrder.KEEP
+    expected_reboots: int = 0
 
     def __post_init__(self) -> None:
         releases.find(self.release)
+        if not 0 <= self.expected_reboots <= _MOST_REBOOTS:
+            raise InputError(
+                f"{self.expected_reboots} is no number of reboots",
+                f"give 0 to {_MOST_REBOOTS}",
+                "expected_reboots",
+            )
 
 
 def _match(pattern: re.Pattern[str], text: str, where: str, step: str) -> None:

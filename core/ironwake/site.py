@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ironwake.artifact import Manifest
 from ironwake.errors import RefusedError
 from ironwake.names import DomainName
+from ironwake.quirks import Quirk
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class ForeignServer:
 
     `address`: its IPv4 address. `next_server`: where it sends firmware for the boot file (siaddr,
     else option 66), "" where nowhere. `boot_file`: option 67, else the BOOTP field. `pxe`: it says
-    that it is a PXE server. `gives_address`: it is a DHCP server, not a proxy.
+    that it is a PXE server. `gives_address`: it is a DHCP server, not a proxy. `in_field`: the boot
+    file stands in the BOOTP field (the DHCP server's field is what shim believes first).
     """
 
     address: str
@@ -52,6 +54,7 @@ class ForeignServer:
     boot_file: str = ""
     pxe: bool = False
     gives_address: bool = True
+    in_field: bool = False
 
     @property
     def boots(self) -> bool:
@@ -103,7 +106,13 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Policy:
-    """What a boot decision depends on besides the machine and its deployment."""
+    """What a boot decision depends on besides the machine and its deployment.
+
+    `quirks`: the site's own rows, first fit first. `foreign`: the other DHCP and boot servers that
+    were heard on the machines' network.
+    """
 
     site: Site
     shelf: Shelf
+    quirks: tuple[Quirk, ...] = ()
+    foreign: tuple[ForeignServer, ...] = ()

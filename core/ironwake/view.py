@@ -6,14 +6,19 @@ from dataclasses import dataclass, field
 
 from ironwake import plan
 from ironwake.deployment import Deployment
-from ironwake.firmware import BY_NAME, Firmware
+from ironwake.firmware import BY_NAME, Architecture, Firmware
 from ironwake.loaders.base import Loader
 from ironwake.mac import Mac
 from ironwake.machine import Machine
-from ironwake.site import Policy, Shelf, Site
+from ironwake.memory import Memory
+from ironwake.quirks import Quirk
+from ironwake.site import ForeignServer, Policy, Shelf, Site
 
-# For the hops after DHCP, where the firmware is known only by what it loads.
-ANY_UEFI = BY_NAME["uefi-amd64-pxe"]
+
+def usual_firmware(machine: Machine | None) -> Firmware:
+    """For the hops after DHCP, where the firmware is known only by what it loads."""
+    architecture = machine.architecture if machine else Architecture.AMD64
+    return BY_NAME[f"uefi-{architecture}-pxe"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class Entry:
     machine: Machine
     deployment: Deployment | None = None
     address: str = ""
+    memory: Memory = field(default_factory=Memory)
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,8 @@ class View:
     site: Site
     shelf: Shelf = field(default_factory=Shelf)
     entries: tuple[Entry, ...] = ()
+    quirks: tuple[Quirk, ...] = ()
+    foreign: tuple[ForeignServer, ...] = ()
 
 
 class Index:
@@ -40,7 +48,7 @@ class Index:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self.policy = Policy(view.site, view.shelf)
+        self.policy = Policy(view.site, view.shelf, view.quirks, view.foreign)
         self._by_mac = {mac: entry for entry in view.entries for mac in entry.machine.macs}
         self._by_address = {entry.address: entry for entry in view.entries if entry.address}
         self._by_name: dict[str, Entry] = {entry.machine.name: entry for entry in view.entries}
@@ -54,23 +62,24 @@ class Index:
     def by_name(self, name: str) -> Entry | None:
         return self._by_name.get(name)
 
-    def resolve(self, mac: Mac, firmware: Firmware = ANY_UEFI) -> plan.Decision:
+    def resolve(self, mac: Mac, firmware: Firmware | None = None, uuid: str = "") -> plan.Decision:
         """The decision for the machine with this card; see `ironwake.plan`."""
+        subject = self.subject(mac)
+        return plan.resolve(_request(mac, firmware, uuid, subject), subject, self.policy)
+
+    def subject(self, mac: Mac) -> plan.Subject | None:
+        """What is known of the machine with this card."""
         known = self._by_mac.get(mac)
-        return plan.resolve(
-            plan.BootRequest(mac, firmware),
-            known.machine if known else None,
-            known.deployment if known else None,
-            self.policy,
-        )
+        return plan.Subject(known.machine, known.deployment, known.memory) if known else None
 
     def script(self, mac: Mac, loader: Loader) -> str:
         """The per-machine script in this loader's language; always valid."""
-        known = self._by_mac.get(mac)
-        return plan.script(
-            loader,
-            plan.BootRequest(mac, ANY_UEFI),
-            known.machine if known else None,
-            known.deployment if known else None,
-            self.policy,
-        )
+        subject = self.subject(mac)
+        return plan.script(loader, _request(mac, None, "", subject), subject, self.policy)
+
+
+def _request(
+    mac: Mac, firmware: Firmware | None, uuid: str, subject: plan.Subject | None
+) -> plan.BootRequest:
+    usual = usual_firmware(subject.machine if subject else None)
+    return plan.BootRequest(mac, firmware or usual, uuid)

@@ -23,7 +23,7 @@ def planned(firmware: Firmware, state: State = State.ARMED) -> dict[str, Any]:
     """What the controller says of the bench's machine."""
     index = make_bench().with_state(state).index()
     decision = index.resolve(MAC, firmware)
-    boot = decision if isinstance(decision, BootPlan) else None
+    boot = decision.led if isinstance(decision, BootPlan) else None
     loader = loaders.for_firmware(firmware)
     return {
         "mac": str(MAC),
@@ -38,6 +38,9 @@ def planned(firmware: Firmware, state: State = State.ARMED) -> dict[str, Any]:
         "payload_type": "application/json" if boot else None,
         "payload": '{"disk":"auto"}' if boot else None,
         "digest": boot.digest if boot else None,
+        "personalities": list(boot.personalities) if boot else [],
+        "rung": None if boot else "silence",
+        "warnings": [],
     }
 
 
@@ -80,7 +83,7 @@ def test_silence_has_its_reason(cli: Cli) -> None:
     answer(cli, BY_NAME["uefi-amd64-pxe"], State.INSTALLING)
     done = cli("plan", str(MAC))
     assert "OFFER" not in done.out
-    assert "reason    node1 took its answers already and is installing\n" in done.out
+    assert "node1 took its answers already and is installing\n" in done.out
     assert "--- grub.cfg, for a loader that runs already\n" in done.out
     assert json.loads(cli("plan", str(MAC), "--json").out)["offer"] is None
 

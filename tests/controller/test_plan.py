@@ -33,8 +33,8 @@ def test_it_equals_what_is_sent(appliance: Appliance) -> None:
         plan = appliance.good("GET", f"/v1/plan?mac={MAC}&firmware={firmware}")
         sent = index.resolve(Mac(MAC), BY_NAME[firmware])
         assert isinstance(sent, BootPlan)
-        assert (plan["first_file"], plan["script"]) == (sent.first_file, sent.script)
-        assert plan["digest"] == sent.digest
+        assert (plan["first_file"], plan["script"]) == (sent.led.first_file, sent.led.script)
+        assert plan["digest"] == sent.led.digest
     token, _ = appliance.tokens()
     grant = wire.decode(Grant, appliance.claim(token).content)
     assert (plan["payload_type"], plan["payload"]) == (grant.media_type, grant.text)

@@ -13,7 +13,8 @@ from ironwake.firmware import identify
     ("option_93", "option_60", "option_77", "option_175", "name"),
     [
         (0, b"PXEClient:Arch:00000:UNDI:002001", b"", None, "bios-pxe"),
-        (0, b"PXEClient:Arch:00000:UNDI:002001", b"iPXE", b"\x13\x01\x01", "bios-ipxe"),
+        (0, b"PXEClient:Arch:00000:UNDI:002001", b"iPXE", b"\x13\x01\x01\x18\x01\x01", "bios-ipxe"),
+        (0, b"PXEClient:Arch:00000:UNDI:002001", b"iPXE", b"\x15\x01\x01", "bios-ipxe-limited"),
         (7, b"PXEClient:Arch:00007:UNDI:003000", b"", None, "uefi-amd64-pxe"),
         (9, b"PXEClient:Arch:00009:UNDI:003000", b"", None, "uefi-amd64-pxe"),
         (7, b"PXEClient:Arch:00007:UNDI:003010", b"iPXE", b"", "uefi-amd64-ipxe"),

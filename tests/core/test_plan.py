@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from ironwake import loaders, plan
-from ironwake.firmware import FIRMWARE, Architecture, Firmware
+from ironwake.firmware import BY_NAME, FIRMWARE, Architecture, Firmware, Transport
 from ironwake.lifecycle import BOOTABLE, State
 from ironwake.loaders import ipxe
 from ironwake.mac import Mac
@@ -15,18 +15,18 @@ from ironwake.machine import Machine
 from ironwake.plan import BootPlan, BootRequest, LocalBoot, Silence
 from ironwake.profile import Method
 from ironwake.site import Policy, Shelf
-from ironwake_testing.core import MAC, SHELF, Bench
+from ironwake_testing.core import MAC, OWN_FIRMWARE, SHELF, Bench
 
 STRANGER = Mac("52:54:00:99:99:99")
 
 
 def _resolve(bench: Bench, firmware: Firmware) -> plan.Decision:
     request = BootRequest(MAC, firmware)
-    return plan.resolve(request, bench.machine, bench.deployment, bench.policy)
+    return plan.resolve(request, plan.Subject(bench.machine, bench.deployment), bench.policy)
 
 
 @pytest.mark.parametrize("state", list(State))
-@pytest.mark.parametrize("firmware", FIRMWARE, ids=lambda row: row.name)
+@pytest.mark.parametrize("firmware", OWN_FIRMWARE, ids=lambda row: row.name)
 @pytest.mark.parametrize("method", list(Method))
 def test_only_an_armed_unclaimed_deployment_boots_a_machine(
     bench: Bench, state: State, firmware: Firmware, method: Method
@@ -48,13 +48,15 @@ def test_a_locked_machine_gets_silence_whatever_its_deployment(bench: Bench, sta
 
 def test_an_unknown_machine_gets_silence(bench: Bench) -> None:
     """No enrolment, no packet."""
-    decision = plan.resolve(BootRequest(STRANGER, FIRMWARE[2]), None, None, bench.policy)
+    decision = plan.resolve(BootRequest(STRANGER, FIRMWARE[2]), None, bench.policy)
     assert isinstance(decision, Silence)
 
 
 def test_a_machine_without_a_deployment_boots_its_disk(bench: Bench) -> None:
     """An empty or restored database installs nothing."""
-    decision = plan.resolve(BootRequest(MAC, FIRMWARE[2]), bench.machine, None, bench.policy)
+    decision = plan.resolve(
+        BootRequest(MAC, FIRMWARE[2]), plan.Subject(bench.machine), bench.policy
+    )
     assert isinstance(decision, LocalBoot)
 
 
@@ -75,7 +77,7 @@ def test_a_shelf_that_lacks_anything_breaks_no_decision(
     items = tuple(item for number, item in enumerate(SHELF.items) if number != gone)
     policy = Policy(bench.policy.site, dataclasses.replace(SHELF, items=items))
     half = dataclasses.replace(bench, policy=policy).with_method(method)
-    for firmware in FIRMWARE:
+    for firmware in OWN_FIRMWARE:
         decision = _resolve(half, firmware)
         assert isinstance(decision, BootPlan | Silence)
 
@@ -83,9 +85,11 @@ def test_a_shelf_that_lacks_anything_breaks_no_decision(
 def test_a_machine_of_another_architecture_gets_no_foreign_kernel(bench: Bench) -> None:
     """It could not run it: whoever arms it hears so, instead of waiting at a dark screen."""
     machine = dataclasses.replace(bench.machine, architecture=Architecture.ARM64)
-    decision = _resolve(dataclasses.replace(bench, machine=machine), FIRMWARE[2])
-    assert isinstance(decision, Silence)
-    assert "debian-12 is not made for arm64" in decision.reason
+    there = dataclasses.replace(bench, machine=machine)
+    wrong = _resolve(there, BY_NAME["uefi-amd64-pxe"])
+    assert wrong == Silence("node1 was enrolled as arm64, and its firmware is uefi-amd64-pxe")
+    decision = _resolve(there, BY_NAME["uefi-arm64-pxe"])
+    assert not isinstance(decision, BootPlan) or "arm64" in decision.kernel.kernel.manifest
 
 
 def test_what_a_machine_says_of_itself_stands_in_no_script(bench: Bench) -> None:
@@ -98,17 +102,19 @@ def test_what_a_machine_says_of_itself_stands_in_no_script(bench: Bench) -> None
 
 def test_ipxe_never_gets_ipxe_again(bench: Bench) -> None:
     """The chainload loop, in which ROM and loader load each other for ever, cannot happen."""
-    for firmware in FIRMWARE:
+    for firmware in OWN_FIRMWARE:
         decision = _resolve(bench, firmware)
         assert isinstance(decision, BootPlan)
-        if firmware.ipxe:
-            assert decision.first_file.startswith("http://10.77.0.2/boot/")
+        if firmware.ipxe and firmware.transport is Transport.HTTP:
+            assert decision.led.first_file.startswith("http://10.77.0.2/boot/")
+        else:
+            assert not decision.led.first_file.endswith(".ipxe")
 
 
 def test_uefi_gets_the_signed_shim_by_its_own_transport(bench: Bench) -> None:
     """Option 93 cannot tell whether Secure Boot is on, so the shim it is, for all."""
-    rows = {row.name: _resolve(bench, row) for row in FIRMWARE if row.uefi and not row.ipxe}
-    files = {name: row.first_file for name, row in rows.items() if isinstance(row, BootPlan)}
+    rows = {row.name: _resolve(bench, row) for row in OWN_FIRMWARE if row.uefi and not row.ipxe}
+    files = {name: row.led.first_file for name, row in rows.items() if isinstance(row, BootPlan)}
     assert files["uefi-amd64-pxe"] == "sb/shimx64.efi"
     assert files["uefi-amd64-http"] == "http://10.77.0.2/sb/shimx64.efi"
 
@@ -129,10 +135,10 @@ def test_a_machine_with_two_cards_is_told_the_one_it_boots_from(bench: Bench) ->
     second = Mac("52:54:00:77:00:11")
     machine = Machine(bench.machine.name, (MAC, second))
     decision = plan.resolve(
-        BootRequest(second, FIRMWARE[2]), machine, bench.deployment, bench.policy
+        BootRequest(second, FIRMWARE[2]), plan.Subject(machine, bench.deployment), bench.policy
     )
     assert isinstance(decision, BootPlan)
-    assert "BOOTIF=01-52-54-00-77-00-11" in decision.script
+    assert "BOOTIF=01-52-54-00-77-00-11" in decision.led.script
 
 
 def test_the_digest_tells_plans_apart(bench: Bench) -> None:
@@ -145,4 +151,4 @@ def test_the_digest_tells_plans_apart(bench: Bench) -> None:
     assert isinstance(first, BootPlan)
     assert isinstance(again, BootPlan)
     assert isinstance(changed, BootPlan)
-    assert first.digest == again.digest != changed.digest
+    assert first.led.digest == again.led.digest != changed.led.digest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 from ironwake.deployment import Deployment
 from ironwake.firmware import FIRMWARE
@@ -13,6 +14,9 @@ from ironwake.names import HostName
 from ironwake.profile import Profile
 from ironwake.site import Shelf, Site, Stored
 from ironwake.view import Entry, Index, View
+from ironwake_dhcp.offer import Door, boot, proxy
+from ironwake_dhcp.packet import Request
+from ironwake_dhcp.reply import Quiet, Reply
 
 ADDRESS = "10.77.0.1"
 NODE = Mac("52:54:00:77:00:10")
@@ -31,6 +35,7 @@ _ITEMS = (
     ("loaders", "sb/shimx64.efi"),
     ("loaders", "sb/shimaa64.efi"),
     ("loaders", "ipxe/undionly.kpxe"),
+    ("loaders", "ipxe/snponly.efi"),
 )
 SHELF = Shelf(
     tuple(
@@ -65,3 +70,8 @@ def armed(*macs: str) -> Index:
 def known_at(item: Entry, address: str) -> Entry:
     """The machine with an address that the controller knows already."""
     return replace(item, address=address)
+
+
+def proxied(request: Request, door: Door, index: Index) -> Reply | Quiet:
+    """What a proxy answers, with nothing remembered of earlier requests."""
+    return proxy(request, door, IPv4Address(index.view.site.address), boot(request, index))

@@ -108,7 +108,8 @@ def test_an_offer_is_told_with_the_plan_and_the_firmware() -> None:
         "file": "sb/shimx64.efi",
         "reply": "offer",
         "port": "67",
-        "plan": plan.digest,  # type: ignore[union-attr]
+        "personality": "direct",
+        "plan": plan.led.digest,  # type: ignore[union-attr]
         "loader": "grub",
     }
 

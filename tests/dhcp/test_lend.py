@@ -10,6 +10,7 @@ import pytest
 from ironwake.view import Index
 from ironwake_dhcp.leases import Leases, Pool
 from ironwake_dhcp.lend import Lender, Outcome, serve
+from ironwake_dhcp.offer import boot
 from ironwake_dhcp.packet import MessageType, Request, parse
 from ironwake_dhcp.rehearse import discover
 from ironwake_dhcp.reply import Quiet, Reply, Terms
@@ -32,7 +33,7 @@ class Desk:
 
     def ask(self, request: Request, **changes: object) -> Outcome:
         changed = dataclasses.replace(request, **changes)  # type: ignore[arg-type]
-        return serve(changed, self.index, self.lender, self.leases, 0.0)
+        return serve(changed, boot(changed, self.index), self.lender, self.leases, 0.0)
 
     def reply(self, request: Request, **changes: object) -> Reply:
         answer = self.ask(request, **changes).answer

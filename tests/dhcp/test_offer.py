@@ -17,7 +17,7 @@ from ironwake.machine import MachineUuid
 from ironwake.site import Shelf
 from ironwake.view import Index
 from ironwake_dhcp.delivery import Source, deliver
-from ironwake_dhcp.offer import Door, proxy
+from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import MessageType, Request, parse
 from ironwake_dhcp.rehearse import discover
 from ironwake_dhcp.reply import Quiet, Reply
@@ -37,7 +37,7 @@ def told(item: Datagram, index: Index) -> str:
     """One line: what came, and what goes where."""
     request, source = parse(item.payload), source_of(item)
     asked = f"{item.frame:3} {request.mac} {request.message_type.name} to {item.target_port}"
-    answer = proxy(request, source.door, index)
+    answer = rack.proxied(request, source.door, index)
     if isinstance(answer, Quiet):
         return f"{asked}: silence, {answer.reason}"
     content, way = answer.content, deliver(request, answer, source)
@@ -46,7 +46,7 @@ def told(item: Datagram, index: Index) -> str:
     return (
         f"{asked}: {content.message_type.name} to {where}"
         f"{f' in a frame to {mac.hex(chr(58))}' if mac else ''}"
-        f" as {content.vendor_class}{', skipping discovery' if content.skip_discovery else ''}:"
+        f" as {content.vendor_class}{', skipping discovery' if content.discovery else ''}:"
         f" {content.boot_file}"
     )
 
@@ -84,7 +84,7 @@ def test_an_ipxe_client_is_never_given_a_loader() -> None:
     for item in datagrams(CAPTURES / "bios-undionly-loop.pcap"):
         if not item.is_request:
             continue
-        answer = proxy(parse(item.payload), Door.SERVER, rack.armed("52:54:00:77:02:10"))
+        answer = rack.proxied(parse(item.payload), Door.SERVER, rack.armed("52:54:00:77:02:10"))
         if isinstance(answer, Reply):
             seen.append(answer.content.boot_file)
     assert set(seen) == {"http://10.77.0.1/boot/52:54:00:77:02:10/boot.ipxe"}
@@ -108,7 +108,7 @@ def request(firmware: object = rack.EDK2, **changes: object) -> Request:
 )
 def test_silence_has_a_reason(index: Index, reason: str) -> None:
     """Unknown, locked, unarmed, ended, nothing built: no answer, and it is known why."""
-    answer = proxy(request(), Door.SERVER, index)
+    answer = rack.proxied(request(), Door.SERVER, index)
     assert isinstance(answer, Quiet)
     assert reason in answer.reason
 
@@ -118,7 +118,7 @@ def test_only_bootable_deployments_are_offered(state: State) -> None:
     """Through both doors, a machine is booted in exactly the states before the claim."""
     index = rack.index(rack.entry(state=state))
     for door, kind in ((Door.SERVER, MessageType.DISCOVER), (Door.BOOT, MessageType.REQUEST)):
-        answer = proxy(request(message_type=kind), door, index)
+        answer = rack.proxied(request(message_type=kind), door, index)
         assert isinstance(answer, Reply) == (state in BOOTABLE)
 
 
@@ -127,12 +127,12 @@ def test_other_clients_of_an_armed_machine_hear_nothing(vendor_class: bytes | No
     """The installer's or the installed system's own DHCP is none of a proxy's business."""
     for door in Door:
         asked = request(vendor_class=vendor_class)
-        assert proxy(asked, door, rack.armed()) == Quiet("not a network boot client")
+        assert rack.proxied(asked, door, rack.armed()) == Quiet("not a network boot client")
 
 
 def test_an_unknown_architecture_is_named() -> None:
     """Firmware that no loader is for is left alone, and the reason says which it was."""
-    answer = proxy(request(arch=6), Door.SERVER, rack.armed())
+    answer = rack.proxied(request(arch=6), Door.SERVER, rack.armed())
     assert answer == Quiet("no boot loader for client architecture 6")
 
 
@@ -160,7 +160,7 @@ def test_which_messages_are_answered(
 ) -> None:
     """OFFER to a DISCOVER, ACK to what chose us or came to the boot server's port, else silence."""
     chosen = IPv4Address(server) if server else None
-    answer = proxy(request(message_type=kind, server_id=chosen), door, rack.armed())
+    answer = rack.proxied(request(message_type=kind, server_id=chosen), door, rack.armed())
     assert (answer.content.message_type if isinstance(answer, Reply) else None) == expected
 
 
@@ -169,13 +169,13 @@ def test_a_proxy_refuses_to_be_taken_for_an_address_server() -> None:
     ours = IPv4Address(rack.ADDRESS)
     wanted = IPv4Address("10.77.0.163")
     asked = request(message_type=MessageType.REQUEST, server_id=ours, requested_address=wanted)
-    assert isinstance(proxy(asked, Door.SERVER, rack.armed()), Quiet)
+    assert isinstance(rack.proxied(asked, Door.SERVER, rack.armed()), Quiet)
 
 
 @pytest.mark.parametrize("firmware", [rack.BIOS, rack.EDK2, rack.HTTP, rack.IPXE])
 def test_a_proxy_gives_no_address(firmware: object) -> None:
     """No reply in proxy mode has an address or terms to give."""
-    answer = proxy(request(firmware), Door.SERVER, rack.armed())
+    answer = rack.proxied(request(firmware), Door.SERVER, rack.armed())
     assert isinstance(answer, Reply)
     assert answer.address is None
     assert answer.content.terms is None
@@ -187,7 +187,7 @@ def test_the_other_card_of_a_machine_is_answered_as_itself() -> None:
     other = Mac("52:54:00:77:00:99")
     both = dataclasses.replace(item.machine, macs=(rack.NODE, other))
     index = rack.index(dataclasses.replace(item, machine=both))
-    answer = proxy(request(rack.IPXE, mac=other), Door.SERVER, index)
+    answer = rack.proxied(request(rack.IPXE, mac=other), Door.SERVER, index)
     assert isinstance(answer, Reply)
     assert answer.content.boot_file.endswith(f"/boot/{other}/boot.ipxe")
 
@@ -216,5 +216,5 @@ def test_a_machine_with_another_uuid_hears_nothing(
     machine = dataclasses.replace(known.machine, uuid=enrolled)
     index = rack.index(dataclasses.replace(known, machine=machine))
     request = parse(discover(machine.macs[0], BY_NAME["uefi-amd64-pxe"]))
-    answer = proxy(dataclasses.replace(request, uuid=sent), door, index)
+    answer = rack.proxied(dataclasses.replace(request, uuid=sent), door, index)
     assert isinstance(answer, Reply) == served

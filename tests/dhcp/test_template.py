@@ -12,14 +12,14 @@ from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from ironwake.firmware import FIRMWARE
 from ironwake.mac import Mac
 from ironwake.view import Index
-from ironwake_dhcp.offer import Door, proxy
+from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import MessageType, Request, parse
 from ironwake_dhcp.rehearse import discover, rehearse
 from ironwake_dhcp.reply import Content, Reply, Terms
 from ironwake_dhcp.template import Frames, Templates
+from ironwake_testing.core import OWN_FIRMWARE
 from tests.dhcp import rack
 
 ADDRESSES = st.integers(1, 0xFFFFFFFE).map(IPv4Address)
@@ -46,6 +46,15 @@ def requests() -> st.SearchStrategy[Request]:
     )
 
 
+# Option 43 as the personalities write it: none, "load it", a menu of one server, its choice.
+DISCOVERY = (
+    b"",
+    bytes.fromhex("060108ff"),
+    bytes.fromhex("06010308078000010a4d0001090b800008") + b"Ironwake" + b"\n\t\0Ironwake\xff",
+    bytes.fromhex("470480000000ff"),
+)
+
+
 def contents() -> st.SearchStrategy[Content]:
     """Everything that can be said, in any combination."""
     names = st.text("abcxyz/.:-0189", min_size=1, max_size=200)
@@ -55,7 +64,7 @@ def contents() -> st.SearchStrategy[Content]:
         server=ADDRESSES,
         vendor_class=st.sampled_from(["", "PXEClient", "HTTPClient"]),
         boot_file=st.just("") | names,
-        skip_discovery=st.booleans(),
+        discovery=st.sampled_from(DISCOVERY),
         terms=st.none()
         | st.builds(
             Terms,
@@ -77,8 +86,8 @@ def built_by_scapy(request: Request, reply: Reply) -> bytes:
     ]
     if content.vendor_class:
         options.append(("vendor_class_id", content.vendor_class))
-    if content.skip_discovery:
-        options.append(("vendor_specific", bytes.fromhex("060108ff")))
+    if content.discovery:
+        options.append(("vendor_specific", content.discovery))
     if terms:
         options.append(("subnet_mask", str(terms.netmask)))
         if terms.router:
@@ -130,7 +139,7 @@ def options_of(payload: bytes) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("door", list(Door))
-@pytest.mark.parametrize("firmware", FIRMWARE, ids=lambda row: row.name)
+@pytest.mark.parametrize("firmware", OWN_FIRMWARE, ids=lambda row: row.name)
 def test_proxy_replies_hold_no_address_and_no_terms(firmware: object, door: Door) -> None:
     """Never options 1, 3, 6, 51 and never an address from a proxy, for any firmware."""
     request = dataclasses.replace(
@@ -138,7 +147,7 @@ def test_proxy_replies_hold_no_address_and_no_terms(firmware: object, door: Door
         message_type=MessageType.DISCOVER if door is Door.SERVER else MessageType.REQUEST,
         uuid=b"\0" + bytes(range(16)),
     )
-    reply = proxy(request, door, rack.armed())
+    reply = rack.proxied(request, door, rack.armed())
     assert isinstance(reply, Reply)
     payload = Templates().payload(request, reply)
     packet, options = BOOTP(payload), options_of(payload)
@@ -151,7 +160,7 @@ def test_proxy_replies_hold_no_address_and_no_terms(firmware: object, door: Door
     )
     assert options["pxe_client_machine_identifier"] == request.uuid
     assert options["vendor_class_id"] == reply.content.vendor_class.encode()
-    assert ("vendor_specific" in options) == reply.content.skip_discovery
+    assert ("vendor_specific" in options) == bool(reply.content.discovery)
 
 
 def test_a_long_url_stands_in_the_option_alone() -> None:
@@ -201,12 +210,12 @@ def test_the_least_recently_used_template_goes_first() -> None:
     assert templates.prepare(first) is kept
 
 
-@pytest.mark.parametrize("firmware", FIRMWARE, ids=lambda row: row.name)
+@pytest.mark.parametrize("firmware", OWN_FIRMWARE, ids=lambda row: row.name)
 def test_rehearsing_gives_the_services_own_bytes(firmware: object) -> None:
     """A dry run prints what the service sends to the same request, or says that it is silent."""
     request = discover(rack.NODE, firmware, xid=7)  # type: ignore[arg-type]
     index: Index = rack.armed()
-    reply = proxy(parse(request), Door.SERVER, index)
+    reply = rack.proxied(parse(request), Door.SERVER, index)
     assert isinstance(reply, Reply)
     assert rehearse(index, request) == built_by_scapy(parse(request), reply)
     assert rehearse(rack.index(), request) is None

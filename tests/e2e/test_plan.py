@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from ironwake.firmware import BY_NAME, FIRMWARE, Firmware
+from ironwake.firmware import BY_NAME, Firmware
 from ironwake.mac import Mac
 from ironwake_dhcp.rehearse import discover
 from ironwake_lab import MachineSpec
 from ironwake_runtime.artifacts import ArtifactStore
+from ironwake_testing.core import OWN_FIRMWARE
 from ironwake_testing.player import (
     RECORDED,
     Player,
@@ -107,7 +108,7 @@ def test_command_and_api_say_the_same(there: Scene, machine: MachineSpec) -> Non
         assert found["payload"].rstrip("\n") in text
 
 
-@pytest.mark.parametrize("firmware", FIRMWARE, ids=lambda row: row.name)
+@pytest.mark.parametrize("firmware", OWN_FIRMWARE, ids=lambda row: row.name)
 def test_the_offer_to_every_kind_of_firmware(
     there: Scene, player: Player, firmware: Firmware
 ) -> None:

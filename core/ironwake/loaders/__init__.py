@@ -6,10 +6,12 @@ from ironwake.firmware import Firmware
 from ironwake.loaders import grub, ipxe
 from ironwake.loaders.base import Loader
 
-LOADERS: tuple[Loader, ...] = (ipxe.LOADER, grub.LOADER)
+# In this order: the signed chain for UEFI, iPXE for the rest.
+LOADERS: tuple[Loader, ...] = (grub.LOADER, ipxe.LOADER)
+BY_NAME: dict[str, Loader] = {loader.name: loader for loader in LOADERS}
 BY_SCRIPT: dict[str, Loader] = {loader.script_name: loader for loader in LOADERS}
 
 
 def for_firmware(firmware: Firmware) -> Loader | None:
-    """The first loader with something for this firmware."""
+    """What this firmware usually gets: the first loader that serves it."""
     return next((row for row in LOADERS if row.serves(firmware)), None)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from ironwake.boot import KernelBoot
 from ironwake.firmware import Firmware
+from ironwake.localboot import Rung
 from ironwake.mac import Mac
 from ironwake.site import Site
 
@@ -20,7 +21,7 @@ class Loader(Protocol):
     def script_name(self) -> str: ...
 
     def serves(self, firmware: Firmware) -> bool:
-        """Whether this loader is for that firmware."""
+        """Whether that firmware can start this loader, or is it already."""
 
     def role(self, firmware: Firmware) -> str:
         """The loader's own file in the manifest `loaders`; "" where the firmware needs none."""
@@ -31,5 +32,5 @@ class Loader(Protocol):
     def boot_script(self, boot: KernelBoot, site: Site) -> str:
         """Start that kernel."""
 
-    def local_script(self, reason: str) -> str:
-        """Boot the local disk, saying why."""
+    def local_script(self, reason: str, rung: Rung) -> str:
+        """Boot the local disk, saying why; by this rung where it is one of this loader's."""

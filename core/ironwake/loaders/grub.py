@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ironwake import routes
 from ironwake.boot import KernelBoot
 from ironwake.firmware import Architecture, Firmware, Transport
+from ironwake.localboot import Rung
 from ironwake.mac import Mac
 from ironwake.site import Site
 
@@ -41,7 +42,7 @@ class Grub:
             "boot\n"
         )
 
-    def local_script(self, reason: str) -> str:
+    def local_script(self, reason: str, rung: Rung) -> str:  # noqa: ARG002 (a `Loader`)
         # `exit` opens OVMF's setup menu and chainloading the disk's shim fails under Secure Boot;
         # the disk's own configuration, run in this GRUB, is what reaches the disk.
         return (

@@ -1,4 +1,4 @@
-"""iPXE: for BIOS machines, and for whatever is iPXE already."""
+"""iPXE: for BIOS machines, for whatever is iPXE already, and for UEFI without Secure Boot."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ironwake import routes
 from ironwake.boot import KernelBoot
-from ironwake.firmware import Firmware
+from ironwake.firmware import Architecture, Firmware, Transport
+from ironwake.localboot import Rung
 from ironwake.mac import Mac
 from ironwake.site import Site
 
@@ -17,17 +18,20 @@ class Ipxe:
     script_name: str = "boot.ipxe"
 
     def serves(self, firmware: Firmware) -> bool:
-        return firmware.ipxe or not firmware.uefi
+        return _takes_script(firmware) or firmware.architecture is Architecture.AMD64
 
     def role(self, firmware: Firmware) -> str:
-        return "" if firmware.ipxe else "ipxe/undionly.kpxe"
+        if _takes_script(firmware):
+            return ""
+        return "ipxe/snponly.efi" if firmware.uefi else "ipxe/undionly.kpxe"
 
     def first_file(self, firmware: Firmware, mac: Mac, site: Site) -> str:
-        # A client that is iPXE always gets a script, never iPXE again: the ROM and undionly.kpxe
-        # send the same options, and would load each other for ever.
-        if firmware.ipxe:
+        # A client that is iPXE and can take a script never gets iPXE again: the ROM and
+        # undionly.kpxe send the same options, and would load each other for ever.
+        if _takes_script(firmware):
             return f"{site.url}/{routes.boot_script(mac, self.script_name)}"
-        return self.role(firmware)
+        role = self.role(firmware)
+        return f"{site.url}/{role}" if firmware.transport is Transport.HTTP else role
 
     def boot_script(self, boot: KernelBoot, site: Site) -> str:
         kernel = f"{site.url}/{routes.artifact(boot.kernel)}"
@@ -45,9 +49,22 @@ class Ipxe:
             "exit 1\n"
         )
 
-    def local_script(self, reason: str) -> str:
+    def local_script(self, reason: str, rung: Rung) -> str:
+        lines = ["#!ipxe", f"echo Ironwake: {reason}; booting the local disk"]
+        if rung is Rung.SANBOOT:
+            lines += [
+                "iseq ${platform} efi && goto efi ||",
+                "sanboot --no-describe --drive 0x80 || goto next",
+                ":efi",
+                "sanboot --no-describe --drive 0 --filename \\EFI\\BOOT\\BOOTX64.EFI ||",
+                ":next",
+            ]
         # `exit 1`, not `exit`: edk2 opens its setup menu when a boot option returns success.
-        return f"#!ipxe\necho Ironwake: {reason}; booting the local disk\nexit 1\n"
+        return "\n".join((*lines, "exit 1", ""))
+
+
+def _takes_script(firmware: Firmware) -> bool:
+    return firmware.ipxe and firmware.transport is Transport.HTTP
 
 
 LOADER = Ipxe()

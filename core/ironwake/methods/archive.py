@@ -69,6 +69,7 @@ class ArchiveMethod:
             user=profile.user,
             packages=profile.parameters.packages,
             kernel_arguments=profile.parameters.kernel_arguments,
+            boot_order=profile.boot_order,
         )
         return Grant("application/json", wire.encode(order).decode())
 

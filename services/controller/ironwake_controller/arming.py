@@ -14,7 +14,7 @@ from ironwake.firmware import BY_NAME
 from ironwake.lifecycle import BOOTABLE, Evidence, State
 from ironwake.profile import Profile
 from ironwake.site import Policy
-from ironwake.view import ANY_UEFI
+from ironwake.view import usual_firmware
 from ironwake_controller import clock, enrolment, ledger
 from ironwake_controller.store import deployments
 from ironwake_controller.store.deployments import Record
@@ -118,11 +118,12 @@ class Arming:
         RefusedError where that would be nothing: media are missing.
         """
         armed = replace(record.deployment, state=State.ARMED)
-        firmware = BY_NAME.get(there.firmware, ANY_UEFI)
+        firmware = BY_NAME.get(there.firmware, usual_firmware(there.machine))
         request = plan.BootRequest(there.machine.macs[0], firmware)
-        decision = plan.resolve(request, there.machine, armed, self._policy())
+        subject = plan.Subject(there.machine, armed, there.memory)
+        decision = plan.resolve(request, subject, self._policy())
         if isinstance(decision, plan.BootPlan):
-            return decision.digest
+            return decision.led.digest
         what, _, step = decision.reason.partition("; ")
         raise RefusedError(what, step, "profile")
 

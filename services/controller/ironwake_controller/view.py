@@ -49,11 +49,16 @@ class Views:
             known = addresses.by_machine(connection)
             newest = deployments.latest_of_all(connection)
             entries = tuple(
-                Entry(there.machine, _public(newest.get(there.id)), known.get(there.id, ""))
+                Entry(
+                    there.machine,
+                    _public(newest.get(there.id)),
+                    known.get(there.id, ""),
+                    there.memory,
+                )
                 for there in machines.every(connection)
             )
         policy = self._policy()
-        return View(version, policy.site, policy.shelf, entries)
+        return View(version, policy.site, policy.shelf, entries, policy.quirks, policy.foreign)
 
 
 def _public(record: Record | None) -> Deployment | None:

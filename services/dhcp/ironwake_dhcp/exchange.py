@@ -7,19 +7,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from ironwake.firmware import FIRMWARE
-from ironwake.lifecycle import BOOTABLE
-from ironwake.plan import BootPlan
+from ironwake.firmware import FIRMWARE, Firmware
+from ironwake.lifecycle import BOOTABLE, State
+from ironwake.personality import Personality
+from ironwake.plan import BootPlan, Led
 from ironwake.report import Report, Seen
 from ironwake.view import Entry, Index
 from ironwake_dhcp import lend, offer
+from ironwake_dhcp.attempts import Attempts
 from ironwake_dhcp.delivery import Datagram, Frame, Source, deliver
 from ironwake_dhcp.leases import Lease, Leases
 from ironwake_dhcp.offer import Boot, Door
 from ironwake_dhcp.packet import Malformed, MessageType, Request, parse
 from ironwake_dhcp.reply import Quiet, Reply
-from ironwake_dhcp.sightings import Sightings, describe
+from ironwake_dhcp.sightings import Sightings, describe, uuid_of
 from ironwake_dhcp.template import Templates
+
+# It has asked for more than an offer: its firmware took the last one.
+_WENT_ON = frozenset({State.LOADER, State.KERNEL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,14 @@ class Lending:
     keep: Callable[[Lease], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What was decided about booting, and what was said."""
+
+    found: Boot | Quiet
+    answer: Reply | Quiet
+
+
 class Exchange:
     """Answers requests by the newest view. Without one it is silent: an empty house boots nobody.
 
@@ -58,6 +71,9 @@ class Exchange:
         self._lending = lending
         self._templates = Templates()
         self._sightings = Sightings()
+        self._attempts = Attempts()
+        self._owners: dict[str, str] = {}  # deployment's id → UUID of who was offered it first
+        self._ours = IPv4Address(0)
         self._prepared: set[str] = set()
         self._index: Index | None = None
         self.counts: Counter[str] = Counter()
@@ -65,13 +81,15 @@ class Exchange:
     def take(self, index: Index) -> None:
         """Use this view from now on; a proxy's templates are built for what was newly armed."""
         self._index = index
-        if self._lending is not None:
-            return
+        self._ours = IPv4Address(index.view.site.address)
         armed = {
             entry.deployment.id: entry
             for entry in index.view.entries
             if entry.deployment and entry.deployment.state in BOOTABLE
         }
+        self._owners = {name: uuid for name, uuid in self._owners.items() if name in armed}
+        if self._lending is not None:
+            return
         for name in armed.keys() - self._prepared:
             self._prepare(armed[name], index)
         self._prepared = set(armed)
@@ -87,8 +105,9 @@ class Exchange:
         if index is None:
             self.counts["no view yet"] += 1
             return None
-        answer = self._answer(request, source.door, index, now)
-        self._tell(request, source, answer, index, now.steady)
+        found = self._boot(request, source.door, index, now.steady)
+        answer = self._answer(request, source.door, found, now)
+        self._tell(request, source, Answered(found, answer), index, now.steady)
         if isinstance(answer, Quiet):
             self.counts["quiet"] += 1
             return None
@@ -96,14 +115,33 @@ class Exchange:
         payload = self._templates.payload(request, answer)
         return Outgoing(payload, deliver(request, answer, source))
 
-    def _answer(self, request: Request, door: Door, index: Index, now: Now) -> Reply | Quiet:
+    def _answer(self, request: Request, door: Door, found: Boot | Quiet, now: Now) -> Reply | Quiet:
         if self._lending is None or door is Door.BOOT:
-            return offer.proxy(request, door, index)
+            return offer.proxy(request, door, self._ours, found)
         lending = self._lending
-        outcome = lend.serve(request, index, lending.lender, lending.leases, now.wall)
+        outcome = lend.serve(request, found, lending.lender, lending.leases, now.wall)
         if outcome.changed is not None:
             lending.keep(outcome.changed)
         return outcome.answer
+
+    def _boot(self, request: Request, door: Door, index: Index, now: float) -> Boot | Quiet:
+        """Whether the client is offered a loader, and in which shape by now."""
+        entry = index.by_mac(request.mac)
+        deployment = entry.deployment if entry else None
+        if door is Door.BOOT or (deployment and deployment.state in _WENT_ON):
+            self._attempts.went_on(request.mac)
+
+        def choose(request: Request, firmware: Firmware, led: Led) -> Personality | Quiet:
+            return self._attempts.choose(request.mac, request.message_type, firmware, led, now)
+
+        found = offer.boot(request, index, choose)
+        if isinstance(found, Boot) and found.installs and deployment and not deployment.uuid:
+            # Until the controller has told everyone whose deployment this is, the first has it.
+            uuid = uuid_of(request)
+            owner = self._owners.setdefault(deployment.id, uuid)
+            if uuid and owner and owner != uuid:
+                return Quiet("another machine with this card was offered the deployment first")
+        return found
 
     def _prepare(self, entry: Entry, index: Index) -> None:
         for mac in entry.machine.macs:
@@ -111,24 +149,24 @@ class Exchange:
                 plan = index.resolve(mac, firmware)
                 if not isinstance(plan, BootPlan):
                     continue
-                for kind in (MessageType.OFFER, MessageType.ACK):
-                    self._templates.prepare(offer.content(Boot(firmware, plan), kind, index))
+                for personality in plan.led.personalities:
+                    found = Boot(firmware, plan.led, plan.reason, personality)
+                    for kind in (MessageType.OFFER, MessageType.ACK):
+                        self._templates.prepare(offer.content(found, kind, self._ours))
 
     def _tell(
-        self,
-        request: Request,
-        source: Source,
-        answer: Reply | Quiet,
-        index: Index,
-        now: float,
+        self, request: Request, source: Source, answered: Answered, index: Index, now: float
     ) -> None:
         """Report what was seen, once: the offer, or the machine that got none, and its address."""
         entry = index.by_mac(request.mac)
-        if isinstance(answer, Reply) and answer.content.boot_file:
-            self._tell_offer(request, answer, source.door, index, now)
+        found, answer = answered.found, answered.answer
+        if isinstance(found, Boot) and found.installs and isinstance(answer, Reply):
+            self._tell_offer(request, answer, found, source.door, now)
         elif _starts_a_boot(request, source.door) and (entry or offer.identify(request)):
-            detail = describe(request) | {"reason": answer.reason}
-            if self._sightings.is_news(Seen.DHCP, request.mac, answer.reason, now):
+            detail = describe(request) | {"reason": found.reason}
+            if isinstance(found, Boot):
+                detail["loader"] = found.led.loader
+            if self._sightings.is_news(Seen.DHCP, request.mac, found.reason, now):
                 self._report(Seen.DHCP, request.mac, "", detail)
         address = _address(request, source, answer)
         if entry is None or address is None or entry.address == str(address):
@@ -137,20 +175,18 @@ class Exchange:
             self._report(Seen.ADDRESS, request.mac, str(address), {})
 
     def _tell_offer(
-        self, request: Request, answer: Reply, door: Door, index: Index, now: float
+        self, request: Request, answer: Reply, found: Boot, door: Door, now: float
     ) -> None:
         detail = describe(request) | {
-            "file": answer.content.boot_file,
+            "file": found.led.first_file,
             "reply": answer.content.message_type.name.lower(),
             "port": str(door.value),
+            "personality": str(found.personality),
         }
-        about = " ".join(detail[key] for key in ("file", "reply", "firmware"))
-        if not self._sightings.is_news(Seen.OFFERED, request.mac, about, now):
-            return
-        found = offer.boot(request, index)
-        if isinstance(found, Boot):
-            detail |= {"plan": found.plan.digest, "loader": found.plan.loader}
-        self._report(Seen.OFFERED, request.mac, "", detail)
+        about = " ".join(detail[key] for key in ("file", "reply", "firmware", "personality"))
+        if self._sightings.is_news(Seen.OFFERED, request.mac, about, now):
+            detail |= {"plan": found.led.digest, "loader": found.led.loader}
+            self._report(Seen.OFFERED, request.mac, "", detail)
 
 
 def _starts_a_boot(request: Request, door: Door) -> bool:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
-from ironwake.view import Index
 from ironwake_dhcp.leases import Lease, Leases
-from ironwake_dhcp.offer import Boot, boot, content
+from ironwake_dhcp.offer import Boot, content
 from ironwake_dhcp.packet import MessageType, Request
 from ironwake_dhcp.reply import Content, Quiet, Reply, Terms
 
@@ -36,15 +35,17 @@ class Outcome:
     changed: Lease | None = None
 
 
-def serve(request: Request, index: Index, lender: Lender, leases: Leases, now: float) -> Outcome:
-    """The answer of a server that gives addresses."""
+def serve(
+    request: Request, found: Boot | Quiet, lender: Lender, leases: Leases, now: float
+) -> Outcome:
+    """The answer of a server that gives addresses; `found`: whether the client also boots."""
     if request.giaddr is not None:
         return Outcome(Quiet("relayed: this server has one subnet only"))
     match request.message_type:
         case MessageType.DISCOVER:
-            return _discover(request, index, lender, leases, now)
+            return _discover(request, found, lender, leases, now)
         case MessageType.REQUEST:
-            return _request(request, index, lender, leases, now)
+            return _request(request, found, lender, leases, now)
         case MessageType.RELEASE if request.ciaddr is not None:
             changed = leases.release(request.mac, request.ciaddr, now)
             return Outcome(Quiet("released its address"), changed)
@@ -53,20 +54,22 @@ def serve(request: Request, index: Index, lender: Lender, leases: Leases, now: f
             return Outcome(Quiet("declined its address: somebody else uses it"), changed)
         case MessageType.INFORM if request.ciaddr is not None:
             told = replace(lender, terms=replace(lender.terms, seconds=None))
-            return Outcome(_reply(request, MessageType.ACK, index, told, None))
+            return Outcome(_reply(MessageType.ACK, found, told, None))
     return Outcome(Quiet(f"{request.message_type.name} asks for nothing"))
 
 
 def _discover(
-    request: Request, index: Index, lender: Lender, leases: Leases, now: float
+    request: Request, found: Boot | Quiet, lender: Lender, leases: Leases, now: float
 ) -> Outcome:
     address = leases.offer(request.mac, request.requested_address, now)
     if address is None:
         return Outcome(Quiet("the pool is used up"))
-    return Outcome(_reply(request, MessageType.OFFER, index, lender, address))
+    return Outcome(_reply(MessageType.OFFER, found, lender, address))
 
 
-def _request(request: Request, index: Index, lender: Lender, leases: Leases, now: float) -> Outcome:
+def _request(
+    request: Request, found: Boot | Quiet, lender: Lender, leases: Leases, now: float
+) -> Outcome:
     ours = lender.server
     if request.server_id is not None and request.server_id != ours:
         leases.forget_offer(request.mac)
@@ -76,7 +79,7 @@ def _request(request: Request, index: Index, lender: Lender, leases: Leases, now
         return Outcome(Quiet("names no address"))
     lease = leases.bind(request.mac, address, now)
     if lease is not None:
-        reply = _reply(request, MessageType.ACK, index, lender, address)
+        reply = _reply(MessageType.ACK, found, lender, address)
         return Outcome(reply, lease)
     # A client that did not choose us is told `no` only where nobody else could say `yes`.
     if request.server_id == ours or lender.authoritative:
@@ -86,16 +89,14 @@ def _request(request: Request, index: Index, lender: Lender, leases: Leases, now
 
 
 def _reply(
-    request: Request,
     kind: MessageType,
-    index: Index,
+    found: Boot | Quiet,
     lender: Lender,
     address: IPv4Address | None,
 ) -> Reply:
     """Address and terms, and the loader for those that boot from the network now."""
-    found = boot(request, index)
     if isinstance(found, Boot):
-        said = replace(content(found, kind, index), server=lender.server, terms=lender.terms)
-        return Reply(said, address, found.plan.reason)
+        said = replace(content(found, kind, lender.server), terms=lender.terms)
+        return Reply(said, address, found.reason)
     plain = Content(kind, lender.server, terms=lender.terms)
     return Reply(plain, address, found.reason)

@@ -7,6 +7,7 @@ nothing boots its disk: silence is how a machine is told to do so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address
@@ -14,7 +15,8 @@ from ipaddress import IPv4Address
 from ironwake import firmware as firmwares
 from ironwake.firmware import Firmware
 from ironwake.machine import MachineUuid
-from ironwake.plan import BootPlan
+from ironwake.personality import Personality, option_43
+from ironwake.plan import BootPlan, Led, LocalBoot
 from ironwake.view import Index
 from ironwake_dhcp.packet import MessageType, Request
 from ironwake_dhcp.reply import Content, Quiet, Reply
@@ -29,10 +31,19 @@ class Door(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """A machine that boots from the network now, and how."""
+    """A machine that a loader is offered to, and in which shape.
+
+    `installs`: it is a deployment's, else one that leads to the local disk.
+    """
 
     firmware: Firmware
-    plan: BootPlan
+    led: Led
+    reason: str
+    personality: Personality
+    installs: bool = True
+
+
+Choose = Callable[[Request, Firmware, Led], "Personality | Quiet"]
 
 
 def identify(request: Request) -> Firmware | None:
@@ -42,52 +53,58 @@ def identify(request: Request) -> Firmware | None:
     )
 
 
-def boot(request: Request, index: Index) -> Boot | Quiet:
-    """Whether this client boots from the network now; if not, why not."""
+def first(_request: Request, _firmware: Firmware, led: Led) -> Personality:
+    """The shape that is tried first."""
+    return led.personalities[0]
+
+
+def boot(request: Request, index: Index, choose: Choose = first) -> Boot | Quiet:
+    """Whether this client is offered a loader now; if not, why not.
+
+    :param choose: picks among the plan's personalities, or says why none is left
+    """
     firmware = identify(request)
     if firmware is None:
         if (request.vendor_class or b"").startswith((b"PXEClient", b"HTTPClient")):
             return Quiet(f"no boot loader for client architecture {request.arch}")
         return Quiet("not a network boot client")
-    if _is_another(request, index):
-        return Quiet("this is not the machine that was enrolled: it has another UUID")
-    decision = index.resolve(request.mac, firmware)
-    if isinstance(decision, BootPlan):
-        return Boot(firmware, decision)
-    return Quiet(decision.reason)
+    uuid = MachineUuid.from_option_97(request.uuid or b"") or ""
+    decision = index.resolve(request.mac, firmware, uuid)
+    led = decision.led if isinstance(decision, BootPlan | LocalBoot) else None
+    if led is None:
+        return Quiet(decision.reason)
+    personality = choose(request, firmware, led)
+    if isinstance(personality, Quiet):
+        return personality
+    return Boot(firmware, led, decision.reason, personality, isinstance(decision, BootPlan))
 
 
-def _is_another(request: Request, index: Index) -> bool:
-    """Whether a wrong machine has this card, or its address: it must not be installed instead."""
-    entry = index.by_mac(request.mac)
-    seen = MachineUuid.from_option_97(request.uuid or b"")
-    return bool(entry and entry.machine.uuid and seen and not seen.is_same(entry.machine.uuid))
+def proxy(request: Request, door: Door, ours: IPv4Address, found: Boot | Quiet) -> Reply | Quiet:
+    """The answer beside a foreign DHCP server: boot information only, never an address.
 
-
-def proxy(request: Request, door: Door, index: Index) -> Reply | Quiet:
-    """The answer beside a foreign DHCP server: boot information only, never an address."""
-    kind = _answer_type(request, door, IPv4Address(index.view.site.address))
+    :param ours: our own address
+    """
+    kind = answer_type(request, door, ours)
     if isinstance(kind, Quiet):
         return kind
-    found = boot(request, index)
     if isinstance(found, Quiet):
         return found
-    return Reply(content(found, kind, index), reason=found.plan.reason)
+    return Reply(content(found, kind, ours), reason=found.reason)
 
 
-def content(found: Boot, kind: MessageType, index: Index) -> Content:
-    """What a proxy says to a machine that boots."""
+def content(found: Boot, kind: MessageType, server: IPv4Address) -> Content:
+    """What is said to a machine that boots, in the shape that its firmware takes."""
+    offers = kind is MessageType.OFFER
     return Content(
         message_type=kind,
-        server=IPv4Address(index.view.site.address),
+        server=server,
         vendor_class=found.firmware.vendor_class,
-        boot_file=found.plan.first_file,
-        # Means nothing to HTTP Boot, and a reply on port 4011 *is* the discovery.
-        skip_discovery=(kind is MessageType.OFFER and found.firmware.vendor_class == "PXEClient"),
+        boot_file=found.led.first_file if found.personality.names_file or not offers else "",
+        discovery=option_43(found.personality, server.packed, offers),
     )
 
 
-def _answer_type(request: Request, door: Door, ours: IPv4Address) -> MessageType | Quiet:
+def answer_type(request: Request, door: Door, ours: IPv4Address) -> MessageType | Quiet:
     """OFFER to a DISCOVER, ACK to what chose us; the door decides what counts as that."""
     match request.message_type:
         case MessageType.DISCOVER:

@@ -14,6 +14,8 @@ from ironwake_dhcp.exchange import Exchange, Now
 from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import BROADCAST, FIXED, MAGIC
 
+_TFTP_ONLY = b"\x15\x01\x01"  # iPXE's feature 21 and no other
+
 
 def discover(mac: Mac, firmware: Firmware, xid: int = 0) -> bytes:
     """A DHCPDISCOVER as such firmware sends it, as short as possible."""
@@ -30,6 +32,7 @@ def discover(mac: Mac, firmware: Firmware, xid: int = 0) -> bytes:
         (60, name + b":Arch:%05d:UNDI:003000" % code),
         (93, struct.pack("!H", code)),
         *(((77, b"iPXE"),) if firmware.ipxe else ()),
+        *(((175, _TFTP_ONLY),) if firmware.ipxe and firmware.transport is Transport.TFTP else ()),
     )
     return head + b"".join(bytes((c, len(v))) + v for c, v in options) + b"\xff"
 

@@ -28,15 +28,15 @@ class Content:
     """The part of a reply that is the same for every request it answers; a template's key.
 
     `boot_file` is a TFTP path or a URL and stands in the BOOTP field *and* in option 67: shim takes
-    its directory from the field, some firmware reads only the option. `skip_discovery` tells PXE
-    firmware to load that file at once, without asking port 4011 (PXE 2.1 section 2.2.3, tag 6).
+    its directory from the field, some firmware reads only the option. `discovery` is option 43,
+    PXE's own list of tags (`ironwake.personality`).
     """
 
     message_type: MessageType
     server: IPv4Address
     vendor_class: str = ""
     boot_file: str = ""
-    skip_discovery: bool = False
+    discovery: bytes = b""
     terms: Terms | None = None
 
 

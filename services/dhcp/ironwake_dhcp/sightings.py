@@ -44,16 +44,20 @@ class Sightings:
 def describe(request: Request) -> dict[str, str]:
     """What the client says about itself, as text that is safe to show."""
     firmware = identify(request)
-    uuid = MachineUuid.from_option_97(request.uuid or b"")
     said = {
         "message": request.message_type.name.lower(),
         "firmware": firmware.name if firmware else "",
         "architecture": "" if request.arch is None else str(request.arch),
         "vendor_class": _text(request.vendor_class),
-        "uuid": uuid or "",
+        "uuid": uuid_of(request),
         "hostname": _text(request.hostname),
     }
     return {key: value for key, value in said.items() if value}
+
+
+def uuid_of(request: Request) -> str:
+    """The SMBIOS UUID of option 97, "" where there is none."""
+    return MachineUuid.from_option_97(request.uuid or b"") or ""
 
 
 def _text(value: bytes | None) -> str:

@@ -24,8 +24,6 @@ from ironwake_dhcp.reply import Content, Reply, Terms
 _LEAST: Final = 300
 # RFC 2131 section 2: the field is text that ends with a zero.
 _FILE_FIELD: Final = 127
-# PXE 2.1 table 2-1: tag 6, discovery control, bit 3 = "use the boot file of this very reply".
-_SKIP_DISCOVERY: Final = b"\x06\x01\x08\xff"
 _NO_ADDRESS: Final = IPv4Address(0)
 
 
@@ -152,8 +150,8 @@ def _options(content: Content) -> list[tuple[object, ...]]:
     ]
     if content.vendor_class:
         options.append(("vendor_class_id", content.vendor_class.encode("ascii")))
-    if content.skip_discovery:
-        options.append(("vendor_specific", _SKIP_DISCOVERY))
+    if content.discovery:
+        options.append(("vendor_specific", content.discovery))
     if content.terms:
         options.extend(_terms(content.terms))
     if content.boot_file:

@@ -12,6 +12,7 @@ from ironwake import loaders
 from ironwake.errors import InputError, IronwakeError, UnknownError
 from ironwake.loaders import grub
 from ironwake.loaders.base import Loader
+from ironwake.localboot import Rung
 from ironwake.mac import Mac
 from ironwake.plan import BootPlan
 from ironwake_http.replies import NOTHING, text
@@ -33,15 +34,16 @@ def _script(service: Service, call: Call, loader: Loader) -> str:
         mac = Mac(call.parts["mac"])
     except InputError:
         # What was asked for is not repeated: it would stand in a script.
-        return loader.local_script("this is not a MAC address")
+        return loader.local_script("this is not a MAC address", Rung.SILENCE)
     index = service.index
     if index is None:
-        return loader.local_script(_STARTING)
+        return loader.local_script(_STARTING, Rung.SILENCE)
     try:
         script, decision = index.script(mac, loader), index.resolve(mac)
     except IronwakeError as error:
         service.log.error("no script", mac=mac, error=str(error))
-        return loader.local_script("the plan cannot be made: see the log of the http service")
+        reason = "the plan cannot be made: see the log of the http service"
+        return loader.local_script(reason, Rung.SILENCE)
     if not call.head:
         gets = "boot" if isinstance(decision, BootPlan) else "local disk"
         detail = {"script": loader.script_name, "gets": gets, "reason": decision.reason}
@@ -52,5 +54,5 @@ def _script(service: Service, call: Call, loader: Loader) -> str:
 async def common(service: Service, call: Call) -> web.StreamResponse:  # noqa: ARG001 (a handler)
     """`/grub/grub.cfg`: sends every machine on to its own script."""
     if service.index is None:
-        return text(grub.LOADER.local_script(_STARTING))
+        return text(grub.LOADER.local_script(_STARTING, Rung.SILENCE))
     return text(grub.common_config(service.index.view.site))

@@ -5,7 +5,7 @@ ever becomes a path, so there is nothing to traverse. Bytes are found by their h
 
 | name | who gets it |
 |---|---|
-| a loader, `sb/shimx64.efi` | a machine whose plan is to boot (`ironwake.plan`) |
+| a loader, `sb/shimx64.efi` | a machine that is led by one, to boot or to its disk |
 | `grub/grub.cfg` | any enrolled machine: it sends each on to its own script |
 | `boot/<mac>/<script>` | the machine with that MAC, and nobody else: its token stands in it |
 
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from ironwake import loaders, routes
 from ironwake.errors import InputError
 from ironwake.mac import Mac
-from ironwake.plan import LOADERS, BootPlan
+from ironwake.plan import LOADERS, BootPlan, leads_to_disk
 from ironwake.site import Stored
 from ironwake.view import Entry, Index
 from ironwake_tftp.packet import Mode, netascii
@@ -102,7 +102,7 @@ class Registry:
         if item is None:
             return NoFile(f"there is no file {wanted or 'of that name'}", mac)
         decision = index.resolve(mac)
-        if not isinstance(decision, BootPlan):
+        if not isinstance(decision, BootPlan) and not leads_to_disk(decision):
             return NoFile(decision.reason, mac, expected=False)
         if item.size > _LARGEST:
             return NoFile(f"{item.role} is too large for TFTP", mac, expected=False)

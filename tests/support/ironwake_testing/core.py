@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from ironwake.deployment import Deployment
+from ironwake.firmware import FIRMWARE, Architecture
 from ironwake.lifecycle import State
 from ironwake.mac import Mac
 from ironwake.machine import Machine
@@ -13,9 +14,12 @@ from ironwake.profile import Method, Profile, User
 from ironwake.site import Policy, Shelf, Site, Stored
 from ironwake.view import Entry, Index, View
 
+# What a machine of the bench may have: it is enrolled as amd64.
+OWN_FIRMWARE = tuple(row for row in FIRMWARE if row.architecture is Architecture.AMD64)
 MAC = Mac("52:54:00:77:00:10")
 _FILES = [
     ("loaders", "ipxe/undionly.kpxe", "undionly.kpxe"),
+    ("loaders", "ipxe/snponly.efi", "snponly.efi"),
     ("loaders", "sb/shimaa64.efi", "shimaa64.efi"),
     ("loaders", "sb/shimx64.efi", "shimx64.efi"),
     ("ramdisk-generic", "kernel", "vmlinuz"),

@@ -13,7 +13,7 @@ from ironwake.lifecycle import BOOTABLE
 from ironwake.mac import Mac
 from ironwake.methods import METHODS
 from ironwake.report import Grant
-from ironwake.view import ANY_UEFI, Entry, Index
+from ironwake.view import Entry, Index, usual_firmware
 from ironwake_controller.api.shapes import ERRORS, PlanShape
 from ironwake_controller.house import House
 from ironwake_controller.store import machines
@@ -38,17 +38,19 @@ def routes(house: House) -> APIRouter:
 
 
 def _firmware(house: House, card: Mac, asked: str) -> Firmware:
-    if not asked:
-        with house.store.read() as connection:
-            there = machines.by_mac(connection, card)
-        return BY_NAME.get(there.firmware, ANY_UEFI) if there else ANY_UEFI
-    return find(asked)
+    if asked:
+        return find(asked)
+    with house.store.read() as connection:
+        there = machines.by_mac(connection, card)
+    usual = usual_firmware(there.machine if there else None)
+    return BY_NAME.get(there.firmware, usual) if there else usual
 
 
 def _shape(card: Mac, firmware: Firmware, index: Index) -> PlanShape:
     decision = index.resolve(card, firmware)
-    loader = loaders.for_firmware(firmware)
     boot = decision if isinstance(decision, plan.BootPlan) else None
+    led = None if isinstance(decision, plan.Silence) else decision.led
+    loader = loaders.BY_NAME[led.loader] if led else loaders.for_firmware(firmware)
     entry = index.by_mac(card)
     payload = _payload(entry, index) if boot and entry else None
     return PlanShape(
@@ -58,15 +60,18 @@ def _shape(card: Mac, firmware: Firmware, index: Index) -> PlanShape:
         kind=_kind(decision),
         reason=decision.reason,
         loader=loader.name if loader else None,
-        first_file=boot.first_file if boot else None,
+        first_file=led.first_file if led else None,
         script_name=loader.script_name if loader else None,
-        script=index.script(card, loader) if loader else None,
+        script=led.script if led else index.script(card, loader) if loader else None,
         kernel=boot.kernel.kernel.sha256 if boot else None,
         initrd=boot.kernel.initrd.sha256 if boot else None,
         arguments=list(boot.kernel.arguments) if boot else [],
         payload_type=payload.media_type if payload else None,
         payload=payload.text if payload else None,
-        digest=boot.digest if boot else None,
+        digest=led.digest if led else None,
+        personalities=[str(one) for one in led.personalities] if led else [],
+        rung=str(decision.rung) if isinstance(decision, plan.LocalBoot) else None,
+        warnings=list(boot.warnings) if boot else [],
     )
 
 

@@ -253,6 +253,9 @@ class PlanShape(BaseModel):
     payload_type: str | None
     payload: str | None
     digest: str | None
+    personalities: list[str] = Field(default_factory=list)
+    rung: str | None = None
+    warnings: list[str] = Field(default_factory=list)
 
 
 class MediaShape(BaseModel):

@@ -48,6 +48,7 @@ class Record:
     message: str
     stuck: dict[str, str] | None
     callbacks: int
+    reboots: int = 0
 
     @property
     def id(self) -> str:
@@ -79,6 +80,7 @@ def _record(row: Row[Any]) -> Record:
                 "token": row.token,
                 "health_token": row.health_token,
                 "held": row.held,
+                "uuid": row.uuid,
             },
         ),
         wake=row.wake,
@@ -93,6 +95,7 @@ def _record(row: Row[Any]) -> Record:
         message=row.message,
         stuck=row.stuck,
         callbacks=row.callbacks,
+        reboots=row.reboots,
     )
 
 
@@ -157,7 +160,7 @@ def count_by_state(connection: Connection) -> dict[str, int]:
 
 def add(tx: Tx, record: Record) -> None:
     document = wire.dump(record.deployment)
-    state, held = document.pop("state"), document.pop("held")
+    state, held, uuid = document.pop("state"), document.pop("held"), document.pop("uuid")
     token, health_token = document.pop("token"), document.pop("health_token")
     tx.connection.execute(
         insert(deployments).values(
@@ -169,6 +172,7 @@ def add(tx: Tx, record: Record) -> None:
             token=token,
             health_token=health_token,
             held=held,
+            uuid=uuid,
             wake=record.wake,
             created=record.created,
             expires=record.expires,

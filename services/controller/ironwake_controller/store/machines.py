@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, select, up
 from ironwake import wire
 from ironwake.mac import Mac
 from ironwake.machine import Machine
+from ironwake.memory import Memory
 from ironwake_controller.store.schema import addresses, machines, macs
 from ironwake_controller.store.store import Tx
 
@@ -24,11 +25,13 @@ class Enrolled:
     firmware: str
     last_seen: str
     facts: dict[str, str]
+    memory: Memory
 
 
 def _enrolled(row: Row[Any]) -> Enrolled:
     machine = wire.load(Machine, row.document)
-    return Enrolled(row.id, machine, row.firmware, row.last_seen, dict(row.facts))
+    memory = wire.load(Memory, row.memory)
+    return Enrolled(row.id, machine, row.firmware, row.last_seen, dict(row.facts), memory)
 
 
 def _one(connection: Connection, query: Select[Any]) -> Enrolled | None:
@@ -86,6 +89,15 @@ def saw(tx: Tx, number: int, firmware: str = "") -> None:
     """It was seen just now, with this firmware if that could be told."""
     values = {"last_seen": tx.now} | ({"firmware": firmware} if firmware else {})
     tx.connection.execute(update(machines).where(machines.c.id == number).values(**values))
+
+
+def remember(tx: Tx, there: Enrolled, memory: Memory) -> None:
+    """Keep what was learned of it, if that is news."""
+    if memory == there.memory:
+        return
+    row = machines.c.id == there.id
+    tx.connection.execute(update(machines).where(row).values(memory=wire.dump(memory)))
+    tx.touch()
 
 
 def set_facts(tx: Tx, number: int, facts: dict[str, str]) -> None:

@@ -1,0 +1,73 @@
+"""Which shape of offer a machine gets now: the next one, when it does not take the last. Pure.
+
+A machine that asks again after two offers of ours, within one boot and without going on, did not
+understand them. It gets the next personality of its plan, and after the last one the first again:
+it may also have had no address yet.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from ironwake.firmware import Firmware, Transport
+from ironwake.mac import Mac
+from ironwake.personality import Personality
+from ironwake.plan import Led
+from ironwake_dhcp.packet import MessageType
+from ironwake_dhcp.reply import Quiet
+
+# Seconds without a word after which what comes next is another boot: edk2's longest pause is 16.
+BOOT: Final = 60.0
+# Offers of one shape before the next is tried.
+TRIES: Final = 2
+# How often an iPXE that cannot take a script is given ours in one boot: it would ask for ever.
+CHAINS: Final = 6
+_MOST: Final = 4096  # cards remembered: a sweep of made-up addresses must not fill the memory
+
+
+@dataclass
+class _Attempt:
+    last: float
+    offers: int = 0
+    order: tuple[Personality, ...] = ()
+    started: float = field(default=0.0)
+
+
+class Attempts:
+    """What was offered in the running boot of each card and firmware; times are monotonic."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[Mac, str], _Attempt] = OrderedDict()
+
+    def choose(
+        self, mac: Mac, kind: MessageType, firmware: Firmware, led: Led, now: float
+    ) -> Personality | Quiet:
+        """The shape of the answer; counts a DISCOVER as one more offer."""
+        attempt = self._attempt(mac, firmware, led, now)
+        if kind is MessageType.DISCOVER:
+            attempt.offers += 1
+        if firmware.ipxe and firmware.transport is Transport.TFTP and attempt.offers > CHAINS:
+            return Quiet(
+                "its iPXE takes no script by HTTP, and was given ours in this boot already"
+            )
+        place = max(0, attempt.offers - 1) // TRIES
+        return led.personalities[place % len(led.personalities)]
+
+    def went_on(self, mac: Mac) -> None:
+        """It took an offer: what comes next is no repeat."""
+        for key in [key for key in self._known if key[0] == mac]:
+            attempt = self._known[key]
+            attempt.offers = max(0, attempt.offers - 1) // TRIES * TRIES
+
+    def _attempt(self, mac: Mac, firmware: Firmware, led: Led, now: float) -> _Attempt:
+        key = (mac, firmware.name)
+        known = self._known.get(key)
+        if known is None or now - known.last > BOOT or known.order != led.personalities:
+            known = self._known[key] = _Attempt(now, order=led.personalities)
+        known.last = now
+        self._known.move_to_end(key)
+        if len(self._known) > _MOST:
+            self._known.popitem(last=False)
+        return known
