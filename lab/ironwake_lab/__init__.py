@@ -2,6 +2,6 @@
 
 from ironwake_lab.machine import Machine
 from ironwake_lab.rack import Rack
-from ironwake_lab.spec import MachineSpec, RackSpec, RouterSpec
+from ironwake_lab.spec import Card, MachineSpec, RackSpec, RouterSpec
 
-__all__ = ["Machine", "MachineSpec", "Rack", "RackSpec", "RouterSpec"]
+__all__ = ["Card", "Machine", "MachineSpec", "Rack", "RackSpec", "RouterSpec"]

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -36,8 +36,11 @@ def woken(frame: bytes, macs: Iterable[str]) -> list[str]:
     return [mac for mac in macs if _SYNC + Mac(mac).packed * 16 in frame]
 
 
-def listen(tap: socket.socket, machines: dict[str, Machine], log: TextIO) -> None:
-    """Serve for ever. Nothing on the wire ends it, nor a machine that fails."""
+def listen(tap: socket.socket, machines: Sequence[Machine], log: TextIO) -> None:
+    """Serve for ever: nothing on the wire ends it, nor a machine that fails.
+
+    Machines that share a MAC wake together.
+    """
     while True:
         select.select([tap], [], [])
         try:
@@ -48,8 +51,9 @@ def listen(tap: socket.socket, machines: dict[str, Machine], log: TextIO) -> Non
             print(f"{_now()} the bridge: {error}", file=log, flush=True)
             time.sleep(1)  # whatever it is, it may last: do not spin
             continue
-        for mac in woken(frame, machines):
-            press(machines[mac], log)
+        for machine in machines:
+            if woken(frame, machine.awake_macs):
+                press(machine, log)
 
 
 def press(machine: Machine, log: TextIO) -> None:
@@ -86,9 +90,8 @@ def main(directory: str, pid_file: str) -> None:
 
     rack = Rack.attach(Path(directory))
     tap = open_tap(rack.namespace, tcp_bytes=0)
-    machines = {machine.mac: machine for machine in rack.machines}
     log = _to_background(Path(pid_file), rack.directory / "button.log")
-    listen(tap, machines, log)
+    listen(tap, rack.machines, log)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ class Firmware:
     """One kind of firmware.
 
     `code` is mapped read-only and shared; `variables` is the template of which each machine gets
-    its own copy (its NVRAM). `nic` is added to the network card's properties.
+    its own copy (its NVRAM). `nic` is added to the network card's properties; empty, the card has
+    QEMU's option ROM, which is iPXE.
     """
 
     name: str
@@ -36,7 +37,7 @@ class Firmware:
 
 
 # An empty `romfile=` keeps QEMU's iPXE ROM out of a UEFI machine, so that edk2's own PXE speaks,
-# as on real machines: with the ROM, iPXE would take over before edk2 sends a packet.
+# as on most real machines: with the ROM (`uefi-ipxe`), iPXE takes over before edk2 sends a packet.
 FIRMWARE: dict[str, Firmware] = {
     row.name: row
     for row in (
@@ -45,6 +46,14 @@ FIRMWARE: dict[str, Firmware] = {
             "ovmf",
             "q35",
             "romfile=",
+            _OVMF / "OVMF_CODE_4M.fd",
+            _OVMF / "OVMF_VARS_4M.fd",
+        ),
+        Firmware(
+            "uefi-ipxe",
+            "ovmf",
+            "q35",
+            "",
             _OVMF / "OVMF_CODE_4M.fd",
             _OVMF / "OVMF_VARS_4M.fd",
         ),

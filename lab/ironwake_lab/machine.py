@@ -9,14 +9,15 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ironwake.errors import BrokenError, RefusedError
 from ironwake_lab import network, process, qmp
 from ironwake_lab.firmware import FIRMWARE
 from ironwake_lab.host import call
-from ironwake_lab.nvram import with_pxe_first
-from ironwake_lab.qemu import NIC_SLOT, Paths, command_line
+from ironwake_lab.nvram import with_boot_options
+from ironwake_lab.qemu import NIC_SLOT, Paths, command_line, link_of
 from ironwake_lab.spec import MachineSpec
 
 _POLL_SECONDS = 0.05
@@ -36,19 +37,36 @@ def locked(directory: Path) -> Iterator[None]:
 class Machine:
     """A handle; any number of them, in any number of processes, may stand for one machine."""
 
-    def __init__(self, spec: MachineSpec, paths: Paths, namespace: str, tap: str) -> None:
-        self.spec = spec
+    def __init__(
+        self, spec: MachineSpec, paths: Paths, namespace: str, taps: tuple[str, ...]
+    ) -> None:
+        self._spec = spec
         self.paths = paths
         self._namespace = namespace
-        self._tap = tap
+        self._taps = taps
+
+    @property
+    def spec(self) -> MachineSpec:
+        """What it consists of now: a board that was put in later has its own UUID."""
+        try:
+            board = self.paths.board.read_text(encoding="ascii")
+        except FileNotFoundError:
+            return self._spec
+        return replace(self._spec, uuid=board)
 
     @property
     def name(self) -> str:
-        return self.spec.name
+        return self._spec.name
 
     @property
     def mac(self) -> str:
-        return self.spec.mac
+        """Of the first card."""
+        return self._spec.mac
+
+    @property
+    def awake_macs(self) -> tuple[str, ...]:
+        """Of the cards that a magic packet can reach: those with a cable."""
+        return tuple(card.mac for card in self._spec.cards if card.cabled)
 
     @property
     def disk(self) -> Path:
@@ -61,17 +79,37 @@ class Machine:
         return self.paths.serial_log
 
     def create(self) -> None:
-        """Make what is missing: a blank disk, NVRAM with PXE first, an empty serial log."""
+        """Make what is missing: a blank disk, NVRAM with its boot order, an empty serial log."""
         self.paths.directory.mkdir(parents=True, exist_ok=True)
         self.paths.disk.parent.mkdir(parents=True, exist_ok=True)
         if not self.paths.disk.exists():
             with self.paths.disk.open("wb") as disk:
                 disk.truncate(self.spec.disk_bytes)
-        factory = FIRMWARE[self.spec.firmware].variables
-        if factory and not self.paths.variables.exists():
-            store = with_pxe_first(factory.read_bytes(), self.mac, NIC_SLOT)
-            self.paths.variables.write_bytes(store)
+        if not self.paths.variables.exists():
+            self._make_variables()
         self.paths.serial_log.touch()
+
+    def _make_variables(self) -> None:
+        firmware = FIRMWARE[self._spec.firmware]
+        if firmware.variables:
+            macs = [] if self._spec.disk_first else [card.mac for card in self._spec.cards]
+            kind = self._spec.network_boot if firmware.nic else "ipxe"
+            store = with_boot_options(firmware.variables.read_bytes(), macs, NIC_SLOT, kind)
+            self.paths.variables.write_bytes(store)
+
+    def replace_board(self, board: str) -> None:
+        """Put in another motherboard, with this UUID: cards and disk stay, NVRAM is a new one.
+
+        RefusedError while the machine is on.
+        """
+        with locked(self.paths.directory):
+            if self.is_on:
+                raise RefusedError(
+                    f"machine {self.name} is on: its board cannot be replaced", "power it off first"
+                )
+            text = replace(self._spec, uuid=board).uuid  # checked there
+            self.paths.board.write_text(text, encoding="ascii")
+            self._make_variables()
 
     # Power
 
@@ -92,9 +130,17 @@ class Machine:
                 return False
             for stale in (self.paths.pid, self.paths.qmp, self.paths.serial):
                 stale.unlink(missing_ok=True)
-            words = command_line(self.spec, self.paths, self._tap)
+            words = command_line(self.spec, self.paths, self._taps)
             call([*network.enter(self._namespace), *words], cwd=self.paths.directory)
+            self._pull_cables()
             return True
+
+    def _pull_cables(self) -> None:
+        pulled = [number for number, card in enumerate(self._spec.cards) if not card.cabled]
+        for number in pulled:
+            qmp.command(self.paths.qmp, "set_link", name=link_of(number), up=False)
+        if pulled:
+            qmp.command(self.paths.qmp, "cont")
 
     def power_off(self) -> bool:
         """Pull the plug; False when it was off. Returns once it is off."""

@@ -1,10 +1,10 @@
-"""The rack's network: two namespaces without uplink, a bridge, one tap per machine.
+"""The rack's network: two namespaces without uplink, a bridge, one tap per network card.
 
     namespace iw-NAME                                   namespace iw-NAME-gw
     ┌───────────────────────────────────────────┐       ┌──────────────────────┐
     │ appliance 10.77.0.2 on br0 ── gateway ────┼─ veth ┼── eth0 router 10.77.0.1 │
-    │                         ├─ tap0 (machine) │       └──────────────────────┘
-    │                         └─ tap1 (machine) │
+    │                       ├─ tap0-0 (machine) │       └──────────────────────┘
+    │                       └─ tap1-0 (machine) │
     └───────────────────────────────────────────┘
 
 Interface names repeat from rack to rack: each is born inside its own namespace, none in the host's.
@@ -43,9 +43,9 @@ def gateway_of(name: str) -> str:
     return f"iw-{name}-gw"
 
 
-def tap_of(index: int) -> str:
-    """The tap of the machine at this place of the rack (names are per namespace)."""
-    return f"tap{index}"
+def taps_of(spec: RackSpec, index: int) -> tuple[str, ...]:
+    """The taps of the machine at this place of the rack, one per card (names are per namespace)."""
+    return tuple(f"tap{index}-{card}" for card in range(len(spec.machines[index].cards)))
 
 
 def enter(namespace: str) -> list[str]:
@@ -111,8 +111,9 @@ def _bridge(spec: RackSpec, inside: str, gateway: str) -> list[list[str]]:
         [*ip, "link", "set", GATEWAY_PORT, "master", BRIDGE, "up"],
     ]
     for index in range(len(spec.machines)):
-        commands.append([*ip, "tuntap", "add", "dev", tap_of(index), "mode", "tap"])
-        commands.append([*ip, "link", "set", tap_of(index), "master", BRIDGE, "up"])
+        for tap in taps_of(spec, index):
+            commands.append([*ip, "tuntap", "add", "dev", tap, "mode", "tap"])
+            commands.append([*ip, "link", "set", tap, "master", BRIDGE, "up"])
     broadcast = str(spec.network.broadcast_address)
     commands.append([*ip, "addr", "add", spec.appliance, "broadcast", broadcast, "dev", BRIDGE])
     commands.append([*ip, "link", "set", BRIDGE, "up"])

@@ -1,4 +1,4 @@
-"""A UEFI machine's NVRAM as an administrator leaves it who wants network boot first.
+"""A UEFI machine's NVRAM as an administrator leaves it who set a boot order.
 
 Why not QEMU's `bootindex`: OVMF then puts *all* options of the network card before the disk, and
 each waits out its DHCP retries when nobody offers it a boot: PXE over IPv4 60 s (4 + 8 + 16 + 32),
@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 import struct
 import uuid
+from collections.abc import Sequence
 
 from ironwake.errors import BrokenError
 from ironwake.mac import Mac
@@ -37,22 +38,43 @@ _STATE_OFFSET = 2
 _BOOT_OPTION = re.compile(r"Boot(Order|[0-9A-F]{4})\0")
 
 
-def with_pxe_first(factory: bytes, mac: str, pci_slot: int) -> bytes:
-    """The variable store with PXE over IPv4 as its only boot option; all else stays.
+def _node(kind: int, subkind: int, data: bytes) -> bytes:
+    return struct.pack("<BBH", kind, subkind, 4 + len(data)) + data
 
-    `factory` is OVMF's template, keys enrolled or not; the card sits in this slot of the root bus.
-    BrokenError if the template is not laid out as edk2 does it.
+
+_IPV4 = _node(3, 12, bytes(23))  # any address
+_URI = _node(3, 24, b"")  # to be had from DHCP
+# What follows the card in the device path: edk2's own PXE, its HTTP Boot, an iPXE option ROM.
+KINDS = {"pxe": (_IPV4,), "http": (_IPV4, _URI), "ipxe": ()}
+
+
+def with_boot_options(
+    factory: bytes, macs: Sequence[str], pci_slot: int, kind: str = "pxe"
+) -> bytes:
+    """The variable store with one option per network card as its only ones; all else stays.
+
+    `factory` is OVMF's template, keys enrolled or not; the cards sit in this slot of the root bus
+    and the next ones. `kind` is a key of KINDS. Without cards the firmware finds its own order: the
+    disk first. BrokenError if the template is not laid out as edk2 does it.
     """
     store = bytearray(factory)
     end = _forget_boot_options(store)
-    option = struct.pack("<H", _FIRST_OPTION)
-    added = _variable(f"Boot{_FIRST_OPTION:04X}", _pxe_option(mac, pci_slot))
-    added += b"\xff" * (-len(added) % 4) + _variable("BootOrder", option)
+    added = bytearray()
+    for number, mac in enumerate(macs):
+        option = _option(mac, pci_slot + number, kind)
+        _append(added, f"Boot{_FIRST_OPTION + number:04X}", option)
+    if macs:
+        order = range(_FIRST_OPTION, _FIRST_OPTION + len(macs))
+        _append(added, "BootOrder", struct.pack(f"<{len(macs)}H", *order))
     room = store[end : end + len(added)]
     if len(room) < len(added) or room.strip(b"\xff"):
         raise BrokenError("the firmware's template of variables has no free room where it should")
     store[end : end + len(added)] = added
     return bytes(store)
+
+
+def _append(added: bytearray, name: str, data: bytes) -> None:
+    added += b"\xff" * (-len(added) % 4) + _variable(name, data)
 
 
 def _forget_boot_options(store: bytearray) -> int:
@@ -89,7 +111,7 @@ def _text(text: str) -> bytes:
     return (text + "\0").encode("utf-16le")
 
 
-def _pxe_option(mac: str, pci_slot: int) -> bytes:
+def _option(mac: str, pci_slot: int, kind: str) -> bytes:
     # Exactly what edk2 would write, so that it takes the option for its own (EFI_LOAD_OPTION,
     # UEFI 2.10 §3.1.3; device path nodes §10.3).
     octets = Mac(mac).packed
@@ -98,13 +120,10 @@ def _pxe_option(mac: str, pci_slot: int) -> bytes:
             _node(2, 1, struct.pack("<II", 0x0A0341D0, 0)),  # PciRoot(0x0)
             _node(1, 1, bytes((0, pci_slot))),
             _node(3, 11, octets + bytes(26) + b"\x01"),  # MAC, Ethernet
-            _node(3, 12, bytes(23)),  # IPv4, any
+            *KINDS[kind],
             _node(0x7F, 0xFF, b""),
         )
     )
-    description = _text(f"UEFI PXEv4 (MAC:{octets.hex().upper()})")
+    name = "HTTPv4" if kind == "http" else "PXEv4"
+    description = _text(f"UEFI {name} (MAC:{octets.hex().upper()})")
     return struct.pack("<IH", _ACTIVE, len(path)) + description + path + _AUTO_CREATED
-
-
-def _node(kind: int, subkind: int, data: bytes) -> bytes:
-    return struct.pack("<BBH", kind, subkind, 4 + len(data)) + data

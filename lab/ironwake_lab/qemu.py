@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,14 @@ from ironwake_lab.spec import MachineSpec
 # A socket's name is relative to the directory that QEMU starts in: addresses hold 108 bytes only.
 SERIAL_SOCKET = "serial.sock"
 QMP_SOCKET = "qmp.sock"
-# Fixed, because the boot option in a UEFI machine's NVRAM names it.
+# Fixed, because the boot options in a UEFI machine's NVRAM name it: the first card's, and the
+# others follow.
 NIC_SLOT = 2
+
+
+def link_of(card: int) -> str:
+    """QEMU's name of a card's cable."""
+    return f"net{card}"
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,11 @@ class Paths:
     @property
     def variables(self) -> Path:
         return self.directory / "nvram.fd"
+
+    @property
+    def board(self) -> Path:
+        """Holds the UUID of a board that was put in later."""
+        return self.directory / "board"
 
     @property
     def serial_log(self) -> Path:
@@ -44,9 +56,10 @@ class Paths:
         return self.directory / SERIAL_SOCKET
 
 
-def command_line(spec: MachineSpec, paths: Paths, tap: str) -> list[str]:
-    """Words that start the machine in the background.
+def command_line(spec: MachineSpec, paths: Paths, taps: Sequence[str]) -> list[str]:
+    """Words that start the machine in the background, with a tap for each card.
 
+    It is paused at first where a card has no cable, for `link_of` can only be taken down by QMP.
     To be run in `paths.directory` and in the rack's namespace. QEMU comes back once its sockets
     listen, or with its complaint; a guest that resets itself stays in the same process.
     """
@@ -63,7 +76,7 @@ def command_line(spec: MachineSpec, paths: Paths, tap: str) -> list[str]:
         *("-machine", firmware.machine, "-nodefaults", "-no-user-config", "-display", "none"),
         *_identity(spec),
         *_firmware(spec, firmware, paths),
-        *_network(spec, firmware, tap),
+        *_network(spec, firmware, taps),
         *_disk(spec, firmware, paths),
         *_lines(paths),
         *("-device", "virtio-rng-pci"),
@@ -85,23 +98,31 @@ def _firmware(spec: MachineSpec, firmware: Firmware, paths: Paths) -> list[str]:
         code = f"if=pflash,unit=0,format=raw,readonly=on,file={_escaped(firmware.code)}"
         nvram = f"if=pflash,unit=1,format=raw,file={_escaped(paths.variables)}"
         words += ["-drive", code, "-drive", nvram]
-    if firmware.uefi and not spec.ipv6_pxe:
-        words += ["-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"]
+    left_out = ["IPv6PXESupport"] * (not spec.ipv6_pxe)
+    left_out += ["IPv4PXESupport"] * (spec.network_boot == "http")
+    for setting in left_out if firmware.uefi else ():
+        words += ["-fw_cfg", f"name=opt/org.tianocore/{setting},string=n"]
     return words
 
 
-def _network(spec: MachineSpec, firmware: Firmware, tap: str) -> list[str]:
-    backend = f"tap,id=net0,ifname={tap},script=no,downscript=no"
-    card = ["virtio-net-pci", "netdev=net0", f"mac={spec.mac}", f"addr={NIC_SLOT:#x}"]
-    card += _boot_place(firmware, 1) + ([firmware.nic] if firmware.nic else [])
-    return ["-netdev", backend, "-device", ",".join(card)]
+def _network(spec: MachineSpec, firmware: Firmware, taps: Sequence[str]) -> list[str]:
+    words = [] if all(card.cabled for card in spec.cards) else ["-S"]
+    first = 2 if spec.disk_first else 1
+    for number, (card, tap) in enumerate(zip(spec.cards, taps, strict=True)):
+        backend = f"tap,id={link_of(number)},ifname={tap},script=no,downscript=no"
+        device = ["virtio-net-pci", f"netdev={link_of(number)}", f"mac={card.mac}"]
+        device += [f"addr={NIC_SLOT + number:#x}", *_boot_place(firmware, first + number)]
+        device += [firmware.nic] if firmware.nic else []
+        words += ["-netdev", backend, "-device", ",".join(device)]
+    return words
 
 
 def _disk(spec: MachineSpec, firmware: Firmware, paths: Paths) -> list[str]:
     # cache=unsafe: no flush reaches the host's disk; the machine's life ends with the host's.
     drive = f"if=none,id=disk0,format=raw,cache=unsafe,discard=unmap,file={_escaped(paths.disk)}"
     device = ["virtio-blk-pci", "drive=disk0", f"serial={spec.disk_serial}"]
-    return ["-drive", drive, "-device", ",".join(device + _boot_place(firmware, 2))]
+    device += _boot_place(firmware, 1 if spec.disk_first else 1 + len(spec.cards))
+    return ["-drive", drive, "-device", ",".join(device)]
 
 
 def _boot_place(firmware: Firmware, place: int) -> list[str]:

@@ -31,7 +31,7 @@ def connect(path: Path) -> socket.socket:
     return connection
 
 
-def command(path: Path, name: str, **arguments: Any) -> Any:
+def command(path: Path, name: str, /, **arguments: Any) -> Any:
     """Send one command on the QMP socket at `path` and return what it returns.
 
     BrokenError when QEMU refuses it, does not answer within 30 s, or is not there.

@@ -50,7 +50,7 @@ class Rack:
                 one,
                 Paths(directory / "machines" / one.name, disks / f"{one.name}.raw"),
                 network.namespace_of(spec.name),
-                network.tap_of(index),
+                network.taps_of(spec, index),
             )
             for index, one in enumerate(spec.machines)
         )

@@ -1,4 +1,4 @@
-"""The router: dnsmasq as a plain foreign DHCP server that knows nothing of booting."""
+"""The router: dnsmasq as a plain foreign DHCP server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ironwake_lab.spec import RackSpec, RouterSpec
 
 
 def configuration(spec: RackSpec, router: RouterSpec, directory: Path) -> str:
-    """dnsmasq's configuration file: a pool and a gateway (option 3), nothing else.
+    """dnsmasq's configuration file: a pool, a gateway (option 3), and what the spec says of boot.
 
     `no-ping` because dnsmasq else holds each offer back for 3 s to probe the address.
     """
@@ -32,7 +32,21 @@ def configuration(spec: RackSpec, router: RouterSpec, directory: Path) -> str:
     ]
     if router.advertise:
         lines += ["enable-ra", "dhcp-range=::,constructor:eth0,ra-only"]
-    return "\n".join((*lines, *router.extra_lines)) + "\n"
+    return "\n".join((*lines, *_boot_lines(router), *router.extra_lines)) + "\n"
+
+
+def _boot_lines(router: RouterSpec) -> list[str]:
+    # A name given with dhcp-boot goes into option 67 if the client asks for that (most do), and
+    # into the file field with dhcp-no-override. Given by dhcp-option-force it goes there in any
+    # case. With a dhcp-boot, siaddr is its third word; without one, a pseudo-option of its own.
+    lines = []
+    if router.boot_file:
+        lines += ["dhcp-no-override", f"dhcp-boot={router.boot_file},,{router.next_server}"]
+    elif router.next_server != router.address:
+        lines.append(f"dhcp-option=option:server-ip-address,{router.next_server}")
+    if router.option_67:
+        lines.append(f"dhcp-option-force=67,{router.option_67}")
+    return lines
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ _DISK_SERIAL_BYTES = 20  # VIRTIO_BLK_ID_BYTES, virtio 1.2 §5.2.6.2
 _SECTOR = 512
 _LEAST_DISK = 1 << 20
 _LEAST_MEMORY_MB = 256
+_MOST_CARDS = 8
+_NETWORK_BOOT = ("pxe", "http")  # the first one is every firmware's
+_FILE = re.compile(r"[A-Za-z0-9._/-]{0,127}")  # the BOOTP file field: 128 with its final zero
 
 
 def _check_name(name: str, what: str) -> None:
@@ -33,14 +36,30 @@ def _check_name(name: str, what: str) -> None:
 
 
 @dataclass(frozen=True)
+class Card:
+    """One network card; without a cable its link is down."""
+
+    mac: str
+    cabled: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mac", str(Mac(self.mac)))
+
+
+@dataclass(frozen=True)
 class MachineSpec:
     """One machine: `disk_bytes` in bytes, `memory_mb` in MiB; empty texts get a derived value.
 
-    `ipv6_pxe=False` tells OVMF to leave IPv6 PXE out, as most firmware set-ups do by default.
+    `mac` is the short form of `cards` for one card with a cable; with both, it is the first card's.
+    `network_boot` is what a UEFI machine's firmware knows of it: `pxe` (PXE, and HTTP Boot behind
+    the disk), or `http` (HTTP Boot only). `disk_first` puts the disk before the network in the boot
+    order. `ipv6_pxe=False` tells OVMF to leave IPv6 PXE out, as most firmware set-ups do by
+    default. `twin_of` names the machine whose MAC addresses this one has as well, by mistake of
+    its maker.
     """
 
     name: str
-    mac: str
+    mac: str = ""
     firmware: str = "uefi"
     disk_bytes: int = 4 << 30
     memory_mb: int = 1024
@@ -49,10 +68,14 @@ class MachineSpec:
     serial: str = ""
     disk_serial: str = ""
     ipv6_pxe: bool = False
+    cards: tuple[Card, ...] = ()
+    network_boot: str = "pxe"
+    disk_first: bool = False
+    twin_of: str = ""
 
     def __post_init__(self) -> None:
         _check_name(self.name, "machine")
-        object.__setattr__(self, "mac", str(Mac(self.mac)))
+        self._settle_cards()
         if self.firmware not in FIRMWARE:
             raise InputError(
                 f"machine {self.name}: unknown firmware {self.firmware!r}",
@@ -71,11 +94,30 @@ class MachineSpec:
                 f"give it at least {_LEAST_MEMORY_MB} MiB and one processor",
                 "memory_mb",
             )
+        if self.network_boot not in _NETWORK_BOOT[: 2 if FIRMWARE[self.firmware].uefi else 1]:
+            raise InputError(
+                f"machine {self.name}: {self.firmware} cannot boot by {self.network_boot!r}",
+                "use pxe, or http on UEFI",
+                "network_boot",
+            )
         self._derive()
 
+    def _settle_cards(self) -> None:
+        cards = tuple(self.cards) or (Card(self.mac),)
+        mac = str(Mac(self.mac)) if self.mac else cards[0].mac
+        if mac != cards[0].mac or len(cards) > _MOST_CARDS:
+            raise InputError(
+                f"machine {self.name}: {len(cards)} cards, the first {cards[0].mac}, and MAC {mac}",
+                f"give cards (at most {_MOST_CARDS}) or the MAC of the only one",
+                "cards",
+            )
+        object.__setattr__(self, "mac", mac)
+        object.__setattr__(self, "cards", cards)
+
     def _derive(self) -> None:
+        seed = f"ironwake-lab {self.mac}" + (f" {self.name}" if self.twin_of else "")
         derived = {
-            "uuid": str(uuid.uuid5(uuid.NAMESPACE_OID, f"ironwake-lab {self.mac}")),
+            "uuid": str(uuid.uuid5(uuid.NAMESPACE_OID, seed)),
             "serial": f"LAB-{self.name}",
             "disk_serial": f"disk-{self.name}"[:_DISK_SERIAL_BYTES],
         }
@@ -106,8 +148,11 @@ class MachineSpec:
 
 @dataclass(frozen=True)
 class RouterSpec:
-    """The foreign DHCP server: addresses and a gateway, no boot options, no name service.
+    """The foreign DHCP server: addresses and a gateway, no name service.
 
+    Such a router knows nothing of booting; some say something of it all the same. `boot_file` goes
+    into the BOOTP file field, `option_67` into that option only, of every answer; `next_server`
+    into siaddr (default: its own address, as dnsmasq and most routers; 0.0.0.0 leaves it empty).
     `advertise` answers IPv6 router solicitations: without an answer, iPXE of 2019 waits about
     13 s for one at each of its stages. `extra_lines` go into dnsmasq's configuration as they are.
     """
@@ -118,11 +163,15 @@ class RouterSpec:
     last: str = "10.77.0.200"
     advertise: bool = True
     extra_lines: tuple[str, ...] = ()
+    boot_file: str = ""
+    option_67: str = ""
+    next_server: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mac", str(Mac(self.mac)))
         object.__setattr__(self, "extra_lines", tuple(self.extra_lines))
-        for field in ("address", "first", "last"):
+        object.__setattr__(self, "next_server", self.next_server or self.address)
+        for field in ("address", "first", "last", "next_server"):
             try:
                 IPv4Address(getattr(self, field))
             except ValueError:
@@ -131,6 +180,19 @@ class RouterSpec:
                     "write four numbers, such as 10.77.0.1",
                     field,
                 ) from None
+        if self.boot_file and self.next_server == "0.0.0.0":  # noqa: S104 (no address to bind)
+            raise InputError(
+                "router: dnsmasq sends its own address along with a boot file",
+                "leave out next_server, or name another address",
+                "next_server",
+            )
+        for field in ("boot_file", "option_67"):
+            if not _FILE.fullmatch(getattr(self, field)):
+                raise InputError(
+                    f"router: {getattr(self, field)!r} is no name of a boot file",
+                    "use up to 127 letters, digits, dots, hyphens, underscores and slashes",
+                    field,
+                )
 
 
 @dataclass(frozen=True)
@@ -170,7 +232,9 @@ class RackSpec:
         if self.router:
             taken[self.router.mac] = "the router"
         for machine in self.machines:
-            for value in (machine.name, machine.mac, machine.uuid):
+            twin = f"machine {machine.twin_of}"
+            macs = [card.mac for card in machine.cards if taken.get(card.mac) != twin]
+            for value in (machine.name, *macs, machine.uuid):
                 if value in taken:
                     raise InputError(
                         f"machine {machine.name}: {value} already belongs to {taken[value]}",
@@ -193,7 +257,7 @@ class RackSpec:
         """The inverse of `to_json`; BrokenError when the text is none of ours."""
         try:
             data: dict[str, Any] = json.loads(text)
-            machines = tuple(MachineSpec(**one) for one in data.pop("machines"))
+            machines = tuple(_machine(one) for one in data.pop("machines"))
             router = RouterSpec(**raw) if (raw := data.pop("router")) else None
             return cls(machines=machines, router=router, **data)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -202,3 +266,8 @@ class RackSpec:
                 "remove the rack's directory and raise the rack again",
                 where,
             ) from error
+
+
+def _machine(data: dict[str, Any]) -> MachineSpec:
+    cards = tuple(Card(**one) for one in data.pop("cards", ()))
+    return MachineSpec(cards=cards, **data)

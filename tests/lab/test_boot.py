@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ironwake.errors import RefusedError
 from ironwake.mac import Mac
-from ironwake_lab import MachineSpec, Rack, commands, wire
+from ironwake_lab import Card, MachineSpec, Rack, commands, wire
 from ironwake_lab.capture import Frame
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
 RaiseRack = Callable[..., Rack]
 MAC = "52:54:00:77:00:10"
+TWO = Mac("52:54:00:77:00:11").packed
 MAGIC = b"\xff" * 6 + Mac(MAC).packed * 16
 WAKE = f"""
 import socket
@@ -92,6 +95,28 @@ def test_a_raw_magic_frame_starts_a_uefi_machine(raise_rack: RaiseRack) -> None:
     assert not rack.machine("node2").is_on
     rack.down()
     assert not rack.directory.exists()
+
+
+def test_another_board_and_a_card_without_a_cable(raise_rack: RaiseRack) -> None:
+    """Only the second card speaks, its magic packet wakes, and it tells the new board's UUID."""
+    second = "52:54:00:77:00:11"
+    cards = (Card(MAC, cabled=False), Card(second))
+    node1 = MachineSpec("node1", cards=cards, firmware="bios", disk_bytes=1 << 20, memory_mb=256)
+    rack = raise_rack(machines=(node1,))
+    node = rack.machine("node1")
+    node.replace_board("0e2e0e2e-7700-4000-8000-525400770010")
+    header = b"\xff" * 6 + bytes.fromhex("525400770099") + b"\x08\x42"
+    with rack.capture() as frames:
+        wire.send_frame(rack.router_namespace, "eth0", header + MAGIC)
+        wire.send_frame(rack.router_namespace, "eth0", header + MAGIC.replace(MAGIC[6:12], TWO))
+        discover = frames.wait_for(lambda one: 53 in dhcp_options(one), PATIENCE)
+    assert discover.source == Mac(second).packed
+    assert frames.sent_by(MAC) == []
+    assert dhcp_options(discover)[97][1:] == uuid.UUID(node.spec.uuid).bytes_le
+    assert node.spec.uuid != node1.uuid
+    with pytest.raises(RefusedError, match="its board cannot be replaced"):
+        node.replace_board(node1.uuid)
+    assert (rack.directory / "button.log").read_text().count("switched on") == 1
 
 
 def test_the_console_shows_and_leaves(raise_rack: RaiseRack, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The variable store that puts PXE first."""
+"""The variable store with a boot order in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwake.errors import BrokenError
-from ironwake_lab.nvram import with_pxe_first
+from ironwake_lab.nvram import with_boot_options
 
 MAC = "52:54:00:77:00:10"
 BLANK = bytes(0x30) + struct.pack("<H", 0x48) + bytes(0x16) + bytes(28) + b"\xff" * 4096
@@ -24,7 +24,7 @@ EDK2_OPTION = bytes.fromhex(
 
 def test_the_option_is_what_edk2_would_write() -> None:
     """edk2 takes the option for its own, so that it neither removes nor doubles it."""
-    store = with_pxe_first(BLANK, MAC, pci_slot=1)
+    store = with_boot_options(BLANK, [MAC], 1)
     assert EDK2_OPTION in store
     assert "UEFI PXEv4 (MAC:525400770010)\0".encode("utf-16le") in store
     assert len(store) == len(BLANK)
@@ -32,14 +32,46 @@ def test_the_option_is_what_edk2_would_write() -> None:
 
 def test_older_options_are_deleted_and_other_variables_stay() -> None:
     """The template's own boot options go (two of one name hang OVMF), its keys stay."""
-    once = with_pxe_first(BLANK, MAC, pci_slot=1)
-    twice = with_pxe_first(once, "52:54:00:77:00:11", pci_slot=2)
+    once = with_boot_options(BLANK, [MAC], 1)
+    twice = with_boot_options(once, ["52:54:00:77:00:11"], 2)
     changed = [at for at in range(len(once.rstrip(b"\xff"))) if once[at] != twice[at]]
     assert [(once[at], twice[at]) for at in changed] == [(0x3F, 0x3C)] * 2  # only their states
+
+
+HTTP_OPTION = bytes.fromhex(
+    "02010c00d041030a00000000010106000002030b250052540077001000000000000000000000000000000000"
+    "0000000000000000000001030c1b000000000000000000000000000000000000000000000000031804007fff"
+    "04004eac0881119f594d850ee21a522c59b2"
+)
+IPXE_OPTION = bytes.fromhex(
+    "02010c00d041030a00000000010106000002030b250052540077001000000000000000000000000000000000"
+    "00000000000000000000017fff04004eac0881119f594d850ee21a522c59b2"
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"), [("http", HTTP_OPTION), ("ipxe", IPXE_OPTION)], ids=["http", "ipxe"]
+)
+def test_the_other_ways_to_boot_from_the_network(kind: str, option: bytes) -> None:
+    """HTTP Boot has a URI behind the address, an iPXE option ROM neither: as edk2 wrote them."""
+    assert option in with_boot_options(BLANK, [MAC], 2, kind)
+
+
+def test_every_card_has_its_place_in_the_order() -> None:
+    """Two cards, two options, and BootOrder names both, the first card first."""
+    store = with_boot_options(BLANK, [MAC, "52:54:00:77:00:11"], 2)
+    first, second = (f"UEFI PXEv4 (MAC:5254007700{n})".encode("utf-16le") for n in (10, 11))
+    order = "BootOrder\0".encode("utf-16le") + bytes((1, 0, 2, 0))
+    assert 0 < store.index(first) < store.index(second) < store.index(order)
+
+
+def test_without_cards_no_option_is_left() -> None:
+    """The firmware then makes its own list, which begins with the disk."""
+    assert with_boot_options(BLANK, [], 2) == BLANK
 
 
 @given(st.binary(max_size=200))
 def test_anything_else_is_refused(template: bytes) -> None:
     """A file that is no variable store, or has no room, gives one plain error."""
     with pytest.raises(BrokenError):
-        with_pxe_first(template, MAC, pci_slot=1)
+        with_boot_options(template, [MAC], 1)

@@ -14,6 +14,7 @@ import pytest
 from ironwake.errors import BrokenError, InputError, RefusedError, UnknownError
 from ironwake.mac import Mac
 from ironwake_lab import Rack, RackSpec, RouterSpec, commands, network, process, wire
+from ironwake_testing.player import played, readdressed, recorded
 
 pytestmark = pytest.mark.root
 
@@ -153,3 +154,31 @@ def test_commands_name_what_is_missing(raise_rack: RaiseRack) -> None:
         commands.down("nowhere", where / "nowhere")
     commands.down(name, where)
     assert left_over(rack) == []
+
+
+@pytest.mark.parametrize(
+    ("router", "siaddr", "file", "option_67"),
+    [
+        (RouterSpec(), "0a4d0001", b"", b""),
+        (RouterSpec(next_server="0.0.0.0"), "00000000", b"", b""),
+        (RouterSpec(next_server="10.77.0.9"), "0a4d0009", b"", b""),
+        (RouterSpec(boot_file="pxelinux.0"), "0a4d0001", b"pxelinux.0", b""),
+        (RouterSpec(option_67="pxelinux.0"), "0a4d0001", b"", b"pxelinux.0"),
+    ],
+    ids=["usual", "no siaddr", "another siaddr", "a file", "an option"],
+)
+def test_what_a_router_says_of_booting(
+    raise_rack: RaiseRack, router: RouterSpec, siaddr: str, file: bytes, option_67: bytes
+) -> None:
+    """Each kind of foreign router fills siaddr, file field and option 67 as its description says.
+
+    Asked as edk2 does it, which wants option 67.
+    """
+    rack = raise_rack(router=router, machines=())
+    mac = "52:54:00:77:00:10"
+    with played(rack, mac, "10.77.0.50") as player, rack.capture() as frames:
+        answer = player.answer(frames, readdressed(recorded("uefi"), mac, 1), router.mac)
+    assert answer[20:24].hex() == siaddr
+    assert answer[108:236].rstrip(b"\0") == file
+    assert answer.count(b"pxelinux.0") == bool(file) + bool(option_67)
+    assert (b"\x43" + bytes([len(option_67) + 1]) + option_67 in answer) == bool(option_67)

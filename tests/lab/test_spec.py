@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwake.errors import BrokenError, InputError
-from ironwake_lab import MachineSpec, RackSpec, RouterSpec
+from ironwake_lab import Card, MachineSpec, RackSpec, RouterSpec
 from ironwake_lab.qemu import Paths, command_line
 
 MAC = "52:54:00:77:00:10"
+OTHER = "52:54:00:77:00:11"
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,13 @@ MAC = "52:54:00:77:00:10"
         (lambda: RackSpec("r", router=RouterSpec(address="10.1.0.1")), "outside the rack's"),
         (lambda: RouterSpec(first="ten"), "not an IPv4 address"),
         (lambda: RackSpec("../r"), "no name for a rack"),
+        (lambda: MachineSpec("node1"), "not a MAC address"),
+        (lambda: MachineSpec("node1", MAC, cards=(Card(OTHER),)), f"the first {OTHER}, and MAC"),
+        (lambda: MachineSpec("node1", MAC, "bios", network_boot="http"), "cannot boot by 'http'"),
+        (lambda: RouterSpec(boot_file="a b"), "'a b' is no name of a boot file"),
+        (lambda: RouterSpec(option_67="x" * 128), "no name of a boot file"),
+        (lambda: RouterSpec(next_server="me"), "'me' is not an IPv4 address"),
+        (lambda: RouterSpec(boot_file="a", next_server="0.0.0.0"), "its own address along with"),
     ],
 )
 def test_a_wrong_value_is_named(make: Callable[[], Any], says: str) -> None:
@@ -56,14 +65,39 @@ def test_no_two_share_a_name_or_mac(other: MachineSpec, says: str) -> None:
         RackSpec("r", (MachineSpec("node1", MAC), other))
 
 
+def test_a_second_card_counts() -> None:
+    """No machine may have a MAC that is another machine's second card."""
+    two = MachineSpec("node1", cards=(Card(MAC), Card(OTHER, cabled=False)))
+    assert two.mac == MAC
+    with pytest.raises(InputError, match=f"{OTHER} already belongs to machine node1"):
+        RackSpec("r", (two, MachineSpec("node2", OTHER)))
+
+
+def test_twins_share_their_mac_when_it_is_said() -> None:
+    """With the twin named, two machines have one MAC, and each its own UUID."""
+    twin = MachineSpec("node2", MAC, twin_of="node1")
+    rack = RackSpec("r", (MachineSpec("node1", MAC), twin))
+    assert len({machine.uuid for machine in rack.machines}) == 2
+    with pytest.raises(InputError, match="already belongs to machine node1"):
+        RackSpec("r", (MachineSpec("node1", MAC), MachineSpec("node2", MAC, twin_of="node3")))
+
+
 @given(
     names=st.lists(st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True), unique=True, max_size=5),
-    router=st.none() | st.builds(RouterSpec, advertise=st.booleans()),
+    router=st.none()
+    | st.builds(RouterSpec, advertise=st.booleans(), boot_file=st.sampled_from(("", "pxelinux.0"))),
 )
 def test_a_description_survives_its_file(names: list[str], router: RouterSpec | None) -> None:
     """What was written to rack.json is what is read from it."""
     machines = tuple(
-        MachineSpec(name, f"52:54:00:00:00:{number:02x}") for number, name in enumerate(names)
+        MachineSpec(
+            name,
+            cards=(
+                Card(f"52:54:00:00:00:{number:02x}"),
+                Card(f"52:54:00:00:01:{number:02x}", False),
+            ),
+        )
+        for number, name in enumerate(names)
     )
     rack = RackSpec("r", machines, router)
     assert RackSpec.from_json(rack.to_json()) == rack
@@ -78,7 +112,7 @@ def test_a_broken_file_is_told_plainly(text: str) -> None:
 
 def test_uefi_machines_boot_with_the_firmware_own_pxe(tmp_path: Any) -> None:
     """A UEFI card carries no iPXE ROM, and QEMU does not override the boot order in NVRAM."""
-    words = command_line(MachineSpec("node1", MAC), Paths(tmp_path, tmp_path / "d,1"), "tap0")
+    words = command_line(MachineSpec("node1", MAC), Paths(tmp_path, tmp_path / "d,1"), ["tap0"])
     card = next(word for word in words if word.startswith("virtio-net-pci"))
     assert card.endswith("romfile=")
     assert "bootindex" not in " ".join(words)
@@ -87,8 +121,29 @@ def test_uefi_machines_boot_with_the_firmware_own_pxe(tmp_path: Any) -> None:
 
 def test_bios_machines_boot_from_the_network_first() -> None:
     """On BIOS the network card comes first and the disk second."""
-    from pathlib import Path
-
     paths = Paths(Path("/rack"), Path("/rack/disk"))
-    words = " ".join(command_line(MachineSpec("n", MAC, firmware="bios"), paths, "tap0"))
+    words = " ".join(command_line(MachineSpec("n", MAC, firmware="bios"), paths, ["tap0"]))
     assert words.index("virtio-net-pci") < words.index("bootindex=1") < words.index("bootindex=2")
+
+
+def test_the_disk_comes_first_where_it_is_wanted(tmp_path: Path) -> None:
+    """The same on BIOS with two cards, the disk first, then the cards in their order."""
+    spec = MachineSpec("n", cards=(Card(MAC), Card(OTHER)), firmware="bios", disk_first=True)
+    words = command_line(spec, Paths(tmp_path, tmp_path / "disk"), ["tap0", "tap1"])
+    places = [word.rpartition("bootindex=")[2] for word in words if "bootindex=" in word]
+    assert places == ["2", "3", "1"]
+
+
+def test_a_card_without_a_cable_is_pulled_before_the_machine_runs(tmp_path: Path) -> None:
+    """QEMU starts paused, for a cable can only be pulled once it is there."""
+    paths = Paths(tmp_path, tmp_path / "disk")
+    cards = (Card(MAC, cabled=False), Card(OTHER))
+    assert "-S" in command_line(MachineSpec("n", cards=cards), paths, ["tap0", "tap1"])
+    assert "-S" not in command_line(MachineSpec("n", MAC), paths, ["tap0"])
+
+
+def test_only_http_boot(tmp_path: Path) -> None:
+    """The firmware is told to leave PXE out."""
+    spec = MachineSpec("n", MAC, "uefi-secureboot", network_boot="http")
+    words = command_line(spec, Paths(tmp_path, tmp_path / "disk"), ["tap0"])
+    assert "name=opt/org.tianocore/IPv4PXESupport,string=n" in words

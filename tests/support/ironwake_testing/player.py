@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -144,9 +145,22 @@ def played(rack: Rack, mac: str, address: str) -> Iterator[Player]:
                 [*inside, "link", "set", "eth0", "up"],
             ]
         )
+        _wait_forwarding(ours, port)
         yield Player(mac, name, spec.appliance.partition("/")[0])
     finally:
         with contextlib.suppress(BrokenError):  # it may not have come to that
             # The namespace ends some time after its removal, and its link with it: this is at once.
             call([*ours, "link", "delete", port])
         network.remove(name)
+
+
+def _wait_forwarding(ours: list[str], port: str) -> None:
+    # The bridge hears of a new port's carrier a moment later, and drops what comes before.
+    end = time.monotonic() + _PATIENCE
+    while _FORWARDING not in call([*ours, "-d", "-j", "link", "show", "dev", port]):
+        if time.monotonic() > end:
+            raise BrokenError(f"the bridge does not forward what {port} sends")
+        time.sleep(0.01)
+
+
+_FORWARDING = '"state":"forwarding"'
