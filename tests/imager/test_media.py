@@ -81,7 +81,7 @@ def test_the_loaders_are_signed_images(shop: Workshop) -> None:
     assert manifest.artifacts.keys() == loaders.LOADERS.keys()
     for role, artifact in manifest.artifacts.items():
         data = shop.store.path(artifact.sha256).read_bytes()
-        if not role.endswith(".kpxe"):
+        if role.endswith(".efi"):
             (header,) = struct.unpack_from("<I", data, 0x3C)
             machine = struct.unpack_from("<4sH", data, header)
             assert machine == (b"PE\0\0", PE_MACHINES[loaders.LOADERS[role].architecture]), role

@@ -5,7 +5,7 @@ UEFI starts Debian 13's shim and GRUB (2.12), with Secure Boot or without. Debia
 firmware whose GRUB fails, start iPXE.
 
 shim asks for `grubx64.efi` (`grubaa64.efi` on ARM64) in its own folder, so both are served below
-one name.
+one name; likewise lpxelinux.0 for its `ldlinux.c32`.
 """
 
 from __future__ import annotations
@@ -47,6 +47,11 @@ LOADERS: dict[str, Origin] = {
     "ipxe/undionly.kpxe": Origin(_A, "ipxe", "usr/lib/ipxe/undionly.kpxe"),
     "ipxe/ipxe.efi": Origin(_A, "ipxe", "usr/lib/ipxe/ipxe-amd64.efi"),
     "ipxe/snponly.efi": Origin(_A, "ipxe", "usr/lib/ipxe/snponly.efi"),
+    # the one of the two that speaks HTTP, and all that it loads before its configuration
+    "pxelinux/lpxelinux.0": Origin(_A, "pxelinux", "usr/lib/PXELINUX/lpxelinux.0"),
+    "pxelinux/ldlinux.c32": Origin(
+        _A, "syslinux-common", "usr/lib/syslinux/modules/bios/ldlinux.c32"
+    ),
 }
 
 
