@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     artifacts_dir: Path | None = Field(None, description="artifacts; default: artifacts in state")
     secrets_dir: Path | None = Field(None, description="token files; default: secrets in state")
     profiles_dir: Path | None = Field(None, description="profile files; default: profiles in state")
+    quirks_file: Path | None = Field(
+        None, description="how odd firmware is to be answered; default: quirks.yaml in state"
+    )
     cache_dir: Path = Field(Path("/var/cache/ironwake"), description="what builds may keep")
     database_url: str = Field("", description="SQLAlchemy URL; default: SQLite in the state folder")
     controller_listen: str = Field("127.0.0.1:8080", description="where the API listens")
@@ -62,6 +65,12 @@ class Settings(BaseSettings):
     )
     mirror: str = Field("", description="package mirror; default: this host's own apt mirror")
     arm_minutes: float = Field(60, gt=0, description="how long an armed deployment waits")
+    wake_targets: str = Field(
+        "", description="addresses or hosts that magic packets also go to, with commas between"
+    )
+    wake_rate: float = Field(
+        20, gt=0, le=1000, description="machines woken per second, at most, for all together"
+    )
     deadline_scale: float = Field(1, gt=0, description="multiplies every stage's deadline")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="logging")
     log_format: Literal["text", "json"] = Field("text", description="text for people, or JSON")
@@ -94,6 +103,10 @@ class Settings(BaseSettings):
     @property
     def profiles(self) -> Path:
         return self.profiles_dir or self.state_dir / "profiles"
+
+    @property
+    def quirks(self) -> Path:
+        return self.quirks_file or self.state_dir / "quirks.yaml"
 
     @property
     def views(self) -> Path:

@@ -22,10 +22,13 @@ from ironwake.site import Policy
 from ironwake.view import Index, View
 from ironwake_controller import app, house
 from ironwake_controller.house import House
+from ironwake_controller.power.driver import Outcome
+from ironwake_controller.power.job import Job
+from ironwake_controller.power.switchboard import Hands
 from ironwake_controller.store import events
 from ironwake_controller.store.events import Event
 from ironwake_controller.tokens import Tokens
-from ironwake_controller.waking import Send
+from ironwake_controller.waking import Magic, Send
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.settings import Settings, read
 
@@ -58,16 +61,31 @@ class FakeClock:
 class Power:
     """Stands for the network that magic packets go to."""
 
-    woken: list[Mac] = field(default_factory=list)
+    sent: list[Magic] = field(default_factory=list)
     broken: str = ""
 
     def sender(self, _policy: Callable[[], Policy]) -> Send:
-        def send(mac: Mac) -> None:
+        def send(magic: Magic) -> None:
             if self.broken:
                 raise BrokenError(self.broken)
-            self.woken.append(mac)
+            self.sent.append(magic)
 
         return send
+
+    @property
+    def woken(self) -> list[Mac]:
+        """The first card of whoever was woken, turn by turn."""
+        return [magic.macs[0] for magic in self.sent]
+
+
+class NoHands:
+    """Remote power drivers that are never asked: no test may start a process unawares."""
+
+    def carry_out(self, job: Job) -> Outcome:
+        raise AssertionError(f"nobody asked for {job}")
+
+    def close(self) -> None:
+        """Nothing is at work."""
 
 
 def settings(folder: Path, **overrides: Any) -> Settings:
@@ -93,7 +111,12 @@ class Appliance:
     """One controller. `close` before opening another one on the same folder."""
 
     def __init__(
-        self, folder: Path, clock: FakeClock | None = None, media: bool = True, **overrides: Any
+        self,
+        folder: Path,
+        clock: FakeClock | None = None,
+        media: bool = True,
+        hands: Hands | None = None,
+        **overrides: Any,
     ) -> None:
         self.folder = folder
         self.clock = clock or FakeClock()
@@ -103,7 +126,9 @@ class Appliance:
         if media:
             add_media(self.settings.artifacts)
         self.profile("web", "release: debian-12\n")
-        self.house: House = house.build(self.settings, LOG, self.clock, self.power.sender)
+        self.house: House = house.build(
+            self.settings, LOG, self.clock, self.power.sender, hands or NoHands()
+        )
         self.app = app.build(self.house, Tokens.of(ADMIN, SERVICE))
         self._ids = itertools.count()
 

@@ -8,12 +8,21 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from ironwake_controller import guard, problems
-from ironwake_controller.api import deployments, events, internal, machines, plan, profiles, site
+from ironwake_controller.api import (
+    deployments,
+    events,
+    internal,
+    machines,
+    plan,
+    power,
+    profiles,
+    site,
+)
 from ironwake_controller.guard import Guard
 from ironwake_controller.house import House
 from ironwake_controller.tokens import Tokens
 
-NOUNS = (machines, deployments, events, profiles, plan, site, internal)
+NOUNS = (machines, power, deployments, events, profiles, plan, site, internal)
 
 
 def routes(house: House) -> FastAPI:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ironwake.site import Policy
 from ironwake_controller import arming, surroundings, waking
 from ironwake_controller.arming import Arming
+from ironwake_controller.boots import Boots
 from ironwake_controller.callbacks import Callbacks
 from ironwake_controller.claims import Claims
 from ironwake_controller.clock import Clock
 from ironwake_controller.epoch import EpochFile
+from ironwake_controller.foreign import Foreign
 from ironwake_controller.housekeeping import Housekeeping
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.observations import Watch
+from ironwake_controller.power.job import Workers
+from ironwake_controller.power.safe import Safe
+from ironwake_controller.power.switchboard import Hands, Switchboard
 from ironwake_controller.profiles import Profiles
 from ironwake_controller.pulse import Pulse
+from ironwake_controller.rousing import Rousing
 from ironwake_controller.store import database
 from ironwake_controller.store.lock import WriterLock
 from ironwake_controller.store.store import Store
@@ -38,36 +44,47 @@ class House:
     store: Store
     surroundings: Surroundings
     send: Send
+    safe: Safe
+    hands: Hands
     metrics: Metrics = field(default_factory=Metrics)
     pulse: Pulse = field(default_factory=Pulse)
-    waker: Waker = field(default_factory=Waker)
+    foreign: Foreign = field(default_factory=Foreign)
 
     def __post_init__(self) -> None:
+        settings, store, log = self.settings, self.store, self.log
+        self.waker = Waker(settings.wake_rate)
+        self.rousing = Rousing(store, self.safe, self.waker, self.send, self.metrics, log)
+        self.switchboard = Switchboard(
+            store, self.safe, self.waker, self.hands, log, settings.deadline_scale
+        )
         self.profiles = Profiles(self.settings.profiles)
         self.views = Views(self.store, self.policy)
         self.arming = Arming(self.store, self.policy)
         self.claims = Claims(self.store, self.policy, self.pulse, self.metrics)
         self.callbacks = Callbacks(self.store, self.pulse, self.metrics)
-        self.watch = Watch(self.store, self.pulse, self.metrics, self.waker.stop)
+        self.boots = Boots(settings.deadline_scale)
+        self.watch = Watch(
+            store, self.pulse, self.boots, self.foreign, self.metrics, self.waker.stop
+        )
         self.housekeeping = Housekeeping(
             self.store,
             self.surroundings,
             self.pulse,
-            self.waker,
-            self.send,
-            self.metrics,
+            self.boots,
+            self.foreign,
             self.log,
             self.settings.deadline_scale,
         )
 
     def policy(self) -> Policy:
-        """The site and the shelf as they are now."""
-        return self.surroundings.policy
+        """The site, the shelf and who else is on the network, as they are now."""
+        return replace(self.surroundings.policy, foreign=self.foreign.servers())
 
     def close(self) -> None:
         """Stop in order; wakes everybody who waits for news."""
         self.store.bell.close()
         self.waker.bell.close()
+        self.switchboard.close()
         self.store.close()
         self.lock.close()
 
@@ -77,6 +94,7 @@ def build(
     log: Log,
     clock: Clock,
     send: Callable[[Callable[[], Policy]], Send] | None = None,
+    hands: Hands | None = None,
 ) -> House:
     """Open everything that the settings name.
 
@@ -84,6 +102,8 @@ def build(
     :raises IronwakeError: what the settings name is not there
     """
     around = surroundings.from_settings(settings, log)
+    safe = Safe(settings.secrets / "power.key")
+    targets = waking.targets_of(settings.wake_targets)
     file = database.place(settings.database)
     lock = WriterLock(_lock_file(settings, file))
     try:
@@ -98,9 +118,10 @@ def build(
     except BaseException:
         lock.close()
         raise
-    make = send or (lambda policy: waking.sender(lambda: policy().site))
-    house = House(settings, log, lock, store, around, make(lambda: around.policy))
-    house.housekeeping.resume()
+    make = send or (lambda policy: waking.sender(lambda: policy().site, targets))
+    sending = make(lambda: around.policy)
+    house = House(settings, log, lock, store, around, sending, safe, hands or Workers())
+    house.switchboard.resume()
     return house
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import Connection
@@ -41,7 +41,7 @@ def _collection(house: House, router: APIRouter) -> None:
     @router.post("", status_code=201, responses={200: {"description": "There already, the same"}})
     def enrol(body: NewMachine, response: Response) -> MachineShape:
         """Enrol a machine. The same again changes nothing; only the given fields are compared."""
-        machine = wire.load(Machine, body.model_dump())
+        machine = wire.load(Machine, _plain(body.model_dump()))
         name, new = enrolment.enrol(house.store, machine, body.model_fields_set)
         response.status_code = 201 if new else 200
         response.headers["location"] = f"/v1/machines/{name}"
@@ -87,7 +87,7 @@ def _item(house: House, router: APIRouter) -> None:
         for field, value in values.items():
             if value is None:
                 raise InputError(f"{field} can't be null", "leave it out, or give a value", field)
-        return _show(house, enrolment.change(house.store, name, values))
+        return _show(house, enrolment.change(house.store, name, _plain(values)))
 
     @router.delete("/{name}", status_code=204)
     def remove(name: str) -> None:
@@ -100,7 +100,9 @@ def _deeds(house: House, router: APIRouter) -> None:
         "/{name}/deploy", status_code=201, responses={200: {"description": "Lives already"}}
     )
     def deploy(name: str, body: Wanted, response: Response) -> DeploymentShape:
-        """Arm the machine for a profile, once, and wake it."""
+        """Arm the machine for a profile, once, and switch it on."""
+        if body.cycle:
+            house.switchboard.check_cycle(name)
         profile, revision = house.profiles.get(body.profile)
         minutes = house.settings.arm_minutes if body.minutes is None else body.minutes
         erase = tuple(body.erase)
@@ -109,14 +111,13 @@ def _deeds(house: House, router: APIRouter) -> None:
         response.status_code = 201 if new else 200
         response.headers["location"] = f"/v1/deployments/{record.id}"
         if new and record.wake:
-            _wake(house, name, house.housekeeping.until(record), record.id)
+            house.switchboard.start(record, body.cycle)
         return show.deployment(record)
 
     @router.post("/{name}/wake", status_code=202)
     def wake(name: str) -> MachineShape:
         """Send Wake-on-LAN packets until the machine is seen, or for some minutes."""
-        now = house.store.clock.monotonic()
-        _wake(house, name, now + house.housekeeping.patience, "")
+        house.switchboard.wake(name)
         return _show(house, name)
 
     @router.post("/{name}/lock")
@@ -124,17 +125,15 @@ def _deeds(house: House, router: APIRouter) -> None:
         """It is offered nothing from now on, and can't be deployed."""
         return _show(house, enrolment.lock(house.store, name, True))
 
+    @router.post("/{name}/confirm")
+    def confirm(name: str) -> MachineShape:
+        """The UUID that was seen last is this machine's: its board was changed."""
+        return _show(house, enrolment.confirm(house.store, name))
+
     @router.post("/{name}/unlock")
     def unlock(name: str) -> MachineShape:
         """It may be deployed again."""
         return _show(house, enrolment.lock(house.store, name, False))
-
-
-def _wake(house: House, name: str, until: float, deployment: str) -> None:
-    with house.store.read() as connection:
-        there = enrolment.find(connection, name)
-    now = house.store.clock.monotonic()
-    house.waker.begin(there.id, there.machine.macs[0], now, until, deployment)
 
 
 def _show(house: House, name: str) -> MachineShape:
@@ -147,6 +146,13 @@ def of(connection: Connection, name: str) -> MachineShape:
     there = enrolment.find(connection, name)
     known = addresses.by_machine(connection)
     return show.machine(there, deployments.latest(connection, there.id), known.get(there.id, ""))
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Fields as the core names them: a way to the disk that is not pinned is none."""
+    if "local_boot" in values:
+        values["local_boot"] = values["local_boot"] or None
+    return values
 
 
 def _labels(words: list[str]) -> dict[str, str]:

@@ -34,6 +34,9 @@ class NewMachine(BaseModel):
     serial: str = Field("", max_length=100)
     architecture: str = "amd64"
     labels: dict[str, str] = Field(default_factory=dict, max_length=64)
+    loader: str = Field("", description="grub, ipxe or pxelinux; empty: by its firmware")
+    local_boot: str = Field("", description="its way to the disk; empty: as learned")
+    personalities: list[str] = Field(default_factory=list, max_length=8)
 
 
 class MachineChange(BaseModel):
@@ -47,6 +50,9 @@ class MachineChange(BaseModel):
     serial: str | None = Field(None, max_length=100)
     architecture: str | None = None
     labels: dict[str, str] | None = Field(None, max_length=64)
+    loader: str | None = None
+    local_boot: str | None = None
+    personalities: list[str] | None = Field(None, max_length=8)
 
 
 class StuckShape(BaseModel):
@@ -112,6 +118,17 @@ class DeploymentShape(BaseModel):
     claim: ClaimShape | None
 
 
+class LearnedShape(BaseModel):
+    """What was learned by watching: which offer each firmware took, and the way to the disk."""
+
+    uuid: str = ""
+    seen_uuid: str = Field("", description="another one seen since: confirm it, or look who it is")
+    personality: dict[str, str] = Field(default_factory=dict)
+    local_boot: str = "silence"
+    proved: bool = False
+    secure_boot: str = ""
+
+
 class MachineShape(BaseModel):
     """A machine; `state` is that of its latest deployment, or `enrolled`."""
 
@@ -149,10 +166,17 @@ class MachineShape(BaseModel):
     last_seen: str | None
     deployment: DeploymentShape | None
     facts: dict[str, str]
+    loader: str = ""
+    local_boot: str = ""
+    personalities: list[str] = Field(default_factory=list)
+    learned: LearnedShape = Field(default_factory=LearnedShape)
 
 
 class Wanted(BaseModel):
-    """What shall become of a machine; `erase` names the disks that may lose what is on them."""
+    """What shall become of a machine; `erase` names the disks that may lose what is on them.
+
+    `wake` switches it on, by its power driver; with `cycle`, one that runs is restarted.
+    """
 
     model_config = ConfigDict(
         **_STRICT, json_schema_extra={"examples": [{"profile": "web", "erase": ["WD-1234"]}]}
@@ -160,7 +184,45 @@ class Wanted(BaseModel):
     profile: str = Field(max_length=100)
     erase: list[str] = Field(default_factory=list, max_length=64)
     wake: bool = True
+    cycle: bool = False
     minutes: float | None = None
+
+
+class NewPower(BaseModel):
+    """What switches a machine. Every driver has settings of its own: see docs/power.md."""
+
+    model_config = ConfigDict(
+        **_STRICT,
+        json_schema_extra={
+            "examples": [
+                {
+                    "driver": "redfish",
+                    "settings": {"address": "10.0.0.7", "user": "admin", "password": "…"},
+                }
+            ]
+        },
+    )
+    driver: str = Field(max_length=20)
+    settings: dict[str, Any] = Field(default_factory=dict, max_length=64)
+
+
+class PowerShape(BaseModel):
+    """What switches a machine, and what it can do; in place of a secret stands `set`."""
+
+    machine: str
+    driver: str
+    settings: dict[str, Any]
+    can: list[str]
+
+
+class SwitchedShape(BaseModel):
+    """How it went, in words; `state` is what was found: on, off or unknown."""
+
+    machine: str
+    driver: str
+    operation: str
+    message: str
+    state: str
 
 
 class EventShape(BaseModel):

@@ -104,6 +104,19 @@ def set_facts(tx: Tx, number: int, facts: dict[str, str]) -> None:
     tx.connection.execute(update(machines).where(machines.c.id == number).values(facts=facts))
 
 
+def power(connection: Connection, number: int) -> dict[str, Any] | None:
+    """Its power driver and settings, secrets sealed; None where none were given."""
+    found: dict[str, Any] | None = connection.scalar(
+        select(machines.c.power).where(machines.c.id == number)
+    )
+    return found
+
+
+def set_power(tx: Tx, number: int, row: dict[str, Any] | None) -> None:
+    """No part of the view: the data plane has no business with it."""
+    tx.connection.execute(update(machines).where(machines.c.id == number).values(power=row))
+
+
 def _put_macs(tx: Tx, number: int, own: Sequence[Mac]) -> None:
     tx.connection.execute(delete(macs).where(macs.c.machine_id == number))
     rows = [{"mac": str(mac), "machine_id": number} for mac in own]
