@@ -84,6 +84,8 @@ class Seen(StrEnum):
     INITRD = "initrd"
     ARCHIVE = "archive"
     SENT = "sent"  # a transfer ended; `detail` has bytes and seconds
+    FOREIGN = "foreign"  # another DHCP or boot server; `detail["server"]` is it, as JSON
+    CONFLICT = "conflict"  # an address that we may give is in use; `detail` has address and reason
     REFUSED = "refused"  # something was asked for and not given; `detail` has the reason
 
 

@@ -15,6 +15,7 @@ import structlog
 
 from ironwake import wire
 from ironwake.errors import BY_STATUS, BrokenError, IronwakeError
+from ironwake.lease import Leases
 from ironwake.report import (
     Callback,
     ClaimRequest,
@@ -67,6 +68,10 @@ class ControllerClient:
     async def observe(self, items: tuple[Observation, ...]) -> None:
         await self._send("POST", "/internal/observations", wire.encode(Observations(items)))
 
+    async def leases(self, news: Leases) -> None:
+        """Returns once it is committed."""
+        await self._send("POST", "/internal/leases", wire.encode(news))
+
     async def _send(self, method: str, path: str, body: bytes | None = None) -> httpx2.Response:
         try:
             # Read anew for each call: the controller makes the file at its first start.
@@ -114,7 +119,7 @@ class ViewFollower:
 
     async def run(self) -> None:
         """Follow for ever; a controller that is away is only logged."""
-        waits = _Waits()
+        waits = Waits()
         while True:
             try:
                 view = await self._client.view(self.index.view.version if self.index else -1)
@@ -178,7 +183,7 @@ class Reporter:
 
     async def run(self) -> None:
         """Send for ever; what could not be sent is sent again."""
-        waits = _Waits()
+        waits = Waits()
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -196,7 +201,7 @@ class Reporter:
                         self._queue.popleft()
 
 
-class _Waits:
+class Waits:
     """Pauses that grow, until something works."""
 
     def __init__(self) -> None:

@@ -16,10 +16,14 @@ ROOM = socket.CMSG_SPACE(_PKTINFO.size)  # bytes that `recvmsg` needs for the no
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """`index` is the kernel's number of the interface, `address` ours that was addressed there."""
+    """`index` is the kernel's number of the interface, `address` ours there.
+
+    `target` is what the sender had addressed: ours, or that of a broadcast.
+    """
 
     index: int
     address: str
+    target: str
 
 
 def listen(port: Port) -> socket.socket:
@@ -48,6 +52,12 @@ def arrival(ancillary: list[tuple[int, int, bytes]]) -> Arrival | None:
     """What `recvmsg`'s ancillary data says; None where the kernel has left no note."""
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-            index, ours, _ = _PKTINFO.unpack_from(data)
-            return Arrival(index, socket.inet_ntoa(ours))
+            index, ours, target = _PKTINFO.unpack_from(data)
+            return Arrival(index, socket.inet_ntoa(ours), socket.inet_ntoa(target))
     return None
+
+
+def departure(index: int, address: str) -> tuple[int, int, bytes]:
+    """The note for `sendmsg` that has a datagram leave by this interface, from this address."""
+    note = _PKTINFO.pack(index, socket.inet_aton(address), bytes(4))
+    return socket.IPPROTO_IP, _IP_PKTINFO, note

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import struct
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.dhcp import BOOTP
 
-from ironwake.errors import BrokenError
+from ironwake.ipv4 import Network, Range
 from ironwake.lifecycle import State
 from ironwake.mac import Mac
 from ironwake.report import Seen
+from ironwake.subnet import Subnet
 from ironwake.view import Index
 from ironwake_dhcp.delivery import EVERYONE, Datagram, Frame, Source, deliver
 from ironwake_dhcp.exchange import Exchange, Lending, Now, Outgoing
-from ironwake_dhcp.leases import Lease, Leases, Pool
+from ironwake_dhcp.leases import Lease, Leases
 from ironwake_dhcp.lend import Lender
 from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import Malformed, MessageType, Request, parse
 from ironwake_dhcp.rehearse import discover
-from ironwake_dhcp.reply import Content, Reply, Terms
+from ironwake_dhcp.reply import Content, Reply
 from ironwake_dhcp.sightings import Sightings, describe
 from ironwake_testing.captures import requests
 from tests.dhcp import rack
@@ -275,21 +276,21 @@ def test_a_refusal_goes_to_everyone() -> None:
 
 def lending(keep: object) -> Lending:
     ours = IPv4Address(rack.ADDRESS)
-    pool = Pool(IPv4Network("10.77.0.0/24"), HERE, HERE, ours)
-    terms = Terms(IPv4Address("255.255.255.0"), None, (), "", 3600)
-    return Lending(Lender(ours, terms), Leases(pool), keep)  # type: ignore[arg-type]
+    subnet = Subnet(Network("10.77.0.0/24"), (Range(f"{HERE}-{HERE}"),))
+    return Lending(Lender(ours, (Leases(subnet, ours),)), keep)  # type: ignore[arg-type]
 
 
-def test_a_lease_is_on_disk_before_the_ack() -> None:
-    """If the journal refuses, no ACK leaves."""
-
-    def refuse(lease: Lease) -> None:
-        raise BrokenError("the disk is full")
-
-    house = House(rack.index(), lending(refuse))
-    assert house.hear(ask()) is not None  # an offer is no lease
-    with pytest.raises(BrokenError):
-        house.hear(ask(MessageType.REQUEST, (50, HERE.packed)))
+def test_what_must_be_on_disk_first_is_named() -> None:
+    """An ACK comes with the lease to keep; an offer is none. A declined address is told."""
+    kept: list[Lease] = []
+    house = House(rack.index(), lending(kept.append))
+    assert house.hear(ask()) is not None
+    assert kept == []
+    assert house.hear(ask(MessageType.REQUEST, (50, HERE.packed))) is not None
+    assert [lease.address for lease in kept] == [HERE]
+    house.hear(ask(MessageType.DECLINE, (50, HERE.packed)))
+    assert [lease.mac for lease in kept] == [rack.NODE, ""]
+    assert Seen.CONFLICT in house.seen
 
 
 def test_server_mode_reports_machines_and_their_addresses() -> None:

@@ -12,7 +12,7 @@ from ironwake.errors import BrokenError
 from ironwake_dhcp.lease_file import LeaseFile
 from ironwake_dhcp.leases import Lease
 
-ONE = Lease(IPv4Address("10.77.0.100"), "52:54:00:77:00:10", 1000.5)
+ONE = Lease(IPv4Address("10.77.0.100"), "52:54:00:77:00:10", 1000.5, "phone", 900.0)
 AGAIN = Lease(IPv4Address("10.77.0.100"), "52:54:00:77:00:11", 2000.0)
 DECLINED = Lease(IPv4Address("10.77.0.101"), "", 3000.0)
 
@@ -23,7 +23,7 @@ def kept(path: Path, *leases: Lease) -> None:
     journal.start(())
     try:
         for lease in leases:
-            journal.keep(lease)
+            journal.append([lease])
     finally:
         journal.close()
 
@@ -51,6 +51,39 @@ def test_a_new_journal_replaces_the_old_one_whole(tmp_path: Path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["leases.jsonl"]
 
 
+def test_a_running_journal_is_made_short(tmp_path: Path) -> None:
+    """What is out of date goes while the service runs; what counts stays, before and after."""
+    path = tmp_path / "leases.jsonl"
+    journal = LeaseFile(path, stale=10)
+    journal.start(())
+    try:
+        for number in range(100):
+            journal.append([ONE, DECLINED])
+            journal.append([AGAIN])
+            assert set(LeaseFile(path).load()) == {AGAIN, DECLINED}, number
+        assert len(path.read_bytes().splitlines()) < 20
+    finally:
+        journal.close()
+
+
+def test_a_batch_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Leases that were written together are read together: none of them was answered before."""
+    path = tmp_path / "leases.jsonl"
+    journal = LeaseFile(path)
+    journal.start([ONE])
+    start = len(path.read_bytes())
+    journal.append([AGAIN, DECLINED])
+    journal.close()
+    whole = path.read_bytes()
+    for size in range(start, len(whole)):
+        path.write_bytes(whole[:size])
+        assert LeaseFile(path).load() == (ONE,)
+        path.write_bytes(whole[:size] + bytes(len(whole) - size))  # the file had grown already
+        assert LeaseFile(path).load() == (ONE,)
+        path.write_bytes(whole[:size] + bytes(len(whole) - size) + b"\n")
+        assert LeaseFile(path).load() == (ONE,)
+
+
 def test_every_cut_of_the_last_line_is_survived(tmp_path: Path) -> None:
     """A power cut in the middle of a line loses that line, whose ACK never left, and no other."""
     path = tmp_path / "leases.jsonl"
@@ -68,11 +101,13 @@ def test_every_cut_of_the_last_line_is_survived(tmp_path: Path) -> None:
     [
         b"nonsense",
         b"{}",
-        b"[]",
         b"[" * 100_000,
-        b'{"address": "10.77.0.1", "mac": "x", "expires": 1}',
-        b'{"address": "300.1.1.1", "mac": "", "expires": 1}',
-        b'{"address": "10.77.0.1", "mac": "", "expires": "soon"}',
+        b"[[]]",
+        b'{"address": "10.77.0.1", "mac": "", "expires": 1, "hostname": "", "since": 0}',
+        b'[{"address": "10.77.0.1", "mac": "", "expires": 1}]',
+        b'[{"address": "10.77.0.1", "mac": "x", "expires": 1, "hostname": "", "since": 0}]',
+        b'[{"address": "300.1.1.1", "mac": "", "expires": 1, "hostname": "", "since": 0}]',
+        b'[{"address": "10.77.0.1", "mac": "", "expires": "soon", "hostname": "", "since": 0}]',
     ],
 )
 def test_damage_is_named_with_its_line(tmp_path: Path, line: bytes) -> None:
@@ -101,10 +136,10 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_line(tmp_path: Path) -> None
         # room for ten more octets: the kernel writes these and then refuses
         resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
         with pytest.raises(BrokenError, match="cannot be written"):
-            journal.keep(AGAIN)
+            journal.append([AGAIN])
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert LeaseFile(path).load() == (ONE,)
-        journal.keep(DECLINED)
+        journal.append([DECLINED])
         assert set(LeaseFile(path).load()) == {ONE, DECLINED}
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

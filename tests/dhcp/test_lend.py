@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
 import pytest
 
+from ironwake.ipv4 import Address, Network, Range
+from ironwake.mac import Mac
+from ironwake.names import DomainName
+from ironwake.subnet import Route, Subnet
 from ironwake.view import Index
-from ironwake_dhcp.leases import Leases, Pool
+from ironwake_dhcp.leases import Leases
 from ironwake_dhcp.lend import Lender, Outcome, serve
 from ironwake_dhcp.offer import boot
 from ironwake_dhcp.packet import MessageType, Request, parse
@@ -23,22 +27,55 @@ PHONE = parse(discover(rack.NODE, rack.BIOS))
 PHONE = dataclasses.replace(PHONE, vendor_class=b"android-dhcp-14", arch=None)
 
 
+RELAY = IPv4Address("10.78.0.1")
+FAR = IPv4Address("10.78.0.20")
+SUBNETS = (
+    Subnet(Network("10.77.0.0/24"), (Range(f"{FIRST}-{LAST}"),), router=Address(str(OURS))),
+    Subnet(
+        Network("10.78.0.0/24"),
+        (Range("10.78.0.20-10.78.0.20"), Range("10.78.0.90-10.78.0.99")),
+        lease_seconds=600,
+        router=Address("10.78.0.1"),
+        dns=(Address("10.78.0.5"), Address("10.78.0.6")),
+        ntp=(Address("10.78.0.7"),),
+        domain=DomainName("far.example"),
+        routes=(Route(Network("10.99.0.0/16"), Address("10.78.0.254")),),
+    ),
+)
+
+
 class Desk:
-    """A server with its book, and a clock that stands still."""
+    """A server with its books, and a clock to turn."""
 
     def __init__(self, index: Index | None = None, *, authoritative: bool = True) -> None:
-        self.leases = Leases(Pool(IPv4Network("10.77.0.0/24"), FIRST, LAST, OURS))
         self.index = index or rack.index()
-        self.lender = Lender(OURS, TERMS, authoritative)
+        books = tuple(Leases(subnet, OURS) for subnet in SUBNETS)
+        self.lender = Lender(OURS, books, "ironwake.internal", authoritative)
+        self.lender.reserve(self.index)
+        self.to_all = True
+        self.now = 0.0
 
     def ask(self, request: Request, **changes: object) -> Outcome:
         changed = dataclasses.replace(request, **changes)  # type: ignore[arg-type]
-        return serve(changed, boot(changed, self.index), self.lender, self.leases, 0.0)
+        found = boot(changed, self.index)
+        return serve(changed, found, self.lender, self.now, to_all=self.to_all)
 
     def reply(self, request: Request, **changes: object) -> Reply:
         answer = self.ask(request, **changes).answer
         assert isinstance(answer, Reply)
         return answer
+
+    def quiet(self, request: Request, **changes: object) -> str:
+        answer = self.ask(request, **changes).answer
+        assert isinstance(answer, Quiet)
+        return answer.reason
+
+
+def reserved(address: str) -> Index:
+    """A site where the node has a fixed address."""
+    item = rack.entry(state=None)
+    machine = dataclasses.replace(item.machine, reservations={str(rack.NODE): address})
+    return rack.index(dataclasses.replace(item, machine=machine))
 
 
 def test_anyone_gets_an_address_and_only_machines_a_loader() -> None:
@@ -53,13 +90,12 @@ def test_anyone_gets_an_address_and_only_machines_a_loader() -> None:
     assert outcome.answer.content.message_type is MessageType.ACK
     assert outcome.answer.content.terms == TERMS
     assert outcome.answer.content.boot_file == ""
-    assert outcome.changed is not None
-    assert outcome.changed.address == FIRST
+    assert [lease.address for lease in outcome.changed] == [FIRST]
 
 
 def test_an_offer_changes_nothing_on_disk() -> None:
     """Only what was acknowledged is a lease."""
-    assert Desk().ask(PHONE).changed is None
+    assert Desk().ask(PHONE).changed == ()
 
 
 @pytest.mark.parametrize("firmware", [rack.BIOS, rack.EDK2, rack.HTTP, rack.IPXE])
@@ -85,7 +121,7 @@ def test_a_client_of_another_server_is_left_alone() -> None:
         PHONE, message_type=MessageType.REQUEST, server_id=IPv4Address("10.77.0.254")
     )
     assert outcome.answer == Quiet("addressed to another server")
-    other = dataclasses.replace(PHONE, mac=type(rack.NODE)("52:54:00:77:00:99"))
+    other = dataclasses.replace(PHONE, mac=Mac("52:54:00:77:00:99"))
     assert desk.reply(other).address == FIRST
 
 
@@ -97,7 +133,7 @@ def test_no_is_said_only_with_authority(wanted: str, authoritative: bool) -> Non
         PHONE, message_type=MessageType.REQUEST, requested_address=IPv4Address(wanted)
     )
     assert isinstance(outcome.answer, Reply) == authoritative
-    assert outcome.changed is None
+    assert outcome.changed == ()
     if isinstance(outcome.answer, Reply):
         content = outcome.answer.content
         assert (content.message_type, content.terms) == (MessageType.NAK, None)
@@ -123,11 +159,12 @@ def test_renewing_and_returning() -> None:
     assert desk.reply(PHONE, **renew).content.message_type is MessageType.ACK
     released = desk.ask(PHONE, message_type=MessageType.RELEASE, ciaddr=FIRST)
     assert isinstance(released.answer, Quiet)
-    assert released.changed is not None
+    assert released.changed
     desk.reply(PHONE, **renew)
     declined = desk.ask(PHONE, message_type=MessageType.DECLINE, requested_address=FIRST)
     assert isinstance(declined.answer, Quiet)
-    assert declined.changed is not None
+    assert declined.changed
+    assert declined.conflict == FIRST
     assert desk.reply(PHONE).address == IPv4Address("10.77.0.101")
 
 
@@ -137,13 +174,15 @@ def test_inform_gets_the_terms_and_no_lease() -> None:
     assert isinstance(outcome.answer, Reply)
     assert outcome.answer.address is None
     assert outcome.answer.content.terms == dataclasses.replace(TERMS, seconds=None)
-    assert outcome.changed is None
+    assert outcome.changed == ()
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"giaddr": IPv4Address("10.78.0.1")}, "relayed"),
+        ({"giaddr": IPv4Address("10.79.0.1")}, "in none of our subnets"),
+        ({"giaddr": OURS}, "in our own name"),
+        ({"giaddr": IPv4Address("10.78.0.255")}, "no relay's address"),
         ({"message_type": MessageType.REQUEST}, "names no address"),
         ({"message_type": MessageType.INFORM}, "asks for nothing"),
         ({"message_type": MessageType.RELEASE}, "asks for nothing"),
@@ -162,7 +201,123 @@ def test_what_makes_no_sense_is_not_answered(changes: dict[str, object], reason:
 def test_a_used_up_pool_is_silent() -> None:
     """The twelfth client of a pool of eleven hears nothing; another server may have an address."""
     desk = Desk()
-    macs = [type(rack.NODE).from_bytes(bytes((2, 0, 0, 0, 0, n))) for n in range(12)]
+    macs = [Mac.from_bytes(bytes((2, 0, 0, 0, 0, n))) for n in range(12)]
     answers = [desk.ask(PHONE, mac=mac).answer for mac in macs]
     assert [isinstance(answer, Reply) for answer in answers] == [True] * 11 + [False]
     assert answers[-1] == Quiet("the pool is used up")
+
+
+def test_the_relay_chooses_the_subnet() -> None:
+    """A relayed client gets an address and the terms of its own network (RFC 2131 4.3.1)."""
+    offered = Desk().reply(PHONE, giaddr=RELAY)
+    assert offered.address == FAR
+    assert offered.content.terms == Terms(
+        IPv4Address("255.255.255.0"),
+        RELAY,
+        (IPv4Address("10.78.0.5"), IPv4Address("10.78.0.6")),
+        "far.example",
+        600,
+        (IPv4Address("10.78.0.7"),),
+        bytes.fromhex("100a630a4e00fe000a4e0001"),
+    )
+
+
+def test_selections_come_before_the_relays_own_address() -> None:
+    """Link selection, then subnet selection, then `giaddr` (RFC 3527, RFC 3011)."""
+    desk = Desk()
+    elsewhere = IPv4Address("172.16.0.1")
+    near, far = IPv4Address("10.77.0.0"), IPv4Address("10.78.0.0")
+    assert desk.reply(PHONE, giaddr=elsewhere, link=far).address == FAR
+    assert desk.reply(PHONE, giaddr=elsewhere, link=far, selected=near).address == FAR
+    assert desk.reply(PHONE, giaddr=RELAY, selected=near).address == FIRST
+    assert desk.reply(PHONE, selected=far).address == FAR
+    # Without a relay, nobody vouches for option 82.
+    assert desk.reply(PHONE, link=far).address == FIRST
+    assert "in none of our subnets" in desk.quiet(PHONE, giaddr=RELAY, link=elsewhere)
+
+
+def test_a_renewal_from_afar_is_for_the_address_it_names() -> None:
+    """It comes past the relay, to us alone; the same as a broadcast is a client that has moved."""
+    desk = Desk()
+    desk.reply(PHONE, giaddr=RELAY)
+    chosen = {"message_type": MessageType.REQUEST, "server_id": OURS, "requested_address": FAR}
+    desk.reply(PHONE, giaddr=RELAY, **chosen)
+    renew = {"message_type": MessageType.REQUEST, "ciaddr": FAR}
+    desk.to_all = False
+    renewed = desk.reply(PHONE, **renew)
+    assert renewed.content.message_type is MessageType.ACK
+    assert renewed.content.terms is not None
+    assert renewed.content.terms.seconds == 600
+    desk.to_all = True
+    assert desk.reply(PHONE, **renew).content.message_type is MessageType.NAK
+
+
+def test_the_wrong_network_is_refused_through_the_relay() -> None:
+    """A client that was moved is told `no` at once, so that it asks anew (RFC 2131 4.3.2)."""
+    desk = Desk()
+    back = {"message_type": MessageType.REQUEST, "requested_address": FIRST}
+    assert desk.reply(PHONE, giaddr=RELAY, **back).content.message_type is MessageType.NAK
+    other = Desk(authoritative=False)
+    assert "no lease of ours" in other.quiet(PHONE, giaddr=RELAY, **back)
+
+
+def test_a_stranger_with_a_memory_is_left_alone_without_authority() -> None:
+    """An address that would be free may be another server's lease (RFC 2131 4.3.2)."""
+    back = {"message_type": MessageType.REQUEST, "requested_address": FIRST}
+    assert "no lease of ours" in Desk(authoritative=False).quiet(PHONE, **back)
+    known = Desk(authoritative=False)
+    known.reply(PHONE, **back, server_id=OURS)
+    assert known.reply(PHONE, **back).content.message_type is MessageType.ACK
+
+
+def test_a_machine_gets_its_reserved_address() -> None:
+    """Outside of the pool, too; a client that remembers another one is sent to it when it boots."""
+    desk = Desk(reserved("10.77.0.5"))
+    assert desk.reply(PHONE).address == IPv4Address("10.77.0.5")
+    back = {"message_type": MessageType.REQUEST, "requested_address": FIRST}
+    assert desk.reply(PHONE, **back).content.message_type is MessageType.NAK
+    fixed = {**back, "requested_address": IPv4Address("10.77.0.5")}
+    assert desk.reply(PHONE, **fixed).content.message_type is MessageType.ACK
+
+
+def test_a_renewal_goes_on_beside_a_new_reservation() -> None:
+    """A machine at work keeps its address until it boots the next time."""
+    desk = Desk()
+    renew = {"message_type": MessageType.REQUEST, "ciaddr": FIRST}
+    desk.reply(PHONE, **renew)
+    desk.lender.reserve(reserved("10.77.0.5"))
+    assert desk.reply(PHONE, **renew).content.message_type is MessageType.ACK
+    back = {"message_type": MessageType.REQUEST, "requested_address": FIRST}
+    outcome = desk.ask(PHONE, **back)
+    assert isinstance(outcome.answer, Reply)
+    assert outcome.answer.content.message_type is MessageType.NAK
+    assert [lease.expires for lease in outcome.changed] == [0.0]  # and the old one is free
+
+
+def test_a_reserved_address_is_taken_back_at_the_renewal() -> None:
+    """Whoever had it by chance is refused, and its owner gets it at once."""
+    desk = Desk()
+    other = Mac("52:54:00:77:00:99")
+    desk.reply(PHONE, mac=other, message_type=MessageType.REQUEST, requested_address=FIRST)
+    desk.lender.reserve(reserved(str(FIRST)))
+    assert desk.reply(PHONE).address != FIRST
+    renew = {"mac": other, "message_type": MessageType.REQUEST, "ciaddr": FIRST}
+    assert desk.reply(PHONE, **renew).content.message_type is MessageType.NAK
+    assert desk.reply(PHONE).address == FIRST
+
+
+def test_the_hostname_is_kept_as_a_label() -> None:
+    """What a client calls itself becomes a DNS label, or nothing."""
+    asked = {"message_type": MessageType.REQUEST, "requested_address": FIRST}
+    for said, kept in ((b"Anna's Phone.lan\0", "anna-s-phone"), (b"\xff\xfe", ""), (None, "")):
+        outcome = Desk().ask(PHONE, hostname=said, **asked)
+        assert [lease.hostname for lease in outcome.changed] == [kept]
+
+
+def test_a_decline_for_another_server_is_not_ours() -> None:
+    """Two servers beside each other: option 54 says whose address was found in use."""
+    desk = Desk()
+    desk.reply(PHONE, message_type=MessageType.REQUEST, requested_address=FIRST)
+    declined = {"message_type": MessageType.DECLINE, "requested_address": FIRST}
+    outcome = desk.ask(PHONE, server_id=IPv4Address("10.77.0.9"), **declined)
+    assert outcome.changed == ()

@@ -43,6 +43,8 @@ def requests() -> st.SearchStrategy[Request]:
         giaddr=st.none() | ADDRESSES,
         client_id=st.none() | st.binary(min_size=1, max_size=255),
         uuid=st.none() | st.binary(min_size=1, max_size=255),
+        relay=st.none() | st.binary(min_size=1, max_size=300),
+        selected=st.none() | ADDRESSES,
     )
 
 
@@ -73,6 +75,8 @@ def contents() -> st.SearchStrategy[Content]:
             name_servers=st.lists(ADDRESSES, max_size=3).map(tuple),
             domain=st.sampled_from(["", "ironwake.internal"]),
             seconds=st.none() | st.integers(60, 86400),
+            ntp_servers=st.lists(ADDRESSES, max_size=2).map(tuple),
+            static_routes=st.just(b"") | st.just(bytes.fromhex("100a630a4e00fe000a4e0001")),
         ),
     )
 
@@ -96,20 +100,31 @@ def built_by_scapy(request: Request, reply: Reply) -> bytes:
             options.append(("name_server", *[str(item) for item in terms.name_servers]))
         if terms.domain:
             options.append(("domain", terms.domain))
+        if terms.ntp_servers:
+            options.append(("NTP_server", *[str(item) for item in terms.ntp_servers]))
+        if terms.static_routes:
+            routes = ["10.99.0.0/16:10.78.0.254", "0.0.0.0/0:10.78.0.1"]
+            options.append(("classless_static_routes", *routes))
         if terms.seconds is not None:
             options.append(("lease_time", terms.seconds))
             options.append(("renewal_time", terms.seconds // 2))
             options.append(("rebinding_time", terms.seconds * 7 // 8))
     if content.boot_file:
         options.append(("boot-file-name", content.boot_file))
-    if terms and request.client_id:
+    refuses = content.message_type is MessageType.NAK
+    if (terms or refuses) and request.client_id:
         options.append(("client_id", request.client_id))
     if request.uuid:
         options.append(("pxe_client_machine_identifier", request.uuid))
+    if terms and request.selected:
+        options.append(("subnet-selection", str(request.selected)))
+    if request.giaddr and request.relay:
+        for at in range(0, len(request.relay), 255):
+            options.append((82, request.relay[at : at + 255]))
     packet = BOOTP(
         op=2,
         xid=request.xid,
-        flags=request.flags,
+        flags=request.flags | (0x8000 if refuses and request.giaddr else 0),
         ciaddr=str(request.ciaddr or "0.0.0.0") if terms else "0.0.0.0",
         yiaddr=str(reply.address or "0.0.0.0"),
         siaddr=str(content.server) if content.boot_file else "0.0.0.0",

@@ -6,11 +6,10 @@ import asyncio
 from ipaddress import AddressValueError, IPv4Address
 
 from ironwake.errors import InputError
-from ironwake_dhcp.exchange import Exchange, Lending
-from ironwake_dhcp.lease_file import LeaseFile
-from ironwake_dhcp.leases import Leases, Pool
-from ironwake_dhcp.lend import Lender
-from ironwake_dhcp.reply import Terms
+from ironwake_dhcp import beside
+from ironwake_dhcp.desk import Desk, open_desk
+from ironwake_dhcp.exchange import Exchange
+from ironwake_dhcp.probe import probe
 from ironwake_dhcp.server import Place, Server
 from ironwake_runtime import interfaces, service
 from ironwake_runtime.controller import ControllerClient, Reporter, ViewFollower
@@ -32,21 +31,37 @@ async def run(settings: Settings, log: service.Log) -> None:
     client = ControllerClient(settings.controller_url, settings.service_token_file)
     reporter = Reporter(client, "dhcp", log)
     follower = ViewFollower(client, settings.views / "dhcp.json", log)
-    journal = LeaseFile(settings.state_dir / "dhcp" / "leases.jsonl")
+    desk: Desk | None = None
     try:
-        lending = _lending(settings, place, journal) if settings.dhcp_mode == "server" else None
-        exchange = Exchange(reporter.report, lending)
+        if settings.dhcp_mode == "server":
+            desk = await open_desk(settings, place, client, log)
+        exchange = Exchange(reporter.report, desk.lending if desk else None)
         follower.on_change(exchange.take)
-        server = Server(exchange, lambda: find_place(settings), log)
+        journal = desk.journal if desk else None
+        server = Server(exchange, lambda: find_place(settings), log, journal)
         async with asyncio.TaskGroup() as tasks:
+            for work in desk.work(place, reporter.report) if desk else ():
+                tasks.create_task(work)
+            if desk is None:
+                tasks.create_task(_beside(settings, reporter, log))
             tasks.create_task(server.run())
             tasks.create_task(follower.run())
             tasks.create_task(reporter.run())
     except ExceptionGroup as group:
         raise group.exceptions[0] from None  # the first failure ended the others
     finally:
-        journal.close()
+        if desk is not None:
+            desk.journal.close()
         await client.close()
+
+
+async def _beside(settings: Settings, reporter: Reporter, log: service.Log) -> None:
+    await beside.listen(
+        lambda: probe(interfaces.find(settings.interface).name),
+        lambda: str(find_place(settings).address),
+        reporter.report,
+        log,
+    )
 
 
 def find_place(settings: Settings) -> Place:
@@ -60,34 +75,6 @@ def find_place(settings: Settings) -> Place:
         server_port=settings.dhcp_port,
         boot_port=settings.dhcp_proxy_port,
     )
-
-
-def _lending(settings: Settings, place: Place, journal: LeaseFile) -> Lending:
-    network = interfaces.find(settings.interface).network
-    first, dash, last = settings.dhcp_pool.partition("-")
-    if not dash:
-        raise InputError(
-            f"{settings.dhcp_pool!r} is not a pool of addresses",
-            f"write the first and the last one inside {network}, joined by a hyphen",
-            "IRONWAKE_DHCP_POOL",
-        )
-    pool = Pool(
-        network,
-        _address(first, "IRONWAKE_DHCP_POOL"),
-        _address(last, "IRONWAKE_DHCP_POOL"),
-        place.address,
-    )
-    router = settings.dhcp_router
-    terms = Terms(
-        netmask=network.netmask,
-        router=_address(router, "IRONWAKE_DHCP_ROUTER") if router else None,
-        name_servers=(place.address,),
-        domain=settings.domain,
-        seconds=pool.seconds,
-    )
-    leases = Leases(pool, journal.load())
-    journal.start(leases.all())
-    return Lending(Lender(place.address, terms), leases, journal.keep)
 
 
 def _address(text: str, setting: str) -> IPv4Address:

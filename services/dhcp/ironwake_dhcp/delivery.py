@@ -37,11 +37,12 @@ class Datagram:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a request came from, and through which door."""
+    """Where a request came from, and through which door; `to_all`: it was a broadcast."""
 
     address: IPv4Address
     port: int
     door: Door
+    to_all: bool = True
 
 
 def deliver(request: Request, reply: Reply, source: Source) -> Frame | Datagram:

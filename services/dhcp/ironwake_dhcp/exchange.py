@@ -16,7 +16,7 @@ from ironwake.view import Entry, Index
 from ironwake_dhcp import lend, offer
 from ironwake_dhcp.attempts import Attempts
 from ironwake_dhcp.delivery import Datagram, Frame, Source, deliver
-from ironwake_dhcp.leases import Lease, Leases
+from ironwake_dhcp.leases import Lease
 from ironwake_dhcp.offer import Boot, Door
 from ironwake_dhcp.packet import Malformed, MessageType, Request, parse
 from ironwake_dhcp.reply import Quiet, Reply
@@ -45,10 +45,9 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class Lending:
-    """Server mode: how, from which book, and `keep`, which returns once a lease is on disk."""
+    """Server mode: how, and `keep`, which notes a lease that must be on disk before the answer."""
 
     lender: lend.Lender
-    leases: Leases
     keep: Callable[[Lease], None]
 
 
@@ -89,13 +88,17 @@ class Exchange:
         }
         self._owners = {name: uuid for name, uuid in self._owners.items() if name in armed}
         if self._lending is not None:
+            self._lending.lender.reserve(index)
             return
         for name in armed.keys() - self._prepared:
             self._prepare(armed[name], index)
         self._prepared = set(armed)
 
     def receive(self, data: bytes, source: Source, now: Now) -> Outgoing | None:
-        """The answer to one datagram, if any. Raises `Malformed`, and what `keep` raises."""
+        """The answer to one datagram, if any. Raises `Malformed`.
+
+        In server mode it may leave only when what `keep` was given meanwhile is on the disk.
+        """
         try:
             request = parse(data)
         except Malformed as error:
@@ -106,7 +109,7 @@ class Exchange:
             self.counts["no view yet"] += 1
             return None
         found = self._boot(request, source.door, index, now.steady)
-        answer = self._answer(request, source.door, found, now)
+        answer = self._answer(request, source, found, now)
         self._tell(request, source, Answered(found, answer), index, now.steady)
         if isinstance(answer, Quiet):
             self.counts["quiet"] += 1
@@ -115,13 +118,19 @@ class Exchange:
         payload = self._templates.payload(request, answer)
         return Outgoing(payload, deliver(request, answer, source))
 
-    def _answer(self, request: Request, door: Door, found: Boot | Quiet, now: Now) -> Reply | Quiet:
-        if self._lending is None or door is Door.BOOT:
-            return offer.proxy(request, door, self._ours, found)
+    def _answer(
+        self, request: Request, source: Source, found: Boot | Quiet, now: Now
+    ) -> Reply | Quiet:
+        if self._lending is None or source.door is Door.BOOT:
+            return offer.proxy(request, source.door, self._ours, found)
         lending = self._lending
-        outcome = lend.serve(request, found, lending.lender, lending.leases, now.wall)
-        if outcome.changed is not None:
-            lending.keep(outcome.changed)
+        to_all = source.to_all
+        outcome = lend.serve(request, found, lending.lender, now.wall, to_all=to_all)
+        for lease in outcome.changed:
+            lending.keep(lease)
+        if outcome.conflict is not None:
+            detail = {"address": str(outcome.conflict), "reason": "a client found it in use"}
+            self._report(Seen.CONFLICT, request.mac, "", detail)
         return outcome.answer
 
     def _boot(self, request: Request, door: Door, index: Index, now: float) -> Boot | Quiet:
@@ -186,6 +195,8 @@ class Exchange:
         about = " ".join(detail[key] for key in ("file", "reply", "firmware", "personality"))
         if self._sightings.is_news(Seen.OFFERED, request.mac, about, now):
             detail |= {"plan": found.led.digest, "loader": found.led.loader}
+            if found.warning:
+                detail["warning"] = found.warning
             self._report(Seen.OFFERED, request.mac, "", detail)
 
 

@@ -1,87 +1,109 @@
-"""Leases on disk: an append-only journal of JSON lines, each on the disk before its ACK leaves."""
+"""Leases on disk: an append-only journal of JSON lines, each on the disk before its ACKs leave.
+
+A line holds all leases that were written at once. So only the last one can be torn by a power cut,
+and nobody was told of what is in it.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ironwake.errors import BrokenError, InputError
 from ironwake.mac import Mac
 from ironwake_dhcp.leases import Lease
 from ironwake_runtime.durable import sync_folder
 
+# Leases that are out of date, beside as many as are in force, before a new file is written.
+_STALE: Final = 4096
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
 
 class LeaseFile:
-    """The journal of one pool. The last line about an address counts.
+    """The journal of all subnets. The last word about an address counts.
 
     Raises BrokenError where the file can't be read or written: a server that forgets its leases
     would give the same address twice.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stale: int = _STALE) -> None:
         self._path = path
+        self._stale = stale
         self._descriptor = -1
+        self._latest: dict[IPv4Address, Lease] = {}
+        self._written = 0
 
     def load(self) -> tuple[Lease, ...]:
-        """What was kept. A last line without its end is a power cut's, and was never answered."""
+        """What was kept. A last line that is not whole is a power cut's, and was never answered."""
         try:
-            lines = self._path.read_bytes().split(b"\n")[:-1]
+            *lines, torn = self._path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return ()
         except OSError as error:
             raise self._broken("cannot be read", str(error)) from error
+        # A file that had grown when the power went may end in zeros instead of what was written.
+        if not torn and lines and b"\0" in lines[-1]:
+            lines.pop()
         latest: dict[IPv4Address, Lease] = {}
         for number, line in enumerate(lines, 1):
-            lease = self._parse(line, number)
-            latest[lease.address] = lease
+            latest |= {lease.address: lease for lease in self._parse(line, number)}
         return tuple(latest.values())
 
     def start(self, leases: Iterable[Lease]) -> None:
         """Begin a new journal with these leases, in place of the old one, and keep it open."""
-        aside = self._path.with_suffix(".new")
+        self._latest = {lease.address: lease for lease in leases}
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-            self._descriptor = os.open(aside, flags, 0o600)
-            self._append(b"".join(_line(lease) for lease in leases))
-            aside.replace(self._path)
-            sync_folder(self._path.parent)
+            self._compact()
         except OSError as error:
             self.close()
             raise self._broken("cannot be written", str(error)) from error
 
-    def keep(self, lease: Lease) -> None:
-        """Returns once `lease` is on the disk."""
+    def append(self, leases: Sequence[Lease]) -> None:
+        """Returns once all of `leases` are on the disk, by one fsync."""
         try:
-            self._append(_line(lease))
+            _write(self._descriptor, _line(leases))
         except OSError as error:
             raise self._broken("cannot be written", str(error)) from error
+        self._latest |= {lease.address: lease for lease in leases}
+        self._written += len(leases)
+        if self._written > 2 * len(self._latest) + self._stale:
+            try:
+                self._compact()
+            except OSError:  # the old one goes on: nothing is lost, and it is tried again later
+                self._written = len(self._latest)
 
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _append(self, data: bytes) -> None:
-        """All of `data`, or none of it: half a line would spoil the next one."""
-        before = os.fstat(self._descriptor).st_size
+    def _compact(self) -> None:
+        """Put a journal of the latest words in place of the old one."""
+        aside = self._path.with_suffix(".new")
+        descriptor = os.open(aside, _FLAGS, 0o600)
         try:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
-            os.fsync(self._descriptor)
+            _write(descriptor, b"".join(_line([lease]) for lease in self._latest.values()))
+            aside.replace(self._path)
+            sync_folder(self._path.parent)
         except OSError:
-            os.ftruncate(self._descriptor, before)
-            raise
+            # Once it has the name, it is the journal: only what came before has left no trace.
+            if aside.exists():
+                os.close(descriptor)
+                raise
+        self.close()
+        self._descriptor, self._written = descriptor, len(self._latest)
 
-    def _parse(self, line: bytes, number: int) -> Lease:
+    def _parse(self, line: bytes, number: int) -> list[Lease]:
         try:
             data: Any = json.loads(line)
-            owner = str(Mac(data["mac"])) if data["mac"] else ""
-            return Lease(IPv4Address(data["address"]), owner, float(data["expires"]))
+            if not isinstance(data, list):
+                raise TypeError("not a list of leases")
+            return [_lease(item) for item in data]
         except (ValueError, KeyError, TypeError, InputError, RecursionError) as error:
             why = str(error) or type(error).__name__
             raise self._broken(f"is damaged in line {number}", why) from error
@@ -93,6 +115,37 @@ class LeaseFile:
         )
 
 
-def _line(lease: Lease) -> bytes:
-    fields = {"address": str(lease.address), "mac": lease.mac, "expires": lease.expires}
+def _write(descriptor: int, data: bytes) -> None:
+    """All of `data`, or none of it: half a line would spoil the next one."""
+    before = os.fstat(descriptor).st_size
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, before)
+        raise
+
+
+def _lease(data: Any) -> Lease:
+    return Lease(
+        IPv4Address(data["address"]),
+        str(Mac(data["mac"])) if data["mac"] else "",
+        float(data["expires"]),
+        str(data["hostname"]),
+        float(data["since"]),
+    )
+
+
+def _line(leases: Sequence[Lease]) -> bytes:
+    fields = [
+        {
+            "address": str(lease.address),
+            "mac": lease.mac,
+            "expires": lease.expires,
+            "hostname": lease.hostname,
+            "since": lease.since,
+        }
+        for lease in leases
+    ]
     return json.dumps(fields).encode() + b"\n"

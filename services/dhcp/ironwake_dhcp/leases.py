@@ -1,119 +1,168 @@
-"""Who has which address of the pool: pure, the clock is an argument.
+"""Who has which address of one subnet: pure, the clock is an argument.
 
 A lease belongs to a MAC address, not to a client identifier (RFC 2131 section 4.2 prefers the
 latter): one machine speaks with several in one boot (firmware, loader, ramdisk, installed system
 all choose their own), and would use up as many addresses.
 
-`now` is wall-clock seconds, because leases outlive the process.
+Addresses are tried before anybody asks (`to_probe`), so that an OFFER waits for nothing: those
+that nobody answered at are given first. `now` is wall-clock seconds: leases outlive the process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 
-from ironwake.errors import InputError
 from ironwake.mac import Mac
+from ironwake.subnet import Subnet
 
 # How long an offered address is kept for the client that was offered it.
 _OFFER_SECONDS = 60.0
-# How long a declined address is left alone: somebody uses it without having asked.
-_DECLINE_SECONDS = 600.0
+# How long an address is left alone that somebody uses without having asked.
+_ASIDE_SECONDS = 600.0
+# How many free addresses are known to be free, and for how long that is believed.
+RESERVE = 16
+_FRESH_SECONDS = 300.0
 _NOBODY = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """The addresses to give, from `first` to `last`, all inside `network`; `seconds` for each."""
-
-    network: IPv4Network
-    first: IPv4Address
-    last: IPv4Address
-    server: IPv4Address
-    seconds: int = 3600
-
-    def __post_init__(self) -> None:
-        usable = self.network.num_addresses > 2
-        inside = self.first in self.network and self.last in self.network
-        edges = {self.network.network_address, self.network.broadcast_address}
-        if not usable or not inside or self.first > self.last or {self.first, self.last} & edges:
-            raise InputError(
-                f"the pool {self.first}-{self.last} does not fit the network {self.network}",
-                "name a first and a last address inside the network, in this order",
-            )
-
-    def __contains__(self, address: IPv4Address) -> bool:
-        return self.first <= address <= self.last and address != self.server
-
-    def __iter__(self) -> Iterator[IPv4Address]:
-        for number in range(int(self.first), int(self.last) + 1):
-            if IPv4Address(number) != self.server:
-                yield IPv4Address(number)
+# In the place of a client that has nothing yet; a card of this address is no one's.
+_ANYBODY = Mac("02:00:00:00:00:00")
+_NONE: Mapping[Mac, IPv4Address] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """`address` is `mac`'s until `expires`; a declined address has the owner ""."""
+    """`address` is `mac`'s until `expires`; one that is put aside has the owner "".
+
+    `hostname`: what the client calls itself, as a DNS label. `since`: when this card first had an
+    address of the subnet.
+    """
 
     address: IPv4Address
     mac: str
     expires: float
+    hostname: str = ""
+    since: float = 0.0
 
 
 class Leases:
-    """The book of leases; every change comes back as a `Lease`, for the caller to write down."""
+    """The book of one subnet; every change comes back as `Lease`s, for the caller to write down.
 
-    def __init__(self, pool: Pool, known: Iterable[Lease] = ()) -> None:
-        self.pool = pool
+    `server` is our own address, which is never given.
+    """
+
+    def __init__(self, subnet: Subnet, server: IPv4Address, known: Iterable[Lease] = ()) -> None:
+        self.subnet = subnet
+        self.network = subnet.network.ip
+        self._hosts = range(int(self.network[1]), int(self.network[-1]))
+        self._pools = tuple(range(int(p.first), int(p.last) + 1) for p in subnet.pools)
+        self._never = {server} | ({subnet.router.ip} if subnet.router else set())
         self._by_address: dict[IPv4Address, Lease] = {}
         self._by_mac: dict[str, IPv4Address] = {}
         self._offers: dict[IPv4Address, Lease] = {}
+        self._offered: dict[str, IPv4Address] = {}
+        self._reserved: Mapping[Mac, IPv4Address] = _NONE
+        self._owners: dict[IPv4Address, Mac] = {}
+        self._proven: dict[IPv4Address, float] = {}  # nobody answered there, at that time
+        self._asked: set[IPv4Address] = set()  # being probed
+        self._untested: dict[IPv4Address, None] = {}  # offered before it could be probed
+        self._ends: list[tuple[float, int]] = []  # a heap; entries of older leases are skipped
+        self._walk = iter(subnet.addresses())  # a pool may be too large to be written down
+        self._unused: dict[IPv4Address, None] = {}  # come by, and neither given nor offered
         for lease in known:
-            if lease.address in pool:
+            if self.has(lease.address):
                 self._write(lease)
 
+    def reserve(self, reserved: Mapping[Mac, IPv4Address]) -> None:
+        """From now on these cards, and no others, get these addresses; the rest is not ours."""
+        own = {mac: address for mac, address in reserved.items() if self.has(address)}
+        self._reserved = own
+        self._owners = {address: mac for mac, address in own.items()}
+
+    def reserved(self, mac: Mac) -> IPv4Address | None:
+        return self._reserved.get(mac)
+
+    def has(self, address: IPv4Address) -> bool:
+        """Whether hosts of this subnet have such addresses."""
+        return int(address) in self._hosts
+
+    def knows(self, mac: Mac) -> bool:
+        """Whether this card has, or had, an address here."""
+        return mac in self._by_mac
+
+    def holder(self, address: IPv4Address, now: float) -> str:
+        """The card that has the address now, "" where none has."""
+        held = self._by_address.get(address)
+        return held.mac if held is not None and held.expires > now else ""
+
     def offer(self, mac: Mac, wanted: IPv4Address | None, now: float) -> IPv4Address | None:
-        """An address for `mac`, kept for a minute: its last one, the one it wants, or a free one.
+        """An address for `mac`, kept for a minute; None: there is none left.
 
-        None: the pool is used up.
+        Its reserved one, the one it was offered, its last one, the one it wants, or a free one.
         """
-        for address in self._candidates(mac, wanted):
-            if self.free(address, mac, now):
-                for stale in [a for a, held in self._offers.items() if held.mac == mac]:
-                    del self._offers[stale]
-                self._offers[address] = Lease(address, mac, now + _OFFER_SECONDS)
-                return address
-        return None
-
-    def bind(self, mac: Mac, address: IPv4Address, now: float) -> Lease | None:
-        """Give `address` to `mac` for the pool's time; None when it is not in the pool or taken."""
-        if not self.free(address, mac, now):
+        address = self._choose(mac, wanted, now)
+        if address is None:
             return None
-        return self._write(Lease(address, mac, now + self.pool.seconds))
+        if self._is_untested(address, mac, now):
+            self._untested[address] = None
+        self.forget_offer(mac)
+        if address in self._offers:  # somebody's who let it lapse
+            self.forget_offer(Mac(self._offers[address].mac))
+        self._offers[address] = Lease(address, mac, now + _OFFER_SECONDS)
+        self._offered[mac] = address
+        self._unused.pop(address, None)
+        return address
 
-    def release(self, mac: Mac, address: IPv4Address, now: float) -> Lease | None:
+    def bind(
+        self, mac: Mac, address: IPv4Address, now: float, hostname: str = ""
+    ) -> tuple[Lease, ...]:
+        """Give `address` to `mac` for the subnet's time; () when it may not have it.
+
+        Another one that it still has ends: a card has one address of a subnet.
+        """
+        if not self.free(address, mac, now):
+            return ()
+        before = self._by_address.get(self._by_mac.get(mac, address))
+        since = before.since if before is not None and before.mac == mac else now
+        ended: tuple[Lease, ...] = ()
+        if before is not None and before.address != address:
+            ended = self.release(mac, before.address, now)
+        expires = now + self.subnet.lease_seconds
+        self._proven.pop(address, None)
+        return (*ended, self._write(Lease(address, mac, expires, hostname, since)))
+
+    def release(self, mac: Mac, address: IPv4Address, now: float) -> tuple[Lease, ...]:
         """`mac` needs its address no more; it will get the same one again while nobody took it."""
         held = self._by_address.get(address)
         if held is None or held.mac != mac or held.expires <= now:
-            return None
-        return self._write(Lease(address, mac, now))
+            return ()
+        return (self._write(replace(held, expires=now)),)
 
-    def decline(self, mac: Mac, address: IPv4Address, now: float) -> Lease | None:
+    def decline(self, mac: Mac, address: IPv4Address, now: float) -> tuple[Lease, ...]:
         """`mac` found `address` in use by somebody else: nobody gets it for a while."""
         held = self._by_address.get(address)
         if held is None or held.mac != mac:
-            return None
-        return self._write(Lease(address, _NOBODY, now + _DECLINE_SECONDS))
+            return ()
+        return self._put_aside(address, now)
 
     def forget_offer(self, mac: Mac) -> None:
-        """`mac` took another server's offer."""
-        for address in [a for a, held in self._offers.items() if held.mac == mac]:
+        """`mac` took another server's offer, or gets another one of ours."""
+        address = self._offered.pop(mac, None)
+        if address is not None:
             del self._offers[address]
+            if address not in self._by_address:
+                self._unused[address] = None
 
     def free(self, address: IPv4Address, mac: Mac, now: float) -> bool:
         """Whether `mac` may have `address`."""
-        if address not in self.pool:
+        owner = self._owners.get(address)
+        if owner is not None and owner != mac:
+            return False
+        number = int(address)
+        if owner is None and not any(number in pool for pool in self._pools):
+            return False
+        if address in self._never or number not in self._hosts:
             return False
         for held in (self._by_address.get(address), self._offers.get(address)):
             if held is not None and held.mac != mac and held.expires > now:
@@ -124,26 +173,136 @@ class Leases:
         """Every lease in the book, also those that ran out: who comes back gets the same again."""
         return tuple(lease for _, lease in sorted(self._by_address.items()))
 
-    def _candidates(self, mac: Mac, wanted: IPv4Address | None) -> Iterator[IPv4Address]:
-        last = self._by_mac.get(mac)
-        if last is not None:
-            yield last
-        for address, held in self._offers.items():
-            if held.mac == mac:
+    # -- trying addresses before they are given ---------------------------------------------------
+
+    def to_probe(self, now: float) -> tuple[IPv4Address, ...]:
+        """Addresses to try now: those offered untried, and so many that `RESERVE` are known free.
+
+        Each is asked for once, until `tried` or `in_use` tells what became of it.
+        """
+        self._proven = {a: at for a, at in self._proven.items() if now - at < _FRESH_SECONDS}
+        found = [address for address in self._untested if address not in self._asked]
+        self._untested.clear()
+        missing = RESERVE - len(self._proven) - len(self._asked) - len(found)
+        if missing > 0:
+            found.extend(self._next_free(now, missing))
+        self._asked.update(found)
+        return tuple(found)
+
+    def tried(self, address: IPv4Address, now: float) -> None:
+        """Nobody answered there."""
+        if address not in self._asked:  # somebody has answered
+            return
+        self._asked.discard(address)
+        held = self._by_address.get(address)
+        if held is None or held.expires <= now:
+            self._proven[address] = now
+
+    def in_use(self, address: IPv4Address, by: str, now: float) -> tuple[Lease, ...]:
+        """Somebody is there; `by` is the card, "" where that can't be known.
+
+        It counts for addresses that are being tried. Nothing is wrong where that is the client
+        whose address it is, or who was offered it.
+        """
+        if address not in self._asked:
+            return ()
+        self._asked.discard(address)
+        held = self._by_address.get(address)
+        offered = self._offers.get(address)
+        rightful = {
+            lease.mac for lease in (held, offered) if lease is not None and lease.expires > now
+        }
+        if by in rightful | {self._owners.get(address)}:
+            return ()
+        if held is not None and held.mac and held.expires > now:
+            return ()  # two quarrel about it: its owner will decline it, or win
+        if held is not None and held.mac == by and offered is None:
+            # Its lease ran out and it goes on using it: it shall find it here when it asks.
+            return (self._write(replace(held, expires=now + _ASIDE_SECONDS)),)
+        return self._put_aside(address, now)
+
+    def _is_untested(self, address: IPv4Address, mac: Mac, now: float) -> bool:
+        """Whether it goes out without having been tried. Who had it last knows best."""
+        held = self._by_address.get(address)
+        if held is not None and held.mac == mac:
+            return False
+        return now - self._proven.get(address, -_FRESH_SECONDS) >= _FRESH_SECONDS
+
+    def _next_free(self, now: float, count: int) -> Iterator[IPv4Address]:
+        """The next ones to be given that are neither proven nor being tried."""
+        for address in self._spare(now):
+            if count == 0:
+                return
+            if address not in self._proven and address not in self._asked:
+                count -= 1
                 yield address
-                break
-        if wanted is not None:
-            yield wanted
+
+    # -- choosing ---------------------------------------------------------------------------------
+
+    def _choose(self, mac: Mac, wanted: IPv4Address | None, now: float) -> IPv4Address | None:
+        own = (self._reserved.get(mac), self._offered.get(mac), self._by_mac.get(mac), wanted)
+        for address in own:
+            if address is not None and self.free(address, mac, now):
+                return address
         # Addresses that were never given come first: who comes back finds the old one free.
-        yield from (address for address in self.pool if address not in self._by_address)
-        yield from sorted(self._by_address, key=lambda a: self._by_address[a].expires)
+        proven = [address for address in self._proven if self.free(address, mac, now)]
+        untouched = (address for address in proven if address not in self._by_address)
+        spare = (address for address in self._spare(now))
+        best = next(untouched, None) or next(spare, None)
+        if best is not None and best in self._by_address and proven:
+            return proven[0]
+        return best
+
+    def _spare(self, now: float) -> Iterator[IPv4Address]:
+        """Every address that anybody may have: never given, then the one that ended longest ago."""
+        while self._offers:  # the oldest stands first: all are kept equally long
+            oldest = next(iter(self._offers.values()))
+            if oldest.expires > now:
+                break
+            self.forget_offer(Mac(oldest.mac))
+        for address in tuple(self._unused):
+            if self.free(address, _ANYBODY, now):
+                yield address
+        for address in self._walk:
+            if address not in self._by_address and address not in self._offers:
+                self._unused[address] = None
+                if self.free(address, _ANYBODY, now):
+                    yield address
+        yield from self._lapsed(now)
+
+    def _lapsed(self, now: float) -> Iterator[IPv4Address]:
+        seen: list[tuple[float, int]] = []
+        try:
+            while self._ends and self._ends[0][0] <= now:
+                end = heapq.heappop(self._ends)
+                address = IPv4Address(end[1])
+                if self._by_address[address].expires != end[0]:
+                    continue  # it was renewed since
+                seen.append(end)
+                if self.free(address, _ANYBODY, now):
+                    yield address
+        finally:
+            for end in seen:
+                heapq.heappush(self._ends, end)
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def _put_aside(self, address: IPv4Address, now: float) -> tuple[Lease, ...]:
+        return (self._write(Lease(address, _NOBODY, now + _ASIDE_SECONDS)),)
 
     def _write(self, lease: Lease) -> Lease:
         before = self._by_address.get(lease.address)
         if before is not None and self._by_mac.get(before.mac) == lease.address:
             del self._by_mac[before.mac]
         self._by_address[lease.address] = lease
-        self._offers.pop(lease.address, None)
+        self._unused.pop(lease.address, None)
+        offer = self._offers.pop(lease.address, None)
+        if offer is not None:
+            del self._offered[offer.mac]
         if lease.mac:
             self._by_mac[lease.mac] = lease.address
+        heapq.heappush(self._ends, (lease.expires, int(lease.address)))
+        if len(self._ends) > 4 * len(self._by_address) + 1000:
+            self._ends = [(held.expires, int(a)) for a, held in self._by_address.items()]
+            heapq.heapify(self._ends)
         return lease

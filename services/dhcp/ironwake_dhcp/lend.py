@@ -1,7 +1,9 @@
 """Server mode, for networks without DHCP: addresses for everyone, boot information for machines.
 
-RFC 2131 section 4.3, for one subnet and without relays. What changes in the book of leases comes
-back beside the reply and must be on disk before the reply leaves.
+RFC 2131 section 4.3. What changes in the books of leases comes back beside the reply and must be on
+disk before the reply leaves. Which subnet a client is in is told by, in this order: the relay's
+link selection (RFC 3527), the subnet selection (RFC 3011), the relay's address; for a client that
+has an address and speaks to us alone, that address; else the network of our own interface.
 """
 
 from __future__ import annotations
@@ -9,6 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
+from ironwake.mac import Mac
+from ironwake.names import label_of
+from ironwake.view import Index
 from ironwake_dhcp.leases import Lease, Leases
 from ironwake_dhcp.offer import Boot, content
 from ironwake_dhcp.packet import MessageType, Request
@@ -17,86 +22,167 @@ from ironwake_dhcp.reply import Content, Quiet, Reply, Terms
 
 @dataclass(frozen=True, slots=True)
 class Lender:
-    """`server` is our address, `terms` go with each one that we give.
+    """`server` is our address, `books` has one book of leases for each subnet.
 
-    `authoritative`: no other server is meant to be on this network.
+    `domain` is the site's. `authoritative`: no other server gives addresses on these networks.
     """
 
     server: IPv4Address
-    terms: Terms
+    books: tuple[Leases, ...]
+    domain: str = ""
     authoritative: bool = True
+
+    def book(self, address: IPv4Address) -> Leases | None:
+        """The book of the subnet that has the address, or is called by it."""
+        return next((book for book in self.books if address in book.network), None)
+
+    def reserve(self, index: Index) -> None:
+        """From now on the reservations are those of this view."""
+        reserved = {
+            Mac(mac): IPv4Address(address)
+            for entry in index.view.entries
+            for mac, address in entry.machine.reservations.items()
+        }
+        for book in self.books:
+            book.reserve(reserved)
+
+    def terms(self, book: Leases) -> Terms:
+        """What goes with each address of the subnet."""
+        told = book.subnet
+        return Terms(
+            netmask=book.network.netmask,
+            router=told.router.ip if told.router else None,
+            name_servers=tuple(one.ip for one in told.dns) or (self.server,),
+            domain=str(told.domain or self.domain),
+            seconds=told.lease_seconds,
+            ntp_servers=tuple(one.ip for one in told.ntp),
+            static_routes=told.static_routes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The answer, and the lease that changed with it, if one did."""
+    """The answer, the leases that changed with it, and an address that is in wrong hands."""
 
     answer: Reply | Quiet
-    changed: Lease | None = None
+    changed: tuple[Lease, ...] = ()
+    conflict: IPv4Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request at one server; `found`: whether the client also boots from the network."""
+
+    request: Request
+    found: Boot | Quiet
+    lender: Lender
+    now: float
+
+    def reply(self, kind: MessageType, book: Leases, address: IPv4Address | None) -> Reply:
+        """Address and terms, and the loader for those that boot from the network now."""
+        terms = self.lender.terms(book)
+        if kind is MessageType.ACK and address is None:
+            terms = replace(terms, seconds=None)
+        if isinstance(self.found, Boot):
+            said = replace(content(self.found, kind, self.lender.server), terms=terms)
+            return Reply(said, address, self.found.reason)
+        return Reply(Content(kind, self.lender.server, terms=terms), address, self.found.reason)
+
+    def refuse(self, reason: str, changed: tuple[Lease, ...] = ()) -> Outcome:
+        return Outcome(Reply(Content(MessageType.NAK, self.lender.server), reason=reason), changed)
 
 
 def serve(
-    request: Request, found: Boot | Quiet, lender: Lender, leases: Leases, now: float
+    request: Request, found: Boot | Quiet, lender: Lender, now: float, *, to_all: bool = True
 ) -> Outcome:
-    """The answer of a server that gives addresses; `found`: whether the client also boots."""
-    if request.giaddr is not None:
-        return Outcome(Quiet("relayed: this server has one subnet only"))
+    """The answer of a server that gives addresses; `found`: whether the client also boots.
+
+    :param to_all: whether the request was a broadcast on our own network
+    """
+    call = _Call(request, found, lender, now)
+    match request.message_type:
+        case MessageType.RELEASE if request.ciaddr is not None:
+            return _released(call, request.ciaddr)
+        case MessageType.DECLINE if request.requested_address is not None:
+            return _declined(call, request.requested_address)
+    book = _book(request, lender, to_all)
+    if isinstance(book, Quiet):
+        return Outcome(book)
     match request.message_type:
         case MessageType.DISCOVER:
-            return _discover(request, found, lender, leases, now)
+            return _discover(call, book)
         case MessageType.REQUEST:
-            return _request(request, found, lender, leases, now)
-        case MessageType.RELEASE if request.ciaddr is not None:
-            changed = leases.release(request.mac, request.ciaddr, now)
-            return Outcome(Quiet("released its address"), changed)
-        case MessageType.DECLINE if request.requested_address is not None:
-            changed = leases.decline(request.mac, request.requested_address, now)
-            return Outcome(Quiet("declined its address: somebody else uses it"), changed)
+            return _request(call, book)
         case MessageType.INFORM if request.ciaddr is not None:
-            told = replace(lender, terms=replace(lender.terms, seconds=None))
-            return Outcome(_reply(MessageType.ACK, found, told, None))
+            return Outcome(call.reply(MessageType.ACK, book, None))
     return Outcome(Quiet(f"{request.message_type.name} asks for nothing"))
 
 
-def _discover(
-    request: Request, found: Boot | Quiet, lender: Lender, leases: Leases, now: float
-) -> Outcome:
-    address = leases.offer(request.mac, request.requested_address, now)
+def _book(request: Request, lender: Lender, to_all: bool) -> Leases | Quiet:
+    """The book of the client's subnet."""
+    relay = request.giaddr
+    if relay == lender.server:
+        return Quiet("relayed in our own name")
+    where = (request.link if relay else None) or request.selected or relay
+    if where is None and request.ciaddr is not None and not to_all:
+        where = request.ciaddr  # it renews from afar, past its relay (RFC 2131 section 4.4.5)
+    book = lender.book(where or lender.server)
+    if book is not None:
+        edge = relay in (book.network.network_address, book.network.broadcast_address)
+        return Quiet(f"{relay} is no relay's address") if edge else book
+    if relay is not None:
+        return Quiet(f"relayed by {relay} for {where}, which is in none of our subnets")
+    return Quiet(f"{where or lender.server} is in none of our subnets")
+
+
+def _discover(call: _Call, book: Leases) -> Outcome:
+    address = book.offer(call.request.mac, call.request.requested_address, call.now)
     if address is None:
         return Outcome(Quiet("the pool is used up"))
-    return Outcome(_reply(MessageType.OFFER, found, lender, address))
+    return Outcome(call.reply(MessageType.OFFER, book, address))
 
 
-def _request(
-    request: Request, found: Boot | Quiet, lender: Lender, leases: Leases, now: float
-) -> Outcome:
-    ours = lender.server
+def _request(call: _Call, book: Leases) -> Outcome:
+    """Selecting, back from a reboot, renewing or rebinding (RFC 2131 section 4.3.2)."""
+    request, ours = call.request, call.lender.server
     if request.server_id is not None and request.server_id != ours:
-        leases.forget_offer(request.mac)
+        for one in call.lender.books:
+            one.forget_offer(request.mac)
         return Outcome(Quiet("addressed to another server"))
     address = request.requested_address or request.ciaddr
     if address is None:
         return Outcome(Quiet("names no address"))
-    lease = leases.bind(request.mac, address, now)
-    if lease is not None:
-        reply = _reply(MessageType.ACK, found, lender, address)
-        return Outcome(reply, lease)
+    chosen = request.server_id == ours
+    if not chosen and not call.lender.authoritative and not book.knows(request.mac):
+        return Outcome(Quiet(f"{address} is no lease of ours"))
+    reserved = book.reserved(request.mac)
+    returning = request.ciaddr is None and not chosen
+    if returning and reserved not in (None, address) and call.lender.authoritative:
+        # At its next renewal it would be in the middle of its work; now it has not begun.
+        return call.refuse(
+            f"{reserved} is reserved for this client", book.release(request.mac, address, call.now)
+        )
+    name = label_of(request.hostname or b"")
+    changed = book.bind(request.mac, address, call.now, name)
+    if changed:
+        return Outcome(call.reply(MessageType.ACK, book, address), changed)
     # A client that did not choose us is told `no` only where nobody else could say `yes`.
-    if request.server_id == ours or lender.authoritative:
-        refusal = Content(MessageType.NAK, ours)
-        return Outcome(Reply(refusal, reason=f"{address} is not this client's to have"))
+    if chosen or call.lender.authoritative:
+        ended = book.release(request.mac, address, call.now)
+        return call.refuse(f"{address} is not this client's to have", ended)
     return Outcome(Quiet(f"{address} is no address of ours"))
 
 
-def _reply(
-    kind: MessageType,
-    found: Boot | Quiet,
-    lender: Lender,
-    address: IPv4Address | None,
-) -> Reply:
-    """Address and terms, and the loader for those that boot from the network now."""
-    if isinstance(found, Boot):
-        said = replace(content(found, kind, lender.server), terms=lender.terms)
-        return Reply(said, address, found.reason)
-    plain = Content(kind, lender.server, terms=lender.terms)
-    return Reply(plain, address, found.reason)
+def _released(call: _Call, address: IPv4Address) -> Outcome:
+    book = call.lender.book(address)
+    changed = book.release(call.request.mac, address, call.now) if book else ()
+    return Outcome(Quiet("released its address"), changed)
+
+
+def _declined(call: _Call, address: IPv4Address) -> Outcome:
+    if call.request.server_id not in (None, call.lender.server):
+        return Outcome(Quiet("declined another server's address"))
+    book = call.lender.book(address)
+    changed = book.decline(call.request.mac, address, call.now) if book else ()
+    why = Quiet("declined its address: somebody else uses it")
+    return Outcome(why, changed, address if changed else None)

@@ -26,6 +26,7 @@ FIXED: Final = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
 BROADCAST: Final = 0x8000
 
 _PAD, _END, OVERLOAD = 0, 255, 52
+_RELAY, _LINK_SELECTION = 82, 5
 _NO_ADDRESS: Final = IPv4Address(0)
 _MAX_HOPS: Final = 16  # RFC 1542 section 4.1.1: a relay discards what came over more
 
@@ -64,6 +65,7 @@ REASONS: Final = frozenset(
         "not a request",
         "hardware address",
         "too many hops",
+        "relay address",
         "magic cookie",
         "option cut off",
         "overload",
@@ -102,6 +104,9 @@ class Request:
     uuid: bytes | None = None  # 97, with its leading type octet
     ipxe: bytes | None = None  # 175
     hostname: bytes | None = None  # 12
+    relay: bytes | None = None  # 82, what a relay says of itself (RFC 3046)
+    link: IPv4Address | None = None  # 82 suboption 5: the client's link (RFC 3527)
+    selected: IPv4Address | None = None  # 118: the subnet that is wanted (RFC 3011)
 
 
 def parse(data: bytes) -> Request:
@@ -129,7 +134,7 @@ def parse(data: bytes) -> Request:
         broadcast=bool(flags & BROADCAST),
         mac=Mac.from_bytes(chaddr[:6]),
         ciaddr=_address(ciaddr),
-        giaddr=_address(giaddr),
+        giaddr=_relay(giaddr),
         requested_address=_address(_sized(options, 50, 4)),
         server_id=_address(_sized(options, 54, 4)),
         parameters=options.get(55, b""),
@@ -142,6 +147,9 @@ def parse(data: bytes) -> Request:
         uuid=options.get(97),
         ipxe=options.get(175),
         hostname=options.get(12),
+        relay=options.get(_RELAY),
+        link=_link(options.get(_RELAY)),
+        selected=_address(_sized(options, 118, 4)),
     )
 
 
@@ -216,6 +224,28 @@ def _address(value: bytes | None) -> IPv4Address | None:
         return None
     address = IPv4Address(value)
     return None if address == _NO_ADDRESS else address
+
+
+def _relay(value: bytes) -> IPv4Address | None:
+    """`giaddr`: replies go there, so it must be an address that one relay can have."""
+    if value[0] in (0, 127) or value[0] >= 224:  # nobody's, our own, multicast, reserved
+        if value == bytes(4):
+            return None
+        raise Malformed("relay address")
+    return IPv4Address(value)
+
+
+def _link(value: bytes | None) -> IPv4Address | None:
+    """The link selection inside of option 82, whose suboptions look like options (RFC 3046)."""
+    at = 0
+    while value is not None and at + 2 <= len(value):
+        code, size = value[at], value[at + 1]
+        at += 2 + size
+        if code == _LINK_SELECTION:
+            if size != 4 or at > len(value):
+                raise Malformed("option length")
+            return _address(value[at - 4 : at])
+    return None
 
 
 def _number(value: bytes | None) -> int | None:

@@ -13,7 +13,8 @@ class Terms:
     """What comes with an address in server mode: never a part of a proxy's reply.
 
     `seconds` is the lease time, or None in the answer to an INFORM, which gives no lease
-    (RFC 2131 section 4.3.5). The renewal and rebinding times follow from it.
+    (RFC 2131 section 4.3.5). The renewal and rebinding times follow from it. `static_routes` is
+    option 121 as it stands on the wire (RFC 3442).
     """
 
     netmask: IPv4Address
@@ -21,6 +22,8 @@ class Terms:
     name_servers: tuple[IPv4Address, ...]
     domain: str
     seconds: int | None
+    ntp_servers: tuple[IPv4Address, ...] = ()
+    static_routes: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ import structlog
 from ironwake.errors import BrokenError
 from ironwake_dhcp.delivery import Frame, Source
 from ironwake_dhcp.exchange import Exchange, Now, Outgoing
+from ironwake_dhcp.journal import Journal
 from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import MAX_SIZE, Malformed
 from ironwake_dhcp.template import Frames
@@ -46,7 +47,8 @@ class Place:
 class Server:
     """Listens on both doors of one interface until it is cancelled.
 
-    `where` finds the interface anew; the service follows when it was unplugged and comes back.
+    `where` finds the interface anew; the service follows when it was unplugged and comes back. An
+    answer with which leases change waits for `journal`, the others do not.
     """
 
     def __init__(
@@ -54,11 +56,13 @@ class Server:
         exchange: Exchange,
         where: Callable[[], Place],
         log: structlog.stdlib.BoundLogger,
+        journal: Journal | None = None,
         wire: Callable[[str], socket.socket] | None = None,
     ) -> None:
         self._exchange = exchange
         self._where = where
         self._log = log
+        self._journal = journal
         self._wire = wire or open_wire
         self._logged: set[str] = set()
         self.listening = asyncio.Event()
@@ -97,12 +101,42 @@ class Server:
             wire = stack.enter_context(self._wire(place.interface))
             for door, port in ((Door.SERVER, place.server_port), (Door.BOOT, place.boot_port)):
                 sock = stack.enter_context(listen(door, place.interface, port))
-                carrier = _Carrier(door, sock, wire, frames)
+                carrier = _Carrier(door, sock, wire, frames, place)
                 loop.add_reader(sock, self._readable, carrier, place)
                 stack.callback(loop.remove_reader, sock)
             yield
 
     def _readable(self, carrier: _Carrier, place: Place) -> None:
+        """Take what has come. Answers that leases stand behind leave together, after one fsync."""
+        held: list[Outgoing] = []
+        try:
+            self._take(carrier, place, held)
+        finally:
+            if self._journal is not None and self._journal.is_noted:
+                loop = asyncio.get_running_loop()
+                self._journal.commit(
+                    lambda error: _call_soon(loop, self._committed, carrier, held, error)
+                )
+
+    def _committed(
+        self, carrier: _Carrier, held: list[Outgoing], error: BrokenError | None
+    ) -> None:
+        """The leases are on the disk: now the answers may leave. If they are not, none does."""
+        if error is not None:
+            self._exchange.counts["not kept"] += len(held)
+            self._once("lease file", error)
+            return
+        for outgoing in held:
+            self._send(carrier, outgoing)
+
+    def _send(self, carrier: _Carrier, outgoing: Outgoing) -> None:
+        try:
+            carrier.send(outgoing)
+        except Exception as error:  # noqa: BLE001 - the same fence: no room, no route, no interface
+            self._exchange.counts["failed"] += 1
+            self._once(f"{type(error).__name__}: {error}", error)
+
+    def _take(self, carrier: _Carrier, place: Place, held: list[Outgoing]) -> None:
         for _ in range(_BATCH):
             try:
                 data, ancillary, _, sender = carrier.udp.recvmsg(MAX_SIZE + 1, udp.ROOM)
@@ -111,27 +145,33 @@ class Server:
             except OSError as error:  # the interface went down: `_changed` will see to it
                 self._once("receive", error)
                 return
-            self._one(carrier, place, data, ancillary, sender)
+            self._one(carrier, place, (data, ancillary, sender), held)
 
     def _one(
         self,
         carrier: _Carrier,
         place: Place,
-        data: bytes,
-        ancillary: list[tuple[int, int, bytes]],
-        sender: tuple[str, int],
+        datagram: tuple[bytes, list[tuple[int, int, bytes]], tuple[str, int]],
+        held: list[Outgoing],
     ) -> None:
         """One datagram, fenced: whatever it does, the next one is served."""
+        data, ancillary, sender = datagram
         came = udp.arrival(ancillary)
         if came is None or came.index != place.index:
             self._exchange.counts["other interface"] += 1
             return
-        source = Source(IPv4Address(sender[0]), sender[1], carrier.door)
+        source = Source(
+            IPv4Address(sender[0]), sender[1], carrier.door, came.target != str(place.address)
+        )
         now = Now(time.monotonic(), time.time())
         try:
             outgoing = self._exchange.receive(data, source, now)
-            if outgoing is not None:
-                carrier.send(outgoing)
+            if outgoing is None:
+                return
+            if self._journal is not None and self._journal.is_noted:
+                held.append(outgoing)
+            else:
+                self._send(carrier, outgoing)
         except Malformed as error:
             self._once(error.reason, error, sender[0])
         except Exception as error:  # noqa: BLE001 - the fence: one datagram must not end the service
@@ -158,13 +198,24 @@ class _Carrier:
     udp: socket.socket
     wire: socket.socket
     frames: Frames
+    place: Place
 
     def send(self, outgoing: Outgoing) -> None:
         way = outgoing.way
         if isinstance(way, Frame):
             self.wire.send(self.frames.frame(outgoing.payload, way.mac, way.address, way.port))
         else:
-            self.udp.sendto(outgoing.payload, (str(way.address), way.port))
+            # From the address by which clients and relays know us, whatever else the card has.
+            note = udp.departure(self.place.index, str(self.place.address))
+            self.udp.sendmsg((outgoing.payload,), (note,), 0, (str(way.address), way.port))
+
+
+def _call_soon(
+    loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: object
+) -> None:
+    """From another thread; a loop that has ended has nobody left to tell."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call, *arguments)
 
 
 def listen(door: Door, interface: str, number: int) -> socket.socket:

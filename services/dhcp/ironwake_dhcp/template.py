@@ -17,7 +17,7 @@ from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from ironwake_dhcp.packet import Request
+from ironwake_dhcp.packet import BROADCAST, MessageType, Request
 from ironwake_dhcp.reply import Content, Reply, Terms
 
 # RFC 1542 section 2.1: old clients and relays drop what is shorter than BOOTP's fixed 300 octets.
@@ -32,6 +32,7 @@ class Template:
 
     def __init__(self, content: Content) -> None:
         self._lease = content.terms is not None
+        self._refuses = content.message_type is MessageType.NAK
         file = content.boot_file.encode("ascii")
         packet = BOOTP(
             op=2,
@@ -48,18 +49,24 @@ class Template:
     def fill(self, request: Request, address: IPv4Address | None) -> bytes:
         """The UDP payload that answers `request`, giving `address`."""
         whole = self._bytes
+        # RFC 2131 section 4.3.2: a refused client has no address; the relay must broadcast to it.
+        must_broadcast = self._refuses and request.giaddr is not None
+        flags = request.flags | (BROADCAST if must_broadcast else 0)
         parts = (
             whole[:4],
             # `secs` is zero in every reply (RFC 2131 table 3)
-            struct.pack("!IHH", request.xid, 0, request.flags),
+            struct.pack("!IHH", request.xid, 0, flags),
             _packed(request.ciaddr) if self._lease else _NO_ADDRESS.packed,
             _packed(address),
             whole[20:24],
             _packed(request.giaddr),
             request.mac.packed,
             whole[34:],
-            _echo(61, request.client_id if self._lease else None),
+            _echo(61, request.client_id if self._lease or self._refuses else None),
             _echo(97, request.uuid),
+            _echo(118, request.selected.packed if self._lease and request.selected else None),
+            # The last one, whole, and for relays only (RFC 3046 section 2.2).
+            _whole(82, request.relay if request.giaddr is not None else None),
             b"\xff",
         )
         return b"".join(parts).ljust(_LEAST, b"\0")
@@ -142,6 +149,12 @@ def _echo(code: int, value: bytes | None) -> bytes:
     return bytes((code, len(value))) + value
 
 
+def _whole(code: int, value: bytes | None) -> bytes:
+    """The same of a value that may need more than one option (RFC 3396)."""
+    whole = value or b""
+    return b"".join(_echo(code, whole[at : at + 255]) for at in range(0, len(whole), 255))
+
+
 def _options(content: Content) -> list[tuple[object, ...]]:
     """Scapy's names for what `content` says, without the end option, which `fill` adds."""
     options: list[tuple[object, ...]] = [
@@ -167,6 +180,10 @@ def _terms(terms: Terms) -> Iterable[tuple[object, ...]]:
         yield ("name_server", *map(str, terms.name_servers))
     if terms.domain:
         yield ("domain", terms.domain.encode("ascii"))
+    if terms.ntp_servers:
+        yield ("NTP_server", *map(str, terms.ntp_servers))
+    if terms.static_routes:
+        yield (121, terms.static_routes)
     if terms.seconds is not None:
         yield ("lease_time", terms.seconds)
         yield ("renewal_time", terms.seconds // 2)  # RFC 2131 section 4.4.5

@@ -1,0 +1,168 @@
+"""Tries addresses before they are given: by ARP on our own link, by ICMP echo behind relays.
+
+What to try, and what an answer means, is `leases`'s to say; this asks, and waits a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from typing import Final
+
+from ironwake.errors import InputError
+from ironwake.mac import Mac
+from ironwake.report import Report, Seen
+from ironwake_dhcp.leases import Lease, Leases
+
+_ETH_P_ARP: Final = 0x0806
+_ARP: Final = struct.Struct("!HHBBH6s4s6s4s")  # RFC 826: types, sizes, operation, sender, target
+_PATIENCE: Final = 1.0  # seconds: RFC 5227 section 2.1.1's PROBE_MAX is 2, for three probes
+_ROUND: Final = 1.0  # seconds between looks at what is to be tried
+_ECHO, _ECHO_REPLY = 8, 0  # RFC 792
+
+Keep = Callable[[tuple[Lease, ...]], None]
+
+
+class Prober:
+    """`keep` takes the leases that change; `link` is the book of our own link, if there is one."""
+
+    def __init__(
+        self,
+        books: tuple[Leases, ...],
+        link: Leases | None,
+        place: Callable[[], tuple[str, bytes]],
+        keep: Keep,
+        report: Report,
+        clock: Callable[[], float],
+    ) -> None:
+        self._books = books
+        self._link = link
+        self._place = place
+        self._keep = keep
+        self._report = report
+        self._clock = clock
+
+    async def run(self) -> None:
+        """For ever; an interface that is away is waited for."""
+        while True:
+            with contextlib.suppress(OSError):
+                await self._serve()
+            await asyncio.sleep(_ROUND)
+
+    async def _serve(self) -> None:
+        interface, mac = self._place()
+        with arp_socket(interface) as arp, icmp_socket() as icmp:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(arp, self._arp_came, arp, mac)
+            loop.add_reader(icmp, self._echo_came, icmp)
+            try:
+                while True:
+                    await self.round(arp, icmp, mac)
+                    await asyncio.sleep(_ROUND)
+            finally:
+                loop.remove_reader(arp)
+                loop.remove_reader(icmp)
+
+    async def round(self, arp: socket.socket, icmp: socket.socket, mac: bytes) -> None:
+        """Ask for all that is to be tried, and a second later take silence for a no."""
+        asked: list[tuple[Leases, IPv4Address]] = []
+        for book in self._books:
+            for address in book.to_probe(self._clock()):
+                asked.append((book, address))
+                with contextlib.suppress(OSError):  # no room, or no route: not known, then
+                    if book is self._link:
+                        arp.send(arp_probe(mac, address))
+                    else:
+                        icmp.sendto(echo_request(), (str(address), 0))
+        if asked:
+            asyncio.get_running_loop().call_later(_PATIENCE, self._silent, asked)
+
+    def _silent(self, asked: list[tuple[Leases, IPv4Address]]) -> None:
+        for book, address in asked:
+            book.tried(address, self._clock())
+
+    def _arp_came(self, arp: socket.socket, ours: bytes) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                came = arp_sender(arp.recv(64))
+                if came is not None and came[0].packed != ours and self._link is not None:
+                    self._found(self._link, came[1], str(came[0]))
+
+    def _echo_came(self, icmp: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                packet, sender = icmp.recvfrom(256)
+                address = IPv4Address(sender[0])
+                if is_echo_reply(packet):
+                    for book in self._books:
+                        if book is not self._link and book.has(address):
+                            self._found(book, address, "")
+
+    def _found(self, book: Leases, address: IPv4Address, by: str) -> None:
+        changed = book.in_use(address, by, self._clock())
+        if not changed:
+            return
+        self._keep(changed)
+        who = f"{by} uses it" if by else "it answers an echo request"
+        detail = {"address": str(address), "reason": f"{who}, and has no lease for it"}
+        self._report(Seen.CONFLICT, "", "", detail)
+
+
+def arp_socket(interface: str) -> socket.socket:
+    """A raw socket that hears and sends ARP on `interface`."""
+    made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+    try:
+        made.bind((interface, _ETH_P_ARP))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def icmp_socket() -> socket.socket:
+    return socket.socket(
+        socket.AF_INET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_ICMP
+    )
+
+
+def arp_probe(mac: bytes, address: IPv4Address) -> bytes:
+    """The frame that asks who has the address, in nobody's name (RFC 5227 section 2.1.1)."""
+    head = b"\xff" * 6 + mac + _ETH_P_ARP.to_bytes(2, "big")
+    body: bytes = _ARP.pack(1, 0x0800, 6, 4, 1, mac, bytes(4), bytes(6), address.packed)
+    return head + body
+
+
+def arp_sender(frame: bytes) -> tuple[Mac, IPv4Address] | None:
+    """Card and address of the sender of an ARP frame, question or answer; None for a probe."""
+    if len(frame) < 14 + _ARP.size:
+        return None
+    kind, protocol, hlen, plen, _, mac, address, _, _ = _ARP.unpack_from(frame, 14)
+    if (kind, protocol, hlen, plen) != (1, 0x0800, 6, 4) or address == bytes(4):
+        return None
+    try:
+        return Mac.from_bytes(mac), IPv4Address(address)
+    except InputError:
+        return None
+
+
+def echo_request() -> bytes:
+    """An ICMP echo request of this process (RFC 792)."""
+    head = struct.pack("!BBHHH", _ECHO, 0, 0, os.getpid() & 0xFFFF, 1)
+    total: int = sum(struct.unpack("!4H", head))
+    check = 0xFFFF - ((total & 0xFFFF) + (total >> 16))
+    return head[:2] + check.to_bytes(2, "big") + head[4:]
+
+
+def is_echo_reply(packet: bytes) -> bool:
+    """Whether an IPv4 packet answers one of this process."""
+    start = (packet[0] & 15) * 4 if packet else 0
+    if len(packet) < start + 8:
+        return False
+    return packet[start] == _ECHO_REPLY and packet[start + 4 : start + 6] == (
+        os.getpid() & 0xFFFF
+    ).to_bytes(2, "big")

@@ -1,0 +1,108 @@
+"""Tells the controller who has which address: what changed, and everything after a silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from ipaddress import IPv4Address
+from typing import Final
+
+import structlog
+
+from ironwake import lease as told
+from ironwake.errors import IronwakeError
+from ironwake.ipv4 import Address
+from ironwake_dhcp.leases import Lease, Leases
+from ironwake_runtime.controller import ControllerClient, Waits
+
+_BATCH: Final = 1000  # leases in one call, which has to stay below a mebibyte
+_AGAIN: Final = 600.0  # seconds of quiet: who restored an older database has not told us
+_FIRST, _LAST = IPv4Address("0.0.0.0"), IPv4Address("255.255.255.255")  # noqa: S104 (no bind)
+
+
+class Telling:
+    """`tell` notes a lease, without waiting; `run` sends.
+
+    A controller that was away may have missed something, or be another one: it gets the whole list.
+    """
+
+    def __init__(
+        self,
+        client: ControllerClient,
+        books: tuple[Leases, ...],
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        self._client = client
+        self._books = books
+        self._log = log
+        self._news: dict[IPv4Address, Lease] = {}
+        self._wake = asyncio.Event()
+
+    def tell(self, lease: Lease) -> None:
+        """Have it sent; of one address the last word only."""
+        self._news[lease.address] = lease
+        self._wake.set()
+
+    async def run(self) -> None:
+        """For ever; a controller that is away is only logged."""
+        waits = Waits()
+        whole = True
+        while True:
+            try:
+                if whole:
+                    await self._send_all()
+                    whole = False
+                    waits.reset()
+                try:
+                    async with asyncio.timeout(_AGAIN):
+                        await self._wake.wait()
+                except TimeoutError:
+                    whole = True
+                    continue
+                await self._send_news()
+            except IronwakeError as error:
+                self._log.warning("leases not told", error=str(error))
+                whole = True
+                await asyncio.sleep(waits.next())
+
+    async def _send_all(self) -> None:
+        self._news.clear()
+        self._wake.clear()
+        leases = (lease for book in self._books for lease in book.all())
+        for news in pages(leases, self._subnet):
+            await self._client.leases(news)
+
+    async def _send_news(self) -> None:
+        self._wake.clear()
+        news, self._news = list(self._news.values()), {}
+        for start in range(0, len(news), _BATCH):
+            items = tuple(_shown(one, self._subnet) for one in news[start : start + _BATCH])
+            await self._client.leases(told.Leases(items))
+
+    def _subnet(self, address: IPv4Address) -> str:
+        return next(str(book.network) for book in self._books if book.has(address))
+
+
+def pages(
+    leases: Iterable[Lease], subnet: Callable[[IPv4Address], str], size: int = _BATCH
+) -> Iterator[told.Leases]:
+    """The whole list in parts: together they cover all addresses, so that what is gone goes."""
+    ordered = sorted(leases, key=lambda lease: lease.address)
+    parts = [ordered[at : at + size] for at in range(0, len(ordered), size)] or [[]]
+    first = _FIRST
+    for number, part in enumerate(parts):
+        last = part[-1].address if number < len(parts) - 1 else _LAST
+        items = tuple(_shown(lease, subnet) for lease in part)
+        yield told.Leases(items, str(first), str(last))
+        first = IPv4Address(min(int(last) + 1, int(_LAST)))
+
+
+def _shown(lease: Lease, subnet: Callable[[IPv4Address], str]) -> told.Lease:
+    return told.Lease(
+        Address(str(lease.address)),
+        lease.mac,
+        subnet(lease.address),
+        lease.expires,
+        lease.hostname,
+        lease.since,
+    )
