@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest --basetemp=$(shell mktemp -du /tmp/ironwake-tests-XXXXXX)
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
-.PHONY: help setup demo test test-fast test-deep check e2e-first docs constraints
+.PHONY: help setup demo test test-fast test-deep check e2e-first e2e-matrix docs constraints
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -18,8 +18,8 @@ demo: setup ## watch one machine go from its power button to a healthy Debian (K
 
 # Virtual machines run two at a time: more would only wait for each other.
 test: setup check ## everything, real boots included
-	@$(ROOT) $(PYTEST) -m "not qemu and not docker and not deep" -n 2 -q $(ARGS)
-	@$(ROOT) $(PYTEST) -m "(qemu or docker) and not deep" -n 2 --dist loadfile -v $(ARGS)
+	@$(ROOT) $(PYTEST) -m "not qemu and not docker and not deep and not matrix" -n 2 -q $(ARGS)
+	@$(ROOT) $(PYTEST) -m "(qemu or docker) and not deep and not matrix" -n 2 --dist loadfile -v $(ARGS)
 
 test-fast: setup ## what needs neither root nor virtual machines
 	@$(PYTEST) -m "not root and not qemu and not docker and not deep" -n 2 -q $(ARGS)
@@ -29,6 +29,9 @@ test-deep: setup ## what is too long for every day
 
 e2e-first: setup ## the first machine: from power-on to healthy, and three more boots from its disk
 	@$(ROOT) $(PYTEST) tests/e2e/test_first_machine.py $(ARGS)
+
+e2e-matrix: setup ## every firmware, beside a foreign DHCP server and with ours (JSON=file keeps the lines)
+	@$(ROOT) env $(if $(JSON),MATRIX_JSON=$(JSON)) $(PYTEST) tests/e2e/test_matrix.py -n 2 --dist loadgroup -q $(ARGS)
 
 check: setup ## format, lint, types, import contracts
 	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q .

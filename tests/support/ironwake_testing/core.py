@@ -20,6 +20,7 @@ MAC = Mac("52:54:00:77:00:10")
 _FILES = [
     ("loaders", "ipxe/undionly.kpxe", "undionly.kpxe"),
     ("loaders", "ipxe/snponly.efi", "snponly.efi"),
+    ("loaders", "pxelinux/lpxelinux.0", "lpxelinux.0"),
     ("loaders", "sb/shimaa64.efi", "shimaa64.efi"),
     ("loaders", "sb/shimx64.efi", "shimx64.efi"),
     ("ramdisk-generic", "kernel", "vmlinuz"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import socket
 import struct
 import subprocess
 import time
@@ -25,7 +26,7 @@ from ironwake_lab.host import call, call_each
 from ironwake_lab.wire import send_frame
 from ironwake_testing.captures import CAPTURES, datagrams
 
-_PATIENCE = 120.0  # seconds: an end for a broken run, never a measure
+PATIENCE = 120.0  # seconds: an end for a broken run, never a measure
 _SERVER, _CLIENT = 67, 68
 _XID, _CHADDR, _OPTIONS = slice(4, 8), slice(28, 34), 240
 
@@ -85,6 +86,17 @@ class Player:
     mac: str
     namespace: str
     server: str
+    prefix: int
+
+    def take(self, address: str) -> None:
+        """Have this IPv4 address from now on, and no other."""
+        ip = [*network.enter(self.namespace), "ip", "addr"]
+        call_each(
+            [
+                [*ip, "flush", "dev", "eth0"],
+                [*ip, "add", f"{address}/{self.prefix}", "dev", "eth0"],
+            ]
+        )
 
     def broadcast(self, request: bytes) -> None:
         """Send a DHCP request (a UDP payload) as firmware without an address does."""
@@ -102,7 +114,7 @@ class Player:
             ours = frame.source == source and frame.udp_ports == (_SERVER, _CLIENT)
             return ours and payload_of(frame)[_XID] == request[_XID]
 
-        return payload_of(frames.wait_for(is_answer, _PATIENCE))
+        return payload_of(frames.wait_for(is_answer, PATIENCE))
 
     def http(self, target: str, *words: str) -> Reply:
         """GET a path of the appliance, or a whole URL."""
@@ -118,17 +130,52 @@ class Player:
         done.check_returncode()
         return done.stdout
 
+    def tftp_read(self, request: bytes) -> tuple[dict[str, str], bytes]:
+        """Read a file by this very request, which asks for options: what was granted, the file."""
+        with network.inside(self.namespace, _datagram_socket) as line:
+            line.settimeout(PATIENCE)
+            line.sendto(request, (self.server, _TFTP))
+            answer, peer = line.recvfrom(_DATAGRAM_BYTES)
+            if answer[:2] != _OACK:
+                raise BrokenError(f"no options were granted: {answer[:80]!r}")
+            words = answer[2:].decode().split("\0")
+            granted = dict(zip(words[::2], words[1::2], strict=False))
+            return granted, _blocks(line, peer, int(granted["blksize"]))
+
     def _curl(self, *words: str) -> subprocess.CompletedProcess[bytes]:
-        inside = [*network.enter(self.namespace), "curl", "-s", "--max-time", f"{_PATIENCE:.0f}"]
+        inside = [*network.enter(self.namespace), "curl", "-s", "--max-time", f"{PATIENCE:.0f}"]
         return subprocess.run([*inside, *words], capture_output=True, check=False)
 
 
 _TFTP_NOT_FOUND = 68  # curl(1), EXIT CODES
+# RFC 1350 section 5, RFC 2347.
+_TFTP, _DATA, _ACK, _OACK = 69, b"\0\3", b"\0\4", b"\0\6"
+_DATAGRAM_BYTES = 65536
+
+
+def _datagram_socket() -> socket.socket:
+    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+
+def _blocks(line: socket.socket, peer: tuple[str, int], size: int) -> bytes:
+    content, number, last = [], 0, size
+    while last == size:
+        line.sendto(_ACK + number.to_bytes(2, "big"), peer)
+        block = line.recv(_DATAGRAM_BYTES)
+        while block[:4] != _DATA + (number + 1).to_bytes(2, "big"):  # sent twice
+            block = line.recv(_DATAGRAM_BYTES)
+        content.append(block[4:])
+        number, last = number + 1, len(block) - 4
+    line.sendto(_ACK + number.to_bytes(2, "big"), peer)
+    return b"".join(content)
 
 
 @contextlib.contextmanager
-def played(rack: Rack, mac: str, address: str) -> Iterator[Player]:
-    """Plug a card with this MAC and IPv4 address into the rack's bridge, for a `with` block."""
+def played(rack: Rack, mac: str, address: str = "") -> Iterator[Player]:
+    """Plug a card with this MAC into the rack's bridge, for a `with` block.
+
+    It has this IPv4 address, or none until it takes one.
+    """
     spec = rack.spec
     mark = hashlib.sha256(mac.encode()).hexdigest()[:6]
     name, port = f"{rack.namespace}-{mark}", f"play{mark}"
@@ -141,12 +188,14 @@ def played(rack: Rack, mac: str, address: str) -> Iterator[Player]:
                 [*ours, "link", "add", port, "type", "veth", *peer],
                 [*ours, "link", "set", port, "master", network.BRIDGE, "up"],
                 [*inside, "link", "set", "eth0", "address", mac],
-                [*inside, "addr", "add", f"{address}/{spec.network.prefixlen}", "dev", "eth0"],
                 [*inside, "link", "set", "eth0", "up"],
             ]
         )
         _wait_forwarding(ours, port)
-        yield Player(mac, name, spec.appliance.partition("/")[0])
+        player = Player(mac, name, spec.appliance.partition("/")[0], spec.network.prefixlen)
+        if address:
+            player.take(address)
+        yield player
     finally:
         with contextlib.suppress(BrokenError):  # it may not have come to that
             # The namespace ends some time after its removal, and its link with it: this is at once.
@@ -156,7 +205,7 @@ def played(rack: Rack, mac: str, address: str) -> Iterator[Player]:
 
 def _wait_forwarding(ours: list[str], port: str) -> None:
     # The bridge hears of a new port's carrier a moment later, and drops what comes before.
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + PATIENCE
     while _FORWARDING not in call([*ours, "-d", "-j", "link", "show", "dev", port]):
         if time.monotonic() > end:
             raise BrokenError(f"the bridge does not forward what {port} sends")

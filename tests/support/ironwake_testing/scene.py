@@ -40,7 +40,8 @@ def build(*names: str) -> Path:
 
 def node(number: int = 1, **options: Any) -> MachineSpec:
     """Machine `node<number>` with a MAC address of its own; `options` as of MachineSpec."""
-    return MachineSpec(f"node{number}", f"52:54:00:77:00:{15 + number:02x}", **options)
+    options = {"mac": f"52:54:00:77:00:{15 + number:02x}", **options}
+    return MachineSpec(f"node{number}", **options)
 
 
 @dataclass(frozen=True)
