@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from ironwake_controller.epoch import Epoch, EpochFile, is_restored
 from ironwake_controller.store import database
 from ironwake_controller.store.lock import WriterLock
 from ironwake_controller.store.schema import metadata
-from tests.controller.appliance import Appliance, Opened
+from tests.controller.appliance import Appliance, FakeClock, Opened
 
 
 def _url(folder: Path) -> str:
@@ -164,6 +165,23 @@ def test_a_restored_state_folder_arms_nothing(
     assert second.state() == "expired"
     assert second.claim(token).status_code == 410
     assert second.power.woken == []
+
+
+def test_a_restored_backup_gives_no_version_twice(opened: Opened, tmp_path: Path) -> None:
+    """Not even where the clock went back: a service would take its older view for the newest."""
+    versions = []
+    first = opened(tmp_path)
+    first.enrol()
+    _copy(tmp_path, tmp_path / "backup")
+    first.close()
+    for _ in range(3):
+        _restore(tmp_path, tmp_path / "backup")
+        one = opened(tmp_path, FakeClock(day=datetime(2001, 1, 1, tzinfo=UTC)))
+        versions.append(one.view().version)
+        one.good("POST", "/v1/machines/node1/lock")
+        versions.append(one.view().version)
+        one.die()
+    assert len(set(versions)) == len(versions)
 
 
 def test_a_restored_backup_hands_nothing_out_again(opened: Opened, tmp_path: Path) -> None:

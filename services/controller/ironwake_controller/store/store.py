@@ -62,9 +62,11 @@ class Store:
         restored = not fresh and is_restored(old, outside)
         beyond = outside.number if outside else 0
         meta.put(connection, "epoch", str(max(old.number, beyond) + 1))
-        # By the time of day, too: a restored copy must not give out versions that were used.
+        # A restored copy must not give out versions that were used: by the time of day, and where
+        # that went back, by chance.
         seed = int(self.clock.wall().timestamp() * 1000)
-        meta.put(connection, "version", str(max(meta.version(connection) + 1, seed)))
+        leap = secrets.randbelow(1 << 32) if restored else 0
+        meta.put(connection, "version", str(max(meta.version(connection) + 1, seed) + leap))
         return restored
 
     @contextmanager
