@@ -94,8 +94,14 @@ TABLE: dict[State, dict[Evidence, State]] = {
         _E.EXPIRE: _S.EXPIRED,
         **_END,
     },
-    _S.ANSWERS: {_E.PROGRESS: _S.INSTALLING, **_END},
-    _S.INSTALLING: {_E.PROGRESS: _S.INSTALLING, _E.INSTALLED: _S.INSTALLED, **_END},
+    # A restart on the way goes to the disk; how many are expected, the profile says.
+    _S.ANSWERS: {_E.REBOOTED: _S.ANSWERS, _E.PROGRESS: _S.INSTALLING, **_END},
+    _S.INSTALLING: {
+        _E.REBOOTED: _S.INSTALLING,
+        _E.PROGRESS: _S.INSTALLING,
+        _E.INSTALLED: _S.INSTALLED,
+        **_END,
+    },
     _S.INSTALLED: {
         _E.INSTALLED: _S.INSTALLED,  # the machine's repeat of a report whose reply was lost
         _E.REBOOTED: _S.FIRST_BOOT,

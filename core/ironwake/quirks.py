@@ -69,3 +69,10 @@ class Quirk:
             and mac.startswith(self.oui)
             and all(labels.get(key) == value for key, value in self.label.items())
         )
+
+
+@dataclass(frozen=True)
+class Quirks:
+    """A file of them."""
+
+    quirks: tuple[Quirk, ...] = ()

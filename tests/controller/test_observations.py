@@ -111,4 +111,4 @@ def test_huge_details_are_cut(appliance: Appliance) -> None:
     appliance.see(Seen.REFUSED, **{f"k{n}": "x" * 5000 for n in range(100)})
     detail = appliance.history()[-1].detail or {}
     assert len(detail) < 30
-    assert max(len(str(value)) for value in detail.values()) <= 300
+    assert max(len(str(value)) for value in detail.values()) <= 500

@@ -76,8 +76,14 @@ class Callbacks:
             return
         machines.set_facts(tx, there.id, facts)
         ledger.note(tx, record, "facts", "the machine described itself", facts=facts)
-        wrong = identity.mismatch(there.machine, facts)
-        if wrong:
+        wrong = identity.mismatch(there.machine, there.memory, record.deployment.uuid, facts)
+        if not wrong:
+            uuid = there.memory.uuid or identity.uuid_of(facts)
+            secure = facts.get("secure_boot", "")
+            known = secure if secure in ("on", "off") else there.memory.secure_boot
+            memory = replace(there.memory, uuid=uuid, secure_boot=known)
+            machines.remember(tx, there, memory)
+        else:
             self._metrics.alarms.inc()
             deployments.change(tx, record, held=wrong)
             tx.disarm()  # no further boot: the ramdisk would only be refused again, and restart
@@ -101,6 +107,7 @@ class Callbacks:
             if record.ended_already:
                 raise GoneError(f"the deployment is over: {record.state}", "stop")
             self._pulse.beat(record.id, tx.steady)
+            _arrived(tx, record)
             said = {key: value[:_LONGEST] for key, value in _words(report).items()}
             title = said.get("system", "the installed system")
             entry = ledger.Entry("healthy", f"{title} reported from the disk", said)
@@ -108,6 +115,14 @@ class Callbacks:
             entry = ledger.Entry("succeeded", f"{record.deployment.machine} is healthy", said)
             ledger.move(tx, healthy, Evidence.CONFIRM, entry)
         self._metrics.health.inc()
+
+
+def _arrived(tx: Tx, record: Record) -> None:
+    """It came up from its disk: the way there has worked, and it is who it was."""
+    there = machines.by_id(tx.connection, record.machine_id)
+    if there is not None:
+        uuid = there.memory.uuid or record.deployment.uuid
+        machines.remember(tx, there, replace(there.memory, uuid=uuid, proved=True))
 
 
 def _words(report: HealthReport) -> dict[str, str]:

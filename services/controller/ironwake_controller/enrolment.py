@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from ironwake import wire
 from ironwake.errors import InputError, RefusedError, UnknownError
+from ironwake.lifecycle import BOOTABLE
 from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake_controller.store import deployments, events, machines
@@ -82,6 +83,34 @@ def lock(store: Store, name: str, locked: bool) -> str:
             machines.replace(tx, there.id, machine)
             tx.disarm()
             _tell(tx, "locked" if locked else "unlocked", machine)
+    return there.machine.name
+
+
+def confirm(store: Store, name: str) -> str:
+    """Take the UUID that was seen last for the machine's own; the machine's name.
+
+    A held deployment goes on: what held it back was that UUID. RefusedError where none was seen.
+    """
+    with store.write() as tx:
+        there = find(tx.connection, name)
+        seen = there.memory.seen_uuid
+        if not seen:
+            raise RefusedError(
+                f"{there.machine.name} has shown no other UUID than its own",
+                "confirm it after it was switched on, and an alarm came",
+                "uuid",
+            )
+        machine = there.machine
+        if machine.uuid:
+            machine = dataclasses.replace(machine, uuid=seen)
+            machines.replace(tx, there.id, machine)
+        memory = dataclasses.replace(there.memory, uuid=seen, seen_uuid="")
+        machines.remember(tx, there, memory)
+        record = deployments.latest(tx.connection, there.id)
+        if record is not None and record.state in BOOTABLE:
+            deployments.change(tx, record, uuid=seen, held="")
+        tx.touch()
+        _tell(tx, "changed", machine)
     return there.machine.name
 
 

@@ -110,5 +110,6 @@ def _of_loader(tx: Tx, record: Record, verdict: judge.Stuck) -> judge.Stuck:
     if ledger.last(tx, record, str(Seen.SCRIPT)) is not None:
         return verdict  # it ran: what came after it is another matter
     fetched = (ledger.last(tx, record, str(Seen.SENT)) or {}).get("file", "")
-    warned = (ledger.last(tx, record, str(Seen.OFFERED)) or {}).get("warning", "")
+    offered = ledger.last(tx, record, str(Seen.OFFERED), State.OFFERED) or {}
+    warned = offered.get("warning", "")
     return judge.refused(verdict, fetched, warned)

@@ -1,22 +1,34 @@
-"""Is this the machine that was enrolled? Pure."""
+"""Is this the machine that is meant? Pure."""
 
 from __future__ import annotations
 
 from ironwake.errors import InputError
 from ironwake.machine import Machine, MachineUuid
+from ironwake.memory import Memory
 
 
-def mismatch(machine: Machine, seen: dict[str, str]) -> str:
-    """What differs from the enrolment, in words; "" where nothing does, or nothing can be told."""
+def mismatch(machine: Machine, memory: Memory, begun: str, seen: dict[str, str]) -> str:
+    """What differs from what is known, in words; "" where nothing does, or nothing can be told.
+
+    :param begun: the UUID of who was offered the deployment first, "" where nobody was
+    """
     serial = seen.get("serial", "").strip()
     if machine.serial and serial and serial != machine.serial:
         return f"{machine.name} was enrolled with serial {machine.serial}, this one has {serial}"
-    if not machine.uuid or not seen.get("uuid"):
-        return ""
+    other = uuid_of(seen)
+    for known, how in (
+        (machine.uuid, "was enrolled with"),
+        ("" if machine.uuid else memory.uuid, "was known by"),
+        (begun, "began this deployment with"),
+    ):
+        if known and other and not MachineUuid(known).is_same(other):
+            return f"{machine.name} {how} UUID {known}, this one has {other}"
+    return ""
+
+
+def uuid_of(seen: dict[str, str]) -> str:
+    """The UUID that a machine told of itself, "" where it told none."""
     try:
-        other = MachineUuid(seen["uuid"])
+        return MachineUuid(seen["uuid"]) if seen.get("uuid") else ""
     except InputError:
         return ""
-    if other.is_same(machine.uuid):
-        return ""
-    return f"{machine.name} was enrolled with UUID {machine.uuid}, this one has {other}"

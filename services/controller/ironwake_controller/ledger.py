@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ironwake.lifecycle import BOOTABLE, ENDS, Evidence, advance
+from ironwake.lifecycle import BOOTABLE, ENDS, Evidence, State, advance
 from ironwake_controller.store import deployments, events
 from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.events import Event
@@ -69,6 +69,13 @@ def note(tx: Tx, record: Record, kind: str, message: str = "", **detail: Any) ->
             detail=detail,
         ),
     )
+
+
+def last(tx: Tx, record: Record, kind: str, state: State | None = None) -> dict[str, Any] | None:
+    """The detail of the latest event of this kind in `state`, else in the present one."""
+    of = str(state or record.state)
+    event = Event(kind, record.deployment.machine, record.id, state=of)
+    return next(iter(events.alike(tx.connection, event, 1)), None)
 
 
 def news(tx: Tx, record: Record, kind: str, message: str, **detail: Any) -> None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from ironwake import wire
 from ironwake.errors import InputError
 from ironwake.firmware import BY_NAME
-from ironwake.lifecycle import accepts, advance
+from ironwake.lifecycle import State, accepts, advance
 from ironwake.mac import Mac
+from ironwake.machine import MachineUuid
+from ironwake.personality import Personality
 from ironwake.report import SEEN_EVIDENCE, Observation, Observations, Seen
-from ironwake_controller import identity, ledger
+from ironwake_controller import boots, identity, ledger
+from ironwake_controller.boots import Boots
+from ironwake_controller.foreign import Foreign
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.pulse import Pulse
 from ironwake_controller.store import addresses, deployments, events, machines, receipts
@@ -20,13 +26,13 @@ from ironwake_controller.store.events import Event
 from ironwake_controller.store.machines import Enrolled
 from ironwake_controller.store.store import Store, Tx
 
-_LONGEST = 300  # characters of one detail
+_LONGEST = 500  # characters of one detail
 _DETAILS = 20
 _MOST = 50  # lines of one kind about one machine in one state that are compared
 # What makes two sightings of one kind different things to a person.
-_TOPIC = ("file", "what", "reason", "manifest", "address")
+_TOPIC = ("file", "what", "reason", "manifest", "address", "personality")
 # A machine that does any of this is awake.
-_AWAKE = frozenset(Seen) - {Seen.REFUSED}
+_AWAKE = frozenset(Seen) - {Seen.REFUSED, Seen.FOREIGN}
 
 _WORDS = {
     Seen.DHCP: "asked for an address",
@@ -39,6 +45,7 @@ _WORDS = {
     Seen.ARCHIVE: "fetches the archive {file}",
     Seen.SENT: "got {file}: {bytes} bytes in {seconds} s",
     Seen.REFUSED: "was refused {what}: {reason}",
+    Seen.FOREIGN: "another server answers from {client}",
 }
 
 
@@ -46,10 +53,18 @@ class Watch:
     """`awake` is called, after the commit, with the id of each machine that was seen awake."""
 
     def __init__(
-        self, store: Store, pulse: Pulse, metrics: Metrics, awake: Callable[[int], None]
+        self,
+        store: Store,
+        pulse: Pulse,
+        boots: Boots,
+        foreign: Foreign,
+        metrics: Metrics,
+        awake: Callable[[int], None],
     ) -> None:
         self._store = store
         self._pulse = pulse
+        self._boots = boots
+        self._foreign = foreign
         self._metrics = metrics
         self._awake = awake
 
@@ -58,6 +73,9 @@ class Watch:
         seen: set[int] = set()
         with self._store.write() as tx:
             for item in observations.items:
+                if item.seen is Seen.FOREIGN:
+                    self._neighbour(tx, item)
+                    continue
                 there, mac = _whose(tx, item)
                 # Of strangers, who may be many, nothing is kept: not even that they were seen.
                 if there is None or not receipts.take(tx, receipts.OBSERVATIONS, item.id):
@@ -78,22 +96,48 @@ class Watch:
         machines.saw(tx, there.id, firmware if firmware in BY_NAME else "")
         record = deployments.latest(tx.connection, there.id)
         live = record if record is not None and not record.ended_already else None
-        wrong = identity.mismatch(there.machine, item.detail)
+        begun = live.deployment.uuid if live else ""
+        wrong = identity.mismatch(there.machine, there.memory, begun, item.detail)
         if wrong:
             self._alarm(tx, there, live, wrong)
+            self._stranger(tx, there, item)
         elif live is not None:
-            self._of_deployment(tx, live, item)
+            self._of_deployment(tx, there, live, item)
         else:
             self._line(tx, _event(item, there.machine.name))
 
-    def _of_deployment(self, tx: Tx, record: Record, item: Observation) -> None:
+    def _neighbour(self, tx: Tx, item: Observation) -> None:
+        try:
+            news = self._foreign.hear(item.detail, tx.steady)
+        except InputError:
+            return
+        if news:
+            server = next(s for s in self._foreign.servers() if s.address == item.client)
+            file = f", and names the boot file {server.boot_file}" if server.boot_file else ""
+            what = "a DHCP server" if server.gives_address else "a boot server"
+            message = f"{what} that is not ours answers from {server.address}{file}"
+            events.add(tx, Event(str(Seen.FOREIGN), message=message, detail=wire.dump(server)))
+            tx.touch()
+
+    def _stranger(self, tx: Tx, there: Enrolled, item: Observation) -> None:
+        """Keep who it was, for the person who has to say whether it is the same machine."""
+        uuid = identity.uuid_of(item.detail)
+        known = there.machine.uuid or there.memory.uuid
+        if known and uuid and not MachineUuid(known).is_same(uuid):
+            machines.remember(tx, there, replace(there.memory, seen_uuid=uuid))
+
+    def _of_deployment(self, tx: Tx, there: Enrolled, record: Record, item: Observation) -> None:
+        self._boot_of(tx, there, record, item)
         event = _event(item, record.deployment.machine, record.id, str(record.state))
         evidence = SEEN_EVIDENCE.get(item.seen)
         if evidence is not None and accepts(record.state, evidence):
             after = advance(record.state, evidence)
             if after is not record.state:
+                self._learn(tx, there, record, item)
                 entry = ledger.Entry(event.kind, event.message, event.detail or {}, event.plan)
-                ledger.move(tx, record, evidence, entry)
+                moved = ledger.move(tx, record, evidence, entry)
+                if item.detail.get("warning"):
+                    ledger.note(tx, moved, "warning", item.detail["warning"][:_LONGEST])
                 self._pulse.beat(record.id, tx.steady)
                 return
         # Firmware that asks again and again for the same is no sign of life: it goes nowhere.
@@ -101,6 +145,33 @@ class Watch:
             self._pulse.beat(record.id, tx.steady)
             if record.stuck is not None:
                 deployments.change(tx, record, stuck=None)
+
+    def _boot_of(self, tx: Tx, there: Enrolled, record: Record, item: Observation) -> None:
+        """Firmware that is seen after the claim: a restart, or the way to the disk."""
+        firmware = BY_NAME.get(item.detail.get("firmware", ""))
+        if item.seen is not Seen.DHCP or firmware is None:
+            return
+        if boots.means_restart(record):
+            self._boots.restarted(tx, record)
+        elif boots.means_boot(record):
+            self._boots.came_back(tx, there, record, firmware)
+
+    def _learn(self, tx: Tx, there: Enrolled, record: Record, item: Observation) -> None:
+        """Who began the deployment, and which offer its firmware took."""
+        if item.seen is Seen.OFFERED and not record.deployment.uuid:
+            uuid = identity.uuid_of(item.detail)
+            if uuid:
+                deployments.change(tx, record, uuid=uuid)
+                tx.touch()
+        if record.state is not State.OFFERED or item.seen not in (Seen.LOADER, Seen.KERNEL):
+            return
+        taken = ledger.last(tx, record, str(Seen.OFFERED)) or {}
+        try:
+            personality = Personality(taken.get("personality", ""))
+        except ValueError:
+            return
+        known = {**there.memory.personality, taken.get("firmware", ""): personality}
+        machines.remember(tx, there, replace(there.memory, personality=known))
 
     def _alarm(self, tx: Tx, there: Enrolled, live: Record | None, wrong: str) -> None:
         event = Event(

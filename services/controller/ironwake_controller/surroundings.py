@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from ironwake.artifact import Manifest
 from ironwake.errors import InputError, IronwakeError
 from ironwake.names import DomainName
+from ironwake.quirks import Quirk, Quirks
 from ironwake.site import Policy, Shelf, Site
-from ironwake_runtime import interfaces
+from ironwake_runtime import interfaces, yamlfile
 from ironwake_runtime.aptsources import MirrorError, mirror_of
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.service import Log
@@ -20,13 +22,19 @@ class Surroundings:
 
     :param find: gives the site as it is now; raises IronwakeError
     :param read: gives the manifests as they are now; raises IronwakeError or OSError
+    :param quirks: gives the site's quirks as they are now; raises IronwakeError or OSError
     """
 
     def __init__(
-        self, find: Callable[[], Site], read: Callable[[], tuple[Manifest, ...]], log: Log
+        self,
+        find: Callable[[], Site],
+        read: Callable[[], tuple[Manifest, ...]],
+        quirks: Callable[[], tuple[Quirk, ...]],
+        log: Log,
     ) -> None:
         self._find = find
         self._read = read
+        self._quirks = quirks
         self._log = log
         self.trouble: dict[str, str] = {}
         self.manifests: tuple[Manifest, ...] = ()
@@ -37,7 +45,7 @@ class Surroundings:
     def refresh(self) -> bool:
         """Look again; whether anything is different."""
         before, told = self.policy, dict(self.trouble)
-        site, shelf = before.site, before.shelf
+        site, shelf, quirks = before.site, before.shelf, before.quirks
         self.trouble = {}
         try:
             site = self._find()
@@ -48,10 +56,14 @@ class Surroundings:
             shelf = Shelf.of(self.manifests)
         except (IronwakeError, OSError) as error:
             self.trouble["artifacts"] = str(error)
+        try:
+            quirks = self._quirks()
+        except (IronwakeError, OSError) as error:
+            self.trouble["quirks"] = str(error)
         for what, text in self.trouble.items():
             if told.get(what) != text:
                 self._log.warning("keeping what was known", of=what, error=text)
-        self.policy = Policy(site, shelf)
+        self.policy = Policy(site, shelf, quirks)
         return self.policy != before
 
 
@@ -73,7 +85,7 @@ def from_settings(settings: Settings, log: Log) -> Surroundings:
             proxy=settings.dhcp_mode != "server",
         )
 
-    return Surroundings(find, store.manifests, log)
+    return Surroundings(find, store.manifests, lambda: _quirks(settings.quirks), log)
 
 
 def _address(settings: Settings) -> tuple[str, int]:
@@ -84,6 +96,18 @@ def _address(settings: Settings) -> tuple[str, int]:
             raise
         return settings.address, 24  # no interface of ours: somebody else is on the machines' net
     return settings.address or found.address, found.prefix
+
+
+def _quirks(file: Path) -> tuple[Quirk, ...]:
+    """The site's quirks; none where there is no file."""
+    try:
+        raw = file.read_bytes()
+    except FileNotFoundError:
+        return ()
+    try:
+        return yamlfile.parse(Quirks, raw, "quirks: []").quirks
+    except InputError as error:
+        raise yamlfile.placed(error, str(file)) from None
 
 
 def _mirror(settings: Settings) -> str:

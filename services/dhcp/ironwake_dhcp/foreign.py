@@ -33,6 +33,7 @@ def read(frame: bytes, xid: int) -> ForeignServer | None:
         _boot_file(head[13], options),
         options.get(60, b"").startswith((b"PXEClient", b"HTTPClient")),
         given != _NO_ADDRESS,
+        bool(_field(head[13], options)),
     )
 
 
@@ -43,8 +44,12 @@ def _next_server(siaddr: bytes, options: Mapping[int, bytes]) -> str:
 
 
 def _boot_file(field: bytes, options: Mapping[int, bytes]) -> str:
+    return _text(options.get(67, b"")) or _field(field, options)
+
+
+def _field(field: bytes, options: Mapping[int, bytes]) -> str:
     overloaded = options.get(OVERLOAD, b"\0")[0] & 1  # then options stand in the field
-    return _text(options.get(67, b"")) or ("" if overloaded else _text(field))
+    return "" if overloaded else _text(field)
 
 
 def _text(value: bytes) -> str:

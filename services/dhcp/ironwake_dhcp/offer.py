@@ -33,7 +33,8 @@ class Door(Enum):
 class Boot:
     """A machine that a loader is offered to, and in which shape.
 
-    `installs`: it is a deployment's, else one that leads to the local disk.
+    `installs`: it is a deployment's, else one that leads to the local disk. `warning`: what may
+    keep it from working on this network, in words.
     """
 
     firmware: Firmware
@@ -41,6 +42,7 @@ class Boot:
     reason: str
     personality: Personality
     installs: bool = True
+    warning: str = ""
 
 
 Choose = Callable[[Request, Firmware, Led], "Personality | Quiet"]
@@ -76,7 +78,10 @@ def boot(request: Request, index: Index, choose: Choose = first) -> Boot | Quiet
     personality = choose(request, firmware, led)
     if isinstance(personality, Quiet):
         return personality
-    return Boot(firmware, led, decision.reason, personality, isinstance(decision, BootPlan))
+    if isinstance(decision, BootPlan):
+        said = "; ".join(decision.warnings)
+        return Boot(firmware, led, decision.reason, personality, warning=said)
+    return Boot(firmware, led, decision.reason, personality, installs=False)
 
 
 def proxy(request: Request, door: Door, ours: IPv4Address, found: Boot | Quiet) -> Reply | Quiet:

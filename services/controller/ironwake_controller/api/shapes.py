@@ -169,7 +169,7 @@ class MachineShape(BaseModel):
     loader: str = ""
     local_boot: str = ""
     personalities: list[str] = Field(default_factory=list)
-    learned: LearnedShape = Field(default_factory=LearnedShape)
+    learned: LearnedShape = LearnedShape()
 
 
 class Wanted(BaseModel):

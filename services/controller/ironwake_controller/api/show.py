@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ironwake import wire
 from ironwake_controller.api.shapes import (
     ClaimShape,
     DeploymentShape,
     EventShape,
+    LearnedShape,
     MachineShape,
     StuckShape,
 )
@@ -30,6 +32,10 @@ def machine(there: Enrolled, latest: Record | None, address: str) -> MachineShap
         last_seen=there.last_seen or None,
         deployment=deployment(latest) if latest else None,
         facts=there.facts,
+        loader=own.loader,
+        local_boot=str(own.local_boot or ""),
+        personalities=[str(one) for one in own.personalities],
+        learned=LearnedShape.model_validate(wire.dump(there.memory)),
     )
 
 

@@ -1,0 +1,43 @@
+"""Beside whom this service runs: asked again and again, and told to the controller.
+
+What a foreign DHCP server says about booting decides what works on this network: a boot file of its
+own in the BOOTP field leads shim astray. A server may come, go, or be configured anew at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ironwake import wire
+from ironwake.errors import IronwakeError
+from ironwake.report import Report, Seen
+from ironwake.site import ForeignServer
+from ironwake_runtime.service import Log
+
+PAUSE = 240.0  # seconds between questions; the controller forgets a server after 900
+
+
+async def listen(
+    ask: Callable[[], Awaitable[tuple[ForeignServer, ...]]],
+    ours: Callable[[], str],
+    report: Report,
+    log: Log,
+    pause: float = PAUSE,
+) -> None:
+    """Ask for ever, and report everyone who answers.
+
+    :param ask: gives the servers that answer now; raises IronwakeError where it can't be asked
+    :param ours: our own address
+    """
+    while True:
+        try:
+            found = await ask()
+        except IronwakeError as error:
+            log.warning("who else serves this network is not known", error=str(error))
+            found = ()
+        for server in found:
+            if server.address != ours():
+                detail = {"server": wire.encode(server).decode()}
+                report(Seen.FOREIGN, "", server.address, detail)
+        await asyncio.sleep(pause)
