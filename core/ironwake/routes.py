@@ -7,10 +7,26 @@ from ironwake.site import Stored
 
 GRUB_CONFIG = "grub/grub.cfg"  # where Debian's signed network GRUB looks, whatever came before
 
+PXELINUX_FOLDER = "pxelinux"
+PXELINUX_SCRIPT = "pxelinux.cfg"
+_BOOT = "boot/"
+_PXELINUX_CONFIG = f"{PXELINUX_FOLDER}/pxelinux.cfg/01-"  # 01 is Ethernet
+
 
 def boot_script(mac: Mac, loader: str) -> str:
     """The per-machine script's path, without a leading slash: the same by HTTP and by TFTP."""
-    return f"boot/{mac}/{loader}"
+    return f"{_BOOT}{mac}/{loader}"
+
+
+def asked_script(path: str) -> tuple[str, str] | None:
+    """(MAC address as it stands there, script's name), where a path is a per-machine script's.
+
+    pxelinux has a name of its own for it, and asks by no other.
+    """
+    if path.startswith(_PXELINUX_CONFIG):
+        return path.removeprefix(_PXELINUX_CONFIG), PXELINUX_SCRIPT
+    place, _, script = path.rpartition("/")
+    return (place.removeprefix(_BOOT), script) if place.startswith(_BOOT) else None
 
 
 def artifact(item: Stored) -> str:

@@ -14,6 +14,7 @@ from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.plan import BootPlan, BootRequest, LocalBoot, Silence
 from ironwake.profile import Method
+from ironwake.quirks import LOADER_NAMES, LoaderName
 from ironwake.site import Policy, Shelf
 from ironwake_testing.core import MAC, OWN_FIRMWARE, SHELF, Bench
 
@@ -152,3 +153,26 @@ def test_the_digest_tells_plans_apart(bench: Bench) -> None:
     assert isinstance(again, BootPlan)
     assert isinstance(changed, BootPlan)
     assert first.led.digest == again.led.digest != changed.led.digest
+
+
+def test_loaders_that_can_be_pinned_are_all_there_are() -> None:
+    """What a person may write in a quirk or at a machine is a loader, and each can be written."""
+    assert set(LOADER_NAMES) == set(loaders.BY_NAME)
+
+
+def test_pxelinux_is_for_a_bios_that_is_pinned_to_it(bench: Bench) -> None:
+    """Nobody gets it by himself; pinned, BIOS firmware gets it by TFTP, and UEFI what is usual."""
+    pinned = dataclasses.replace(
+        bench, machine=dataclasses.replace(bench.machine, loader=LoaderName("pxelinux"))
+    )
+    for firmware in OWN_FIRMWARE:
+        usual, decision = _resolve(bench, firmware), _resolve(pinned, firmware)
+        assert isinstance(usual, BootPlan)
+        assert isinstance(decision, BootPlan)
+        assert usual.led.loader != "pxelinux"
+        if firmware.uefi:
+            assert decision.led == usual.led
+        else:
+            assert decision.led.first_file == "pxelinux/lpxelinux.0"
+            assert "KERNEL http://10.77.0.2/artifacts/" in decision.led.script
+            assert "LOCALBOOT" in decision.led.script

@@ -115,6 +115,19 @@ def test_a_script_is_for_its_own_machine() -> None:
     assert isinstance(ask("boot/nonsense/grub.cfg"), NoFile)
 
 
+def test_pxelinux_gets_its_script_under_its_own_name() -> None:
+    """It asks by its UUID first, then by its card; nobody gets another machine's token."""
+    own = f"pxelinux/pxelinux.cfg/01-{ARMED.replace(':', '-')}"
+    assert content(ask(own)) == index().script(ARMED, loaders.pxelinux.LOADER).encode()
+    assert TOKEN.encode() in content(ask(f"/{own}"))
+    assert isinstance(ask(own, UNARMED), NoFile)
+    assert isinstance(ask(own, UNKNOWN), NoFile)
+    for name in ("default", "0A4D0071", "f45fb589-3970-8c57-801b-9a3bbb5d3e1c", "01-nonsense"):
+        found = ask(f"pxelinux/pxelinux.cfg/{name}")
+        assert isinstance(found, NoFile)
+        assert found.expected
+
+
 def test_a_machine_that_shall_not_boot_gets_a_script_to_its_disk() -> None:
     """A GRUB that runs already must be led somewhere: an ERROR would strand it."""
     text = content(ask(f"boot/{UNARMED}/grub.cfg", UNARMED))

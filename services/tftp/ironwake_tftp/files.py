@@ -8,6 +8,7 @@ ever becomes a path, so there is nothing to traverse. Bytes are found by their h
 | a loader, `sb/shimx64.efi` | a machine that is led by one, to boot or to its disk |
 | `grub/grub.cfg` | any enrolled machine: it sends each on to its own script |
 | `boot/<mac>/<script>` | the machine with that MAC, and nobody else: its token stands in it |
+| `pxelinux/pxelinux.cfg/01-<mac>` | the same: so pxelinux names its script |
 
 A script goes to machines that shall *not* boot, too: whoever asks for it runs a loader already,
 and the script is what leads it to its disk. An ERROR there would strand it at a prompt.
@@ -85,12 +86,12 @@ class Registry:
         if wanted == routes.GRUB_CONFIG:
             text = loaders.grub.common_config(index.view.site)
             return File(wanted, text.encode(), mac, script=True)
-        place, _, script = wanted.rpartition("/")
+        place, script = routes.asked_script(wanted) or ("", "")
         loader = loaders.BY_SCRIPT.get(script)
-        if loader is None or not place.startswith("boot/"):
+        if loader is None:
             return None
         try:
-            named = Mac(place.removeprefix("boot/"))
+            named = Mac(place)
         except InputError:
             return NoFile(f"{wanted} names no machine", mac)
         if named not in entry.machine.macs:
