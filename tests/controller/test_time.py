@@ -93,6 +93,16 @@ def test_arms_run_out(appliance: Appliance) -> None:
     assert appliance.state() == "expired"
 
 
+def test_deploying_again_right_after_an_arm_ran_out_arms(appliance: Appliance) -> None:
+    """Between two looks at the clock, too: nobody is given an arm that is over already."""
+    appliance.enrol()
+    first = appliance.deploy(minutes=5)
+    appliance.clock.pass_time(301)
+    second = appliance.deploy(minutes=5)
+    assert second["id"] != first["id"]
+    assert second["state"] == "armed"
+
+
 @pytest.mark.parametrize("jump", [YEAR, -YEAR])
 def test_a_jump_of_the_wall_clock_changes_nothing(appliance: Appliance, jump: timedelta) -> None:
     """A year forward expires no arm and makes nothing stuck; a year back prolongs none."""

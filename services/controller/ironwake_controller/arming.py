@@ -56,7 +56,7 @@ class Arming:
         with self._store.write() as tx:
             there = enrolment.find(tx.connection, name)
             live = deployments.latest(tx.connection, there.id)
-            if live is not None and not live.ended_already:
+            if live is not None and not live.ended_already and not expire(tx, live):
                 return _same(live, wish), False
             record = self._record(tx, there, wish)
             digest = self._plan(there, record)
