@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ironwake.errors import BrokenError
+from ironwake.firmware import Architecture
 
 KINDS: Final = ("media", "loaders", "ramdisk")
 
@@ -30,6 +31,16 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _ROLE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
 Fact = str | int
+
+
+def manifest_name(base: str, architecture: Architecture) -> str:
+    """Name what is built for each architecture: `debian-12`, but `debian-12-arm64`."""
+    return base if architecture is Architecture.AMD64 else f"{base}-{architecture}"
+
+
+def ramdisk_name(flavour: str, architecture: Architecture) -> str:
+    """Name a deploy ramdisk's manifest: `ramdisk-cloud`, `ramdisk-generic-arm64`."""
+    return manifest_name(f"ramdisk-{flavour}", architecture)
 
 
 def is_manifest_name(text: str) -> bool:

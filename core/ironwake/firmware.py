@@ -17,6 +17,12 @@ class Architecture(StrEnum):
     AMD64 = "amd64"
     ARM64 = "arm64"
 
+    @property
+    def consoles(self) -> tuple[str, ...]:
+        """The kernel's words for a screen, and for the serial line that such machines have."""
+        serial = "ttyAMA0" if self is Architecture.ARM64 else "ttyS0"
+        return ("console=tty0", f"console={serial},115200")
+
 
 class Transport(StrEnum):
     """How the firmware itself fetches the first file."""

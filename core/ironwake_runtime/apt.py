@@ -26,6 +26,16 @@ class AptError(BrokenError):
     """apt refused: unknown package, bad signature, conflict."""
 
 
+def host_architecture() -> str:
+    """Debian's name for what this host's own packages are made for, such as "amd64"."""
+    command = ["dpkg", "--print-architecture"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        raise AptError("dpkg is not on this host", "build on a Debian") from error
+    return done.stdout.strip()
+
+
 class AptRoot:
     """One release and architecture as apt sees it.
 

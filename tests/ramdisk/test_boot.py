@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ironwake.artifact import Manifest
+from ironwake.firmware import Architecture
 from ironwake_ramdisk import modules, ramdisk
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.builds import Workshop
@@ -41,29 +42,55 @@ sys.exit(7)
 """
 
 
-def build(shop: Workshop, folder: Path, flavour: str, agent: str = AGENT) -> Manifest:
+# QEMU, its processor and machine, as in the virtual rack, and the kernel's name of a serial line.
+MACHINES = {
+    Architecture.AMD64: ("qemu-system-x86_64", "max", "q35", "ttyS0"),
+    Architecture.ARM64: ("qemu-system-aarch64", "cortex-a72", "virt", "ttyAMA0"),
+}
+AMD64 = Architecture.AMD64
+
+
+def build(
+    shop: Workshop,
+    folder: Path,
+    flavour: str,
+    architecture: Architecture = AMD64,
+    agent: str = AGENT,
+) -> Manifest:
     zipapp = folder / "agent.pyz"
     with zipfile.ZipFile(zipapp, "w") as archive:
         archive.writestr(zipfile.ZipInfo("__main__.py"), agent)
-    return ramdisk.build(flavour, zipapp, shop)
+    return ramdisk.build(flavour, architecture, zipapp, shop)
 
 
-def boot(store: ArtifactStore, manifest: Manifest, disk: Path, until: str) -> str:
+def boot(
+    store: ArtifactStore, manifest: Manifest, architecture: Architecture, disk: Path, until: str
+) -> str:
     """Boot by -kernel and -initrd, and give the console up to the line that holds `until`."""
     disk.touch()
     os.truncate(disk, 64 << 20)
+    qemu, processor, machine_type, serial = MACHINES[architecture]
     command = [
-        *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-m", "768", "-cpu", "max"),
-        *("-machine", "q35", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"),
+        *(qemu, "-accel", "tcg,thread=multi", "-m", "768", "-cpu", processor),
+        *(
+            "-machine",
+            machine_type,
+            "-nodefaults",
+            "-display",
+            "none",
+            "-serial",
+            "stdio",
+            "-no-reboot",
+        ),
         *("-kernel", str(store.path(manifest.artifact("kernel").sha256))),
         *("-initrd", str(store.path(manifest.artifact("initrd").sha256))),
-        *("-append", "console=ttyS0,115200 quiet panic=-1"),
+        *("-append", f"console={serial},115200 quiet panic=-1"),
         *("-netdev", "user,id=n0,restrict=on", "-device", "virtio-net-pci,netdev=n0,romfile="),
         *("-drive", f"if=none,id=d0,format=raw,file={disk}", "-device", "virtio-blk-pci,drive=d0"),
     ]
     lines: list[str] = []
     with subprocess.Popen(
-        ["timeout", "180", *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        ["timeout", "400", *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     ) as machine:
         assert machine.stdout is not None
         try:
@@ -76,11 +103,14 @@ def boot(store: ArtifactStore, manifest: Manifest, disk: Path, until: str) -> st
     return "".join(lines)
 
 
+@pytest.mark.parametrize("architecture", list(Architecture))
 @pytest.mark.parametrize("flavour", sorted(modules.FLAVOURS))
-def test_the_agent_finds_what_it_was_promised(shop: Workshop, tmp_path: Path, flavour: str) -> None:
+def test_the_agent_finds_what_it_was_promised(
+    shop: Workshop, tmp_path: Path, flavour: str, architecture: Architecture
+) -> None:
     """Each flavour boots to the agent with tools, devices and leases; a failure stays readable."""
-    manifest = build(shop, tmp_path, flavour)
-    console = boot(shop.store, manifest, tmp_path / "disk", "the agent failed")
+    manifest = build(shop, tmp_path, flavour, architecture)
+    console = boot(shop.store, manifest, architecture, tmp_path / "disk", "the agent failed")
     (line,) = [line for line in console.splitlines() if line.startswith("TOLD ")]
     told = json.loads(line.removeprefix("TOLD "))
     assert told["missing"] == []
@@ -109,7 +139,7 @@ def test_the_cloud_flavour_is_small(shop: Workshop, tmp_path: Path) -> None:
 def test_a_new_agent_costs_no_new_base(shop: Workshop, tmp_path: Path) -> None:
     """Only the last archive of the initrd changes with the agent."""
     first = build(shop, tmp_path, "cloud")
-    second = build(shop, tmp_path, "cloud", AGENT + "\n# changed\n")
+    second = build(shop, tmp_path, "cloud", agent=AGENT + "\n# changed\n")
     assert first.artifact("kernel") == second.artifact("kernel")
     assert first.artifact("initrd") != second.artifact("initrd")
     one, two = (shop.store.path(m.artifact("initrd").sha256).read_bytes() for m in (first, second))

@@ -31,15 +31,15 @@ def build_zipapp(target: Path) -> Path:
     return target
 
 
-def precompile(zipapp: Path, root: Path) -> bytes:
-    """Add to a zipapp what a root's Python makes of its sources, so that no boot compiles them.
+def precompile(zipapp: Path, bench: Path) -> bytes:
+    """Add to a zipapp what the bench's Python makes of its sources, so that no boot compiles them.
 
-    :param root: a tree with the Python that will run it
+    :param bench: a tree with a Python of the version that will run it
     """
-    with tempfile.TemporaryDirectory(dir=root / "tmp") as folder:
+    with tempfile.TemporaryDirectory(dir=bench) as folder:
         with zipfile.ZipFile(zipapp) as archive:
             archive.extractall(folder)
-        compile_python(root, f"/tmp/{Path(folder).name}", optimize=0)  # noqa: S108 - in the root
+        compile_python(bench, f"/{Path(folder).name}", "/ironwake/agent.pyz", optimize=0)
         for cache in Path(folder).rglob("__pycache__"):
             shutil.rmtree(cache)
         files = sorted(path for path in Path(folder).rglob("*") if path.is_file())

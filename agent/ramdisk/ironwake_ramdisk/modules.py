@@ -12,6 +12,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from ironwake.firmware import Architecture
 from ironwake_ramdisk.userland import in_root
 
 
@@ -19,15 +20,21 @@ from ironwake_ramdisk.userland import in_root
 class Flavour:
     """One kind of ramdisk.
 
-    :ivar kernel: Debian's meta package
+    :ivar kernel: Debian's meta package, without the architecture at its end
     :ivar modules: regular expressions of wanted paths below `kernel/`, without `.ko`; what they
         depend on comes along
+    :ivar arm64: more of them, on that architecture
     """
 
     name: str
     kernel: str
     modules: tuple[str, ...]
     title: str
+    arm64: tuple[str, ...] = ()
+
+    def wanted(self, architecture: Architecture) -> tuple[str, ...]:
+        """The expressions for one architecture."""
+        return self.modules + (self.arm64 if architecture is Architecture.ARM64 else ())
 
 
 _FILE_SYSTEMS = (
@@ -73,18 +80,28 @@ _HARDWARE = (
     r"drivers/(i2c|pinctrl|gpio)/.*(intel|amd|designware).*",
 )
 
+# Boards that are described by a device tree: nothing on them works without its clock, its power and
+# its pins, and Debian's kernel has many of those as modules.
+_BOARDS = (
+    r"drivers/(bus|clk|extcon|firmware|gpio|interconnect|iommu|mailbox|mfd|nvmem|phy|pinctrl)/.*",
+    r"drivers/(pmdomain|power/(reset|sequencing)|regulator|reset|soc|spi)/.*",
+    r"drivers/i2c/busses/.*",
+    r"drivers/usb/(chipidea|dwc2|dwc3|isp1760|mtu3|musb|phy|roles)/.*",
+)
+
 FLAVOURS = {
     flavour.name: flavour
     for flavour in (
         Flavour(
             "generic",
-            "linux-image-amd64",
+            "linux-image",
             (*_FILE_SYSTEMS, *_VIRTUAL, *_HARDWARE),
             "deploy ramdisk for real hardware",
+            _BOARDS,
         ),
         Flavour(
             "cloud",
-            "linux-image-cloud-amd64",
+            "linux-image-cloud",
             (*_FILE_SYSTEMS, *_VIRTUAL),
             "deploy ramdisk for virtual machines, smaller",
         ),
@@ -92,25 +109,41 @@ FLAVOURS = {
 }
 
 
-def assemble(toolbox: Path, release: str, flavour: Flavour, target: Path) -> int:
-    """Copy the flavour's modules of one kernel from the toolbox into a root at `target`.
+def assemble(
+    bench: Path, toolbox: Path, release: str, patterns: tuple[str, ...], target: Path
+) -> int:
+    """Copy modules of one kernel from the toolbox into a root at `target`.
 
+    :param bench: both stand inside it
     :param release: as `uname -r` would say
     :returns: how many modules were taken
     """
     folder = f"usr/lib/modules/{release}"
     _unpack_modules(toolbox / folder)
-    in_root(toolbox, "/usr/sbin/depmod", "-b", "/usr", release)
+    _depmod(bench, toolbox / "usr", release)
     dependencies = read_dependencies((toolbox / folder / "modules.dep").read_text())
-    wanted = select(dependencies, flavour.modules)
+    wanted = select(dependencies, patterns)
     for module in wanted:
         destination = target / folder / module
         destination.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(toolbox / folder / module, destination)
     for name in ("modules.builtin", "modules.order", "modules.builtin.modinfo"):
         shutil.copyfile(toolbox / folder / name, target / folder / name)
-    _index(toolbox, release, target)
+    _depmod(bench, target / "usr", release)
+    for path in (target / folder).glob("modules.*"):
+        # the binary indexes are for kmod only, and busybox reads the texts
+        if path.name not in _TEXTS:
+            path.unlink()
     return len(wanted)
+
+
+_TEXTS = ("modules.dep", "modules.alias", "modules.softdep", "modules.builtin")
+
+
+def _depmod(bench: Path, root: Path, release: str) -> None:
+    """Write modules.dep and its like below `root`/lib/modules."""
+    inside = f"/{root.relative_to(bench).as_posix()}"
+    in_root(bench, "/usr/sbin/depmod", "-b", inside, release)
 
 
 def read_dependencies(text: str) -> dict[str, tuple[str, ...]]:
@@ -137,19 +170,3 @@ def _unpack_modules(folder: Path) -> None:
     for path in sorted(folder.rglob("*.ko.xz")):
         path.with_suffix("").write_bytes(lzma.decompress(path.read_bytes()))
         path.unlink()
-
-
-def _index(toolbox: Path, release: str, target: Path) -> None:
-    """Write modules.dep and modules.alias of what was taken.
-
-    depmod runs in the toolbox, so the selection is shown to it there; the binary indexes are for
-    kmod only, and busybox reads the texts.
-    """
-    stage = toolbox / "stage" / "lib" / "modules"
-    stage.mkdir(parents=True)
-    (target / "usr/lib/modules" / release).rename(stage / release)
-    in_root(toolbox, "/usr/sbin/depmod", "-b", "/stage", release)
-    for path in (stage / release).glob("modules.*"):
-        if path.name not in ("modules.dep", "modules.alias", "modules.softdep", "modules.builtin"):
-            path.unlink()
-    (stage / release).rename(target / "usr/lib/modules" / release)

@@ -4,6 +4,8 @@
 
 Userland and modules change with Debian and are built once per package set; the agent changes with
 us and is only put at the end, so a new agent costs a second.
+
+Any architecture is built on any host: what runs meanwhile is on the bench (`userland`).
 """
 
 from __future__ import annotations
@@ -13,33 +15,37 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ironwake.artifact import Fact, Manifest
+from ironwake.artifact import Fact, Manifest, ramdisk_name
+from ironwake.firmware import Architecture
 from ironwake_ramdisk import agentzip, modules, userland
 from ironwake_ramdisk.cpio import CpioWriter, padding
+from ironwake_runtime.apt import host_architecture
 from ironwake_runtime.builds import Product, Recipe, Versions, Workshop
 
 SUITE = "trixie"
 _HERE = Path(__file__).parent
+_ON_BENCH = "bench "  # before a package's name; no package has a blank in its own
+_SOURCES = ("ramdisk.py", "cpio.py", "elf.py", "modules.py", "userland.py")
 _FILES = {"init": "init", "ironwake/udhcpc.script": "udhcpc.script"}
 
 
-def build(flavour: str, agent_zipapp: Path, shop: Workshop) -> Manifest:
-    """Publish `ramdisk-<flavour>`: roles "kernel" and "initrd".
+def build(flavour: str, architecture: Architecture, agent_zipapp: Path, shop: Workshop) -> Manifest:
+    """Publish `ramdisk-<flavour>`, for ARM64 with `-arm64` behind it: roles "kernel" and "initrd".
 
     :param flavour: a key of modules.FLAVOURS
     :param agent_zipapp: run by the ramdisk's init as `python3 agent.pyz`
     """
-    base = _base(modules.FLAVOURS[flavour], shop)
-    name = f"ramdisk-{flavour}"
+    base = _base(modules.FLAVOURS[flavour], architecture, shop)
+    name = ramdisk_name(flavour, architecture)
     sources = (agent_zipapp, _HERE / "ramdisk.py", _HERE / "agentzip.py", _HERE / "cpio.py")
     recipe = Recipe(name, "ramdisk", sources, {"base": base.inputs})
 
     def make(work: Path, _: Versions) -> Product:
         shop.progress(name, None, "putting the agent into the initrd")
         parts = {role: shop.built.path(base.artifact(role).sha256) for role in base.artifacts}
-        root = work / "root"
-        root.mkdir()
-        subprocess.run(["tar", "-xf", parts["tree"], "-C", root], check=True)
+        bench = work / "bench"
+        bench.mkdir()
+        subprocess.run(["tar", "-xf", parts["bench"], "-C", bench], check=True)
         kernel, initrd = work / "vmlinuz", work / "initrd.img"
         shutil.copyfile(parts["kernel"], kernel)
         with initrd.open("wb") as stream:
@@ -47,7 +53,7 @@ def build(flavour: str, agent_zipapp: Path, shop: Workshop) -> Manifest:
                 data = parts[role].read_bytes()
                 stream.write(data + padding(len(data)))
             archive = CpioWriter(stream)
-            archive.file("ironwake/agent.pyz", agentzip.precompile(agent_zipapp, root))
+            archive.file("ironwake/agent.pyz", agentzip.precompile(agent_zipapp, bench))
             archive.close()
         facts = {key: value for key, value in base.facts.items() if key != "recipe"}
         return Product({"kernel": kernel, "initrd": initrd}, facts)
@@ -55,47 +61,71 @@ def build(flavour: str, agent_zipapp: Path, shop: Workshop) -> Manifest:
     return shop.build(recipe, dict, make)
 
 
-def _base(flavour: modules.Flavour, shop: Workshop) -> Manifest:
-    """Give kernel, userland and modules, compressed, in the cache."""
-    apt = shop.apt(SUITE)
-    name = f"ramdisk-base-{flavour.name}"
-    sources = tuple(_HERE / file for file in ("ramdisk.py", "cpio.py", "modules.py", "userland.py"))
-    recipe = Recipe(name, "ramdisk", (*sources, *sorted((_HERE / "files").iterdir())))
+def _base(flavour: modules.Flavour, architecture: Architecture, shop: Workshop) -> Manifest:
+    """Give kernel, userland and modules, compressed, and the bench, in the cache."""
+    own, host = shop.apt(SUITE, architecture), shop.apt(SUITE, host_architecture())
+    name = ramdisk_name(f"base-{flavour.name}", architecture)
+    sources = tuple(_HERE / file for file in _SOURCES)
+    options = {"architecture": architecture, "host": host.architecture}
+    recipe = Recipe(name, "ramdisk", (*sources, *sorted((_HERE / "files").iterdir())), options)
 
     def resolve() -> Versions:
-        apt.update()
-        kernel = apt.dependency(flavour.kernel, r"linux-image-\d.*")
-        return apt.resolve((*userland.PACKAGES, kernel), dependencies=False)
+        own.update()
+        kernel = own.dependency(f"{flavour.kernel}-{architecture}", r"linux-image-\d.*")
+        versions = own.resolve((*userland.PACKAGES, kernel), dependencies=False)
+        if host.architecture != architecture:
+            host.update()
+        bench = host.resolve(userland.BENCH, dependencies=False)
+        return versions | {f"{_ON_BENCH}{key}": text for key, text in bench.items()}
 
     def make(work: Path, versions: Versions) -> Product:
         shop.progress(name, 0.0, f"downloading {len(versions)} packages")
-        debs = apt.download(versions, shop.debs)
-        toolbox, tree, module_tree = work / "toolbox", work / "tree", work / "modules"
+        bench, toolbox, tree, module_tree = _places(work)
+        userland.unpack(host.download(_of(versions, _ON_BENCH), shop.debs), bench)
+        files = {"bench": work / "bench.tar"}
+        subprocess.run(["tar", "-cf", files["bench"], "-C", bench, "."], check=True)
         for folder in (toolbox, tree, module_tree):
             folder.mkdir()
+        debs = own.download(_of(versions, ""), shop.debs)
         shop.progress(name, 0.2, "unpacking")
         userland.unpack(debs, toolbox)
         release = _kernel_release(toolbox)
-        userland.assemble(toolbox, tree)
+        userland.assemble(bench, toolbox, tree)
         shop.progress(name, 0.4, f"choosing modules of {release}")
-        count = modules.assemble(toolbox, release, flavour, module_tree)
-        plain = {"userland": toolbox / "userland.cpio", "modules": toolbox / "modules.cpio"}
+        wanted = flavour.wanted(architecture)
+        count = modules.assemble(bench, toolbox, release, wanted, module_tree)
+        plain = {"userland": bench / "userland.cpio", "modules": bench / "modules.cpio"}
         _pack_userland(tree, plain["userland"])
         _pack(module_tree, plain["modules"])
         shop.progress(name, 0.5, "compressing")
-        files = {role: _compress(toolbox, path) for role, path in plain.items()}
+        files |= {role: _compress(bench, path) for role, path in plain.items()}
         files["kernel"] = toolbox / f"boot/vmlinuz-{release}"
-        files["tree"] = work / "tree.tar"
-        subprocess.run(["tar", "-cf", files["tree"], "-C", tree, "."], check=True)
         size = sum(path.stat().st_size for path in plain.values())
         facts: dict[str, Fact] = {
             "kernel_version": release,
+            "architecture": architecture,
             "modules": count,
             "unpacked_bytes": size,
         }
         return Product(files, facts)
 
     return shop.cached(recipe, resolve, make)
+
+
+def _places(work: Path) -> tuple[Path, Path, Path, Path]:
+    """Bench, toolbox, userland's root and modules' root: all inside the bench, for its chroot."""
+    bench = work / "bench"
+    bench.mkdir()
+    return bench, bench / "toolbox", bench / "tree", bench / "modules"
+
+
+def _of(versions: Versions, prefix: str) -> Versions:
+    """Those of the bench, or with an empty prefix, the others."""
+    return {
+        key.removeprefix(prefix): version
+        for key, version in versions.items()
+        if key.startswith(_ON_BENCH) == bool(prefix)
+    }
 
 
 def _kernel_release(toolbox: Path) -> str:
@@ -123,8 +153,8 @@ def _pack(tree: Path, target: Path) -> None:
         archive.close()
 
 
-def _compress(toolbox: Path, path: Path) -> Path:
-    """Compress with the toolbox's zstd; at level 19 it is as fast to unpack as at level 1."""
-    inside = "/" + path.relative_to(toolbox).as_posix()
-    userland.in_root(toolbox, "/usr/bin/zstd", "-q", "-19", "-T0", inside)
+def _compress(bench: Path, path: Path) -> Path:
+    """Compress with the bench's zstd; at level 19 it is as fast to unpack as at level 1."""
+    inside = "/" + path.relative_to(bench).as_posix()
+    userland.in_root(bench, "/usr/bin/zstd", "-q", "-19", "-T0", inside)
     return path.with_name(path.name + ".zst")

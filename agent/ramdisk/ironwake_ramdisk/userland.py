@@ -1,8 +1,10 @@
 """The deploy ramdisk's programs, picked out of Debian 13's packages with the libraries they need.
 
 Nothing is installed: packages are unpacked into a *toolbox*, and what the agent needs is copied out
-of it. The few programs that must run at build time (the linker's `--list`, Python's compiler,
-depmod, zstd) are the toolbox's own, by chroot, so the host needs dpkg-deb and apt only.
+of it. The few programs that must run at build time (Python's compiler, depmod, zstd, busybox to
+list its applets) stand on a *bench*: packages of this host's architecture, of the same release, run
+by chroot. So the host needs dpkg-deb and apt only, and the ramdisk may be of another architecture:
+none of its own programs runs. The toolbox and all work stand inside the bench.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ironwake.errors import BrokenError
+from ironwake_ramdisk import elf
 
 PYTHON = "python3.13"
 
@@ -25,6 +28,13 @@ PACKAGES = (
     *("libexpat1", "libext2fs2t64", "libfdisk1", "libffi8", "libgcc-s1", "liblz4-1", "liblzma5"),
     *("libmount1", "libpcre2-8-0", "libpopt0", "libreadline8t64", "libselinux1", "libsmartcols1"),
     *("libssl3t64", "libtinfo6", "libudev1", "libuuid1", "libxxhash0", "libzstd1", "zlib1g"),
+)
+
+# What the bench is made of; of the same names as above, so that one download does for both.
+BENCH = (
+    *("busybox-static", "kmod", "zstd", f"{PYTHON}-minimal", f"lib{PYTHON}-minimal"),
+    *(f"lib{PYTHON}-stdlib", "libc6", "libexpat1", "libffi8", "libgcc-s1", "liblz4-1", "liblzma5"),
+    *("libssl3t64", "libxxhash0", "libzstd1", "zlib1g"),
 )
 
 TOOLS = (
@@ -80,8 +90,11 @@ def make_skeleton(root: Path) -> None:
         (root / name).symlink_to(f"usr/{name}")
 
 
-def assemble(toolbox: Path, target: Path) -> None:
-    """Copy tools, libraries and Python from the toolbox into a new root at `target`."""
+def assemble(bench: Path, toolbox: Path, target: Path) -> None:
+    """Copy tools, libraries and Python from the toolbox into a new root at `target`.
+
+    :param bench: both stand inside it
+    """
     make_skeleton(target)
     for name in _MOUNT_POINTS:
         (target / name).mkdir()
@@ -92,10 +105,12 @@ def assemble(toolbox: Path, target: Path) -> None:
     _copy_python(toolbox, target)
     extensions = sorted((target / "usr/lib" / PYTHON / "lib-dynload").glob("*.so"))
     programs = [*TOOLS, *(path.relative_to(target).as_posix() for path in extensions)]
-    for library in sorted({lib for program in programs for lib in _libraries(toolbox, program)}):
-        _copy(toolbox, target, library)
-    _link_busybox(toolbox, target)
-    compile_python(target, f"/usr/lib/{PYTHON}", optimize=2)
+    for name in sorted(libraries(toolbox, programs)):
+        _copy(toolbox, target, name)
+    _link_busybox(bench, target)
+    library = f"usr/lib/{PYTHON}"
+    inside = f"/{(target / library).relative_to(bench).as_posix()}"
+    compile_python(bench, inside, f"/{library}", optimize=2)
     for source in sorted((target / "usr/lib" / PYTHON).rglob("*.py")):
         source.unlink()
 
@@ -117,30 +132,55 @@ def in_root(root: Path, *command: str) -> str:
     return done.stdout
 
 
-def compile_python(root: Path, folder: str, optimize: int) -> None:
-    """Compile a folder inside a root, by that root's Python, to .pyc beside the sources.
+def compile_python(bench: Path, folder: str, name: str, optimize: int) -> None:
+    """Compile a folder inside the bench, by its Python, to .pyc beside the sources.
 
-    Unchecked: nobody compares times at boot, and the bytes do not depend on when it was built.
+    Those are the same for every architecture. Unchecked: nobody compares times at boot, and the
+    bytes do not depend on when it was built.
+
+    :param name: the folder's name when it is run, for tracebacks
     """
     script = (
         "import compileall, py_compile, sys;"
-        f"sys.exit(not compileall.compile_dir({folder!r}, quiet=1, legacy=True, force=True,"
+        f"sys.exit(not compileall.compile_dir({folder!r}, ddir={name!r}, quiet=1, legacy=True,"
+        " force=True,"
         f" optimize={optimize}, maxlevels=20,"
         " invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH))"
     )
-    in_root(root, f"/usr/bin/{PYTHON}", "-I", "-S", "-B", "-c", script)
+    in_root(bench, f"/usr/bin/{PYTHON}", "-I", "-S", "-B", "-c", script)
 
 
-def _libraries(toolbox: Path, program: str) -> list[str]:
-    """Ask the toolbox's own dynamic linker what a program loads."""
-    if program == "usr/bin/busybox":
-        return []  # static
-    listed = in_root(toolbox, "/lib64/ld-linux-x86-64.so.2", "--list", f"/{program}")
-    if "not found" in listed:
-        missing = [line.split()[0] for line in listed.splitlines() if "not found" in line]
-        raise BrokenError(f"{program} needs {', '.join(missing)}", "add its package to PACKAGES")
-    words = [word for line in listed.splitlines() for word in line.split()]
-    return [f"usr{word}" for word in words if word.startswith(("/lib/", "/lib64/"))]
+def libraries(toolbox: Path, programs: Iterable[str]) -> set[str]:
+    """All libraries that these programs load, and the dynamic linker, relative to the toolbox.
+
+    :raises BrokenError: naming a library that no unpacked package has
+    """
+    found: set[str] = set()
+    todo = list(programs)
+    while todo:
+        program = todo.pop()
+        for name in elf.needed(toolbox / program):
+            library = _find(toolbox, name)
+            if library is None:
+                raise BrokenError(f"{program} needs {name}", "add its package to PACKAGES")
+            if library not in found:
+                found.add(library)
+                todo.append(library)
+    return found
+
+
+def _find(toolbox: Path, name: str) -> str | None:
+    """Where a library stands: the linker has its name in full, the others the last part only."""
+    if name.startswith("/"):
+        return f"usr{name}" if (toolbox / f"usr{name}").exists() else None
+    folders = ("usr/lib64", "usr/lib", *_triplets(toolbox))
+    return next((f"{at}/{name}" for at in folders if (toolbox / at / name).exists()), None)
+
+
+def _triplets(toolbox: Path) -> tuple[str, ...]:
+    """Debian's folder of libraries, such as usr/lib/aarch64-linux-gnu: the one with the libc."""
+    found = (toolbox / "usr/lib").glob("*/libc.so.6")
+    return tuple(path.parent.relative_to(toolbox).as_posix() for path in found)
 
 
 def _copy(toolbox: Path, target: Path, name: str) -> None:
@@ -178,10 +218,13 @@ def _python_wanted(folder: str, name: str) -> bool:
     return inside not in _PYTHON_OUT and suffix in ("", "py")
 
 
-def _link_busybox(toolbox: Path, target: Path) -> None:
-    """Give each applet a name, except where the real program is there."""
+def _link_busybox(bench: Path, target: Path) -> None:
+    """Give each applet a name, except where the real program is there.
+
+    Debian builds it with the same applets for every architecture, so the bench's own may list them.
+    """
     taken = {path.name for folder in ("bin", "sbin") for path in (target / folder).iterdir()}
-    for applet in in_root(toolbox, "/usr/bin/busybox", "--list").split():
+    for applet in in_root(bench, "/usr/bin/busybox", "--list").split():
         if applet not in taken:
             folder = "sbin" if applet in ("modprobe", "udhcpc") else "bin"
             link = target / "usr" / folder / applet

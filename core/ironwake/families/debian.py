@@ -37,8 +37,7 @@ class Debian:
             f"netcfg/get_nameservers={install.site.address}",
             "netcfg/no_default_route=true",
             "DEBIAN_FRONTEND=text",
-            "console=tty0",
-            "console=ttyS0,115200",
+            *install.machine.architecture.consoles,
             # What comes after it, and nothing before, goes on to the installed system's kernel.
             "---",
             *install.profile.parameters.kernel_arguments,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
-from ironwake.artifact import Manifest
+from ironwake.artifact import Manifest, ramdisk_name
 from ironwake.errors import UnknownError
+from ironwake.firmware import Architecture
 from ironwake.progress import Progress
 from ironwake_imager import debian, loaders
 from ironwake_ramdisk import agentzip, modules, ramdisk
@@ -58,8 +60,10 @@ def add(
 
 def _builders() -> dict[str, _Builder]:
     rows = {"loaders": _Builder("what machines boot first: shim and GRUB, iPXE", loaders.build)}
-    for flavour in modules.FLAVOURS.values():
-        rows[f"ramdisk-{flavour.name}"] = _Builder(flavour.title, _ramdisk(flavour.name))
+    for flavour, architecture in product(modules.FLAVOURS.values(), Architecture):
+        name = ramdisk_name(flavour.name, architecture)
+        title = f"{flavour.title}, {architecture}"
+        rows[name] = _Builder(title, _ramdisk(flavour.name, architecture))
     for medium in debian.MEDIA.values():
         needs = ("loaders", f"ramdisk-{medium.flavour}")
         rows[medium.name] = _Builder(medium.title, _debian(medium.name), needs)
@@ -70,9 +74,10 @@ def _debian(name: str) -> Callable[[Workshop], Manifest]:
     return lambda shop: debian.build(name, shop)
 
 
-def _ramdisk(flavour: str) -> Callable[[Workshop], Manifest]:
+def _ramdisk(flavour: str, architecture: Architecture) -> Callable[[Workshop], Manifest]:
     def build(shop: Workshop) -> Manifest:
         with tempfile.TemporaryDirectory() as folder:
-            return ramdisk.build(flavour, agentzip.build_zipapp(Path(folder) / "agent.pyz"), shop)
+            agent = agentzip.build_zipapp(Path(folder) / "agent.pyz")
+            return ramdisk.build(flavour, architecture, agent, shop)
 
     return build
