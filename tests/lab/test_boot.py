@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 
 from ironwake.errors import RefusedError
 from ironwake.mac import Mac
-from ironwake_lab import Card, MachineSpec, Rack, commands, wire
+from ironwake_lab import Card, MachineSpec, Rack, commands, qmp, wire
 from ironwake_lab.capture import Frame
+from ironwake_lab.machine import Machine
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
@@ -43,6 +45,16 @@ def dhcp_options(frame: Frame) -> dict[int, bytes]:
         found[rest[0]] = rest[2 : 2 + rest[1]]
         rest = rest[2 + rest[1] :]
     return found
+
+
+def wait_attached(node: Machine) -> None:
+    """Return once QEMU has somebody at the machine's serial line."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        lines = qmp.command(node.paths.qmp, "query-chardev")
+        if not any(line["filename"].startswith("disconnected:") for line in lines):
+            return
+    raise AssertionError("nobody came to the serial line")
 
 
 def test_a_udp_magic_packet_starts_a_bios_machine(raise_rack: RaiseRack) -> None:
@@ -132,6 +144,7 @@ def test_the_console_shows_and_leaves(raise_rack: RaiseRack, tmp_path: Path) -> 
             target=commands.converse, args=(node.paths.serial, typed, screen.fileno())
         )
         talk.start()
+        wait_attached(node)  # QEMU shows nobody what was written before
         mark = node.serial_mark()
         node.reset()
         node.wait_serial("iPXE", PATIENCE, since=mark)
