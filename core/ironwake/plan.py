@@ -163,7 +163,7 @@ def _boot(
     if loader is None:
         return Silence(f"there is no boot loader for {request.firmware.name}")
     method = METHODS[deployment.profile.method]
-    missing = method.missing(deployment, policy)
+    missing = method.missing(deployment, machine, policy)
     if not _has(loader, request.firmware, policy):
         missing = (LOADERS, *missing)
     if missing:

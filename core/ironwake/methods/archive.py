@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ironwake import release as releases
 from ironwake import routes, wire
+from ironwake.artifact import ramdisk_name
 from ironwake.boot import KernelBoot
 from ironwake.deployment import Deployment
 from ironwake.mac import Mac
@@ -17,9 +18,12 @@ from ironwake.site import Policy
 
 @dataclass(frozen=True)
 class ArchiveMethod:
-    def missing(self, deployment: Deployment, policy: Policy) -> tuple[str, ...]:
-        media = releases.find(deployment.profile.release).media
-        needed = {f"ramdisk-{policy.site.ramdisk}": ("kernel", "initrd"), media: ("archive",)}
+    def missing(self, deployment: Deployment, machine: Machine, policy: Policy) -> tuple[str, ...]:
+        release = releases.find(deployment.profile.release)
+        needed = {
+            ramdisk_name(policy.site.ramdisk, machine.architecture): ("kernel", "initrd"),
+            release.medium(machine.architecture): ("archive",),
+        }
         return tuple(
             name
             for name, roles in needed.items()
@@ -29,7 +33,7 @@ class ArchiveMethod:
     def boot(
         self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy
     ) -> KernelBoot:
-        ramdisk = f"ramdisk-{policy.site.ramdisk}"
+        ramdisk = ramdisk_name(policy.site.ramdisk, machine.architecture)
         release = releases.find(deployment.profile.release)
         return KernelBoot(
             f"Ironwake: {machine.name} becomes {release.title}",
@@ -39,16 +43,16 @@ class ArchiveMethod:
                 f"ironwake.url={policy.site.url}",
                 f"ironwake.token={deployment.token}",
                 f"BOOTIF={mac.bootif}",
-                "console=tty0",
-                "console=ttyS0,115200",
+                *machine.architecture.consoles,
                 "quiet",
             ),
         )
 
     def payload(self, deployment: Deployment, machine: Machine, policy: Policy) -> Grant:
         release = releases.find(deployment.profile.release)
-        item = policy.shelf.need(release.media, "archive")
-        unpacked = int(policy.shelf.facts.get(release.media, {}).get("unpacked_bytes", "0"))
+        medium = release.medium(machine.architecture)
+        item = policy.shelf.need(medium, "archive")
+        unpacked = int(policy.shelf.facts.get(medium, {}).get("unpacked_bytes", "0"))
         profile = deployment.profile
         order = Order(
             deployment=deployment.id,

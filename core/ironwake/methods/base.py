@@ -13,7 +13,7 @@ from ironwake.site import Policy
 
 
 class InstallMethod(Protocol):
-    def missing(self, deployment: Deployment, policy: Policy) -> tuple[str, ...]:
+    def missing(self, deployment: Deployment, machine: Machine, policy: Policy) -> tuple[str, ...]:
         """Names of the manifests that must be built first; empty when all is there."""
 
     def boot(

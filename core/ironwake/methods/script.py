@@ -36,8 +36,8 @@ def _install(deployment: Deployment, machine: Machine, policy: Policy) -> Instal
 
 @dataclass(frozen=True)
 class ScriptMethod:
-    def missing(self, deployment: Deployment, policy: Policy) -> tuple[str, ...]:
-        media = releases.find(deployment.profile.release).media
+    def missing(self, deployment: Deployment, machine: Machine, policy: Policy) -> tuple[str, ...]:
+        media = releases.find(deployment.profile.release).medium(machine.architecture)
         roles = ("installer-kernel", "installer-initrd")
         return () if all(policy.shelf.find(media, role) for role in roles) else (media,)
 
@@ -45,11 +45,12 @@ class ScriptMethod:
         self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy
     ) -> KernelBoot:
         release = releases.find(deployment.profile.release)
+        medium = release.medium(machine.architecture)
         install = _install(deployment, machine, policy)
         return KernelBoot(
             f"Ironwake: {machine.name} becomes {release.title}, by its own installer",
-            policy.shelf.need(release.media, "installer-kernel"),
-            policy.shelf.need(release.media, "installer-initrd"),
+            policy.shelf.need(medium, "installer-kernel"),
+            policy.shelf.need(medium, "installer-initrd"),
             _family(deployment).kernel_arguments(install, mac),
         )
 
