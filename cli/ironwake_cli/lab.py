@@ -22,7 +22,9 @@ def up(
     rack: str = typer.Argument("rack", metavar="RACK", help="its name"),
     machines: int = typer.Option(1, "--machines", min=0, max=200, help="how many machines"),
     firmware: str = typer.Option(
-        "uefi", "--firmware", help="of all machines: uefi, uefi-secureboot, uefi-ipxe or bios"
+        "uefi",
+        "--firmware",
+        help="of all machines: uefi, uefi-secureboot, uefi-ipxe, bios, arm64 or arm64-secureboot",
     ),
     memory: int = typer.Option(1024, "--memory", help="memory of each machine, in MiB"),
     disk: int = typer.Option(4, "--disk", help="disk of each machine, in GiB"),

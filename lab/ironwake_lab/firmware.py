@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ironwake.firmware import Architecture
+
 _OVMF = Path("/usr/share/OVMF")
+_AAVMF = Path("/usr/share/AAVMF")
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,8 @@ class Firmware:
 
     `code` is mapped read-only and shared; `variables` is the template of which each machine gets
     its own copy (its NVRAM). `nic` is added to the network card's properties; empty, the card has
-    QEMU's option ROM, which is iPXE.
+    QEMU's option ROM, which is iPXE. Without `keys`, those that the template has enrolled are taken
+    out: Secure Boot is off.
     """
 
     name: str
@@ -24,6 +28,13 @@ class Firmware:
     code: Path | None = None
     variables: Path | None = None
     arguments: tuple[str, ...] = ()
+    architecture: Architecture = Architecture.AMD64
+    keys: bool = True
+    qemu: str = "qemu-system-x86_64"
+    qemu_package: str = "qemu-system-x86"
+    # `max`, because current distributions want x86-64-v2; without five-level page tables, whose
+    # walks are slower in software.
+    cpu: str = "max,la57=off"
 
     @property
     def uefi(self) -> bool:
@@ -76,5 +87,23 @@ FIRMWARE: dict[str, Firmware] = {
         ),
         # graphics=off makes SeaBIOS and iPXE speak on the serial line.
         Firmware("bios", "seabios", "pc,graphics=off", ""),
+        *(
+            Firmware(
+                name,
+                "qemu-efi-aarch64",
+                "virt",
+                "romfile=",
+                _AAVMF / "AAVMF_CODE.fd",
+                # The package's other template is all zeros, which is no variable store yet.
+                _AAVMF / "AAVMF_VARS.ms.fd",
+                architecture=Architecture.ARM64,
+                keys=keys,
+                qemu="qemu-system-aarch64",
+                qemu_package="qemu-system-arm",
+                # `max` signs its pointers, which costs most of the time in software.
+                cpu="cortex-a72",
+            )
+            for name, keys in (("arm64", False), ("arm64-secureboot", True))
+        ),
     )
 }

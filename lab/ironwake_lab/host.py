@@ -12,13 +12,7 @@ from ironwake.errors import BrokenError, RefusedError
 from ironwake_lab.firmware import FIRMWARE
 from ironwake_lab.spec import RackSpec
 
-QEMU = "qemu-system-x86_64"
-_PACKAGES = {
-    "ip": "iproute2",
-    "nsenter": "util-linux",
-    "dnsmasq": "dnsmasq-base",
-    QEMU: "qemu-system-x86",
-}
+_PACKAGES = {"ip": "iproute2", "nsenter": "util-linux", "dnsmasq": "dnsmasq-base"}
 
 
 def need_root() -> None:
@@ -33,10 +27,11 @@ def need_for(spec: RackSpec) -> None:
     """RefusedError unless everything that this rack uses is installed."""
     need_root()
     tools = ["ip", "nsenter"] + ["dnsmasq"] * (spec.router is not None)
-    tools += [QEMU] * bool(spec.machines)
-    lacking = [(tool, _PACKAGES[tool]) for tool in tools if not shutil.which(tool, path=_path())]
-    for kind in sorted({machine.firmware for machine in spec.machines}):
-        row = FIRMWARE[kind]
+    wanted = {tool: _PACKAGES[tool] for tool in tools}
+    rows = [FIRMWARE[kind] for kind in sorted({machine.firmware for machine in spec.machines})]
+    wanted |= {row.qemu: row.qemu_package for row in rows}
+    lacking = [one for one in wanted.items() if not shutil.which(one[0], path=_path())]
+    for row in rows:
         lacking += [(str(path), row.package) for path in row.files if not path.exists()]
     if lacking:
         names = ", ".join(name for name, _ in lacking)

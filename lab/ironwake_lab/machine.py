@@ -16,7 +16,7 @@ from ironwake.errors import BrokenError, RefusedError
 from ironwake_lab import network, process, qmp
 from ironwake_lab.firmware import FIRMWARE
 from ironwake_lab.host import call
-from ironwake_lab.nvram import with_boot_options
+from ironwake_lab.nvram import with_boot_options, without_variables
 from ironwake_lab.qemu import NIC_SLOT, Paths, command_line, link_of
 from ironwake_lab.spec import MachineSpec
 
@@ -94,7 +94,9 @@ class Machine:
         if firmware.variables:
             macs = [] if self._spec.disk_first else [card.mac for card in self._spec.cards]
             kind = self._spec.network_boot if firmware.nic else "ipxe"
-            store = with_boot_options(firmware.variables.read_bytes(), macs, NIC_SLOT, kind)
+            factory = firmware.variables.read_bytes()
+            blank = factory if firmware.keys else without_variables(factory)
+            store = with_boot_options(blank, macs, NIC_SLOT, kind)
             self.paths.variables.write_bytes(store)
 
     def replace_board(self, board: str) -> None:

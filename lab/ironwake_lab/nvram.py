@@ -35,7 +35,7 @@ _VARIABLE = struct.Struct("<HBBIQ16sIII16s")
 _STORE_HEADER_BYTES = 28
 _START, _ADDED, _DELETED = 0x55AA, 0x3F, 0x3C
 _STATE_OFFSET = 2
-_BOOT_OPTION = re.compile(r"Boot(Order|[0-9A-F]{4})\0")
+_BOOT_OPTION = re.compile(r"Boot(Order|[0-9A-F]{4})\0$")
 
 
 def _node(kind: int, subkind: int, data: bytes) -> bytes:
@@ -58,7 +58,9 @@ def with_boot_options(
     disk first. BrokenError if the template is not laid out as edk2 does it.
     """
     store = bytearray(factory)
-    end = _forget_boot_options(store)
+    # The template with Microsoft's keys comes with boot options of the machine that enrolled them;
+    # two valid variables of one name hang the firmware at its start.
+    end = _forget(store, _BOOT_OPTION)
     added = bytearray()
     for number, mac in enumerate(macs):
         option = _option(mac, pci_slot + number, kind)
@@ -77,21 +79,26 @@ def _append(added: bytearray, name: str, data: bytes) -> None:
     added += b"\xff" * (-len(added) % 4) + _variable(name, data)
 
 
-def _forget_boot_options(store: bytearray) -> int:
-    # The template with Microsoft's keys comes with boot options of the machine that enrolled them;
-    # two valid variables of one name hang the firmware at its start. Returns where the free room
-    # begins.
+def without_variables(factory: bytes) -> bytes:
+    """The variable store with none of its variables left: no keys, so no Secure Boot."""
+    store = bytearray(factory)
+    _forget(store, re.compile(""))
+    return bytes(store)
+
+
+def _forget(store: bytearray, wanted: re.Pattern[str]) -> int:
+    # Marks variables as deleted whose name matches. Returns where the free room begins.
     try:
         (volume_header_bytes,) = struct.unpack_from("<H", store, 0x30)
         offset = int(volume_header_bytes) + _STORE_HEADER_BYTES
         while True:
             offset += -offset % 4
-            start, state, *_, name_bytes, data_bytes, vendor = _VARIABLE.unpack_from(store, offset)
+            start, state, *_, name_bytes, data_bytes, _ = _VARIABLE.unpack_from(store, offset)
             if start != _START:
                 return offset
             name_at = offset + _VARIABLE.size
             name = store[name_at : name_at + name_bytes].decode("utf-16le", "replace")
-            if vendor == _GLOBAL and _BOOT_OPTION.fullmatch(name):
+            if wanted.match(name):
                 store[offset + _STATE_OFFSET] = state & _DELETED
             offset = name_at + name_bytes + data_bytes
     except struct.error as error:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ironwake_lab.firmware import FIRMWARE, Firmware
-from ironwake_lab.host import QEMU
 from ironwake_lab.spec import MachineSpec
 
 # A socket's name is relative to the directory that QEMU starts in: addresses hold 108 bytes only.
@@ -65,14 +64,12 @@ def command_line(spec: MachineSpec, paths: Paths, taps: Sequence[str]) -> list[s
     """
     firmware = FIRMWARE[spec.firmware]
     return [
-        QEMU,
+        firmware.qemu,
         *("-name", spec.name, "-daemonize", "-pidfile", str(paths.pid)),
         # Emulation: KVM's presence does not mean that it boots guests, and OVMF's Secure Boot
         # build needs SMM. The translation cache of 256 MB stops kernel boots from flushing it.
         *("-accel", "tcg,thread=multi,tb-size=256"),
-        # `max`, because current distributions want x86-64-v2; without five-level page tables,
-        # whose walks are slower in software.
-        *("-cpu", "max,la57=off", "-smp", str(spec.cpus), "-m", str(spec.memory_mb)),
+        *("-cpu", firmware.cpu, "-smp", str(spec.cpus), "-m", str(spec.memory_mb)),
         *("-machine", firmware.machine, "-nodefaults", "-no-user-config", "-display", "none"),
         *_identity(spec),
         *_firmware(spec, firmware, paths),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwake.errors import BrokenError
-from ironwake_lab.nvram import with_boot_options
+from ironwake_lab.nvram import with_boot_options, without_variables
 
 MAC = "52:54:00:77:00:10"
 BLANK = bytes(0x30) + struct.pack("<H", 0x48) + bytes(0x16) + bytes(28) + b"\xff" * 4096
@@ -36,6 +36,15 @@ def test_older_options_are_deleted_and_other_variables_stay() -> None:
     twice = with_boot_options(once, ["52:54:00:77:00:11"], 2)
     changed = [at for at in range(len(once.rstrip(b"\xff"))) if once[at] != twice[at]]
     assert [(once[at], twice[at]) for at in changed] == [(0x3F, 0x3C)] * 2  # only their states
+
+
+def test_a_template_gives_up_its_keys() -> None:
+    """Without them Secure Boot is off; the room behind them is free as before."""
+    enrolled = with_boot_options(BLANK, [MAC], 1)
+    blank = without_variables(enrolled)
+    changed = [at for at in range(len(blank)) if enrolled[at] != blank[at]]
+    assert [(enrolled[at], blank[at]) for at in changed] == [(0x3F, 0x3C)] * 2  # option and order
+    assert EDK2_OPTION in with_boot_options(blank, [MAC], 1)[len(enrolled.rstrip(b"\xff")) :]
 
 
 HTTP_OPTION = bytes.fromhex(

@@ -147,3 +147,12 @@ def test_only_http_boot(tmp_path: Path) -> None:
     spec = MachineSpec("n", MAC, "uefi-secureboot", network_boot="http")
     words = command_line(spec, Paths(tmp_path, tmp_path / "disk"), ["tap0"])
     assert "name=opt/org.tianocore/IPv4PXESupport,string=n" in words
+
+
+def test_another_processor_has_another_qemu() -> None:
+    """An ARM64 machine is one to QEMU's command line, too, and has edk2's own PXE."""
+    paths = Paths(Path("/rack"), Path("/rack/disk"))
+    words = command_line(MachineSpec("n", MAC, firmware="arm64"), paths, ["tap0"])
+    assert words[0] == "qemu-system-aarch64"
+    assert words[words.index("-machine") + 1] == "virt"
+    assert any(word.startswith("virtio-net-pci") and word.endswith("romfile=") for word in words)
