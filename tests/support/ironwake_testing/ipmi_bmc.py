@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from pyghmi.ipmi.bmc import Bmc
 
 from ironwake_lab import Rack
 from ironwake_testing.switched import Plug, Switched
+
+_OPEN_REQUEST, _OPEN_RESPONSE = b"\x06\x10", b"\x06\x11"  # RMCP+, and the payload's type
+_PAYLOAD, _AUTHENTICATION, _SHA1 = 16, 12, 1  # where they begin, and what is known
+_NO_MATCHING_SUITE = 0x11
 
 
 class RackBmc(Bmc):  # type: ignore[misc]
@@ -23,6 +28,19 @@ class RackBmc(Bmc):  # type: ignore[misc]
         self._machine = machine
         self._log = log
         self._once = "default"
+
+    def sessionless_data(self, data: bytes, sockaddr: Any) -> None:
+        """Refuse SHA-256 as a BMC of cipher suite 3 does: pyghmi's answers SHA-1 unasked.
+
+        Open Session Request and Response, IPMI 2.0 §13.17 and §13.18.
+        """
+        proposed = data[_PAYLOAD:]
+        if data[4:6] == _OPEN_REQUEST and proposed[_AUTHENTICATION] != _SHA1:
+            said = bytes([proposed[0], _NO_MATCHING_SUITE, 0, 0]) + proposed[4:8]
+            head = data[:4] + _OPEN_RESPONSE + bytes(8) + len(said).to_bytes(2, "little")
+            self.serversocket.sendto(head + said, sockaddr)
+            return
+        super().sessionless_data(data, sockaddr)
 
     def _tell(self, word: str) -> None:
         with self._log.open("a") as out:
