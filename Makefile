@@ -38,9 +38,10 @@ check: setup ## format, lint, types, import contracts
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
 
-docs: setup ## make anew what docs/ has from the code: settings and the life of a deployment
+docs: setup ## make anew what docs/ has from the code: settings, lifecycle, firmware
 	@$(PYTHON) -m ironwake_cli settings --markdown > docs/settings.md
 	@$(PYTHON) -m ironwake_cli.lifecycle > docs/lifecycle.md
+	@$(PYTHON) -m ironwake_cli.firmware docs/firmware.md
 
 constraints: setup ## resolve constraints.txt anew
 	@.venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header \

@@ -15,6 +15,7 @@ from ironwake_cli import (
     demo,
     deploy,
     doctor,
+    firmware,
     lab,
     machine,
     media,
@@ -55,6 +56,8 @@ _NOUNS: dict[str, tuple[str, dict[str, Command]]] = {
             "rm": machine.remove,
             "lock": machine.lock,
             "unlock": machine.unlock,
+            "set": machine.change,
+            "confirm": machine.confirm,
         },
     ),
     "deployment": (
@@ -62,6 +65,10 @@ _NOUNS: dict[str, tuple[str, dict[str, Command]]] = {
         {"list": deploy.listing, "show": deploy.show},
     ),
     "profile": ("What machines can become.", {"list": profile.listing, "show": profile.show}),
+    "firmware": (
+        "How firmware is answered, and what was learned of it.",
+        {"list": firmware.listing, "export": firmware.export},
+    ),
     "media": (
         "Operating systems, loaders and ramdisks.",
         {"list": media.listing, "add": media.add, "catalogue": media.catalogue},

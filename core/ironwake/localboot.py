@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from ironwake.firmware import Firmware
+from ironwake.firmware import Architecture, Firmware
 
 
 class Rung(StrEnum):
@@ -38,11 +38,11 @@ def ladder(firmware: Firmware, secure_boot: str) -> tuple[Rung, ...]:
     """The rungs for this firmware, first to last.
 
     :param secure_boot: `on`, `off`, or "" where it is not known. iPXE is unsigned: it is no rung
-        unless Secure Boot is known to be off.
+        unless Secure Boot is known to be off. There is none for ARM64.
     """
     if not firmware.uefi or firmware.ipxe:
         return (Rung.SILENCE, Rung.IPXE_EXIT, Rung.SANBOOT)
-    if secure_boot == "off":
+    if secure_boot == "off" and firmware.architecture is Architecture.AMD64:
         return (Rung.SILENCE, Rung.GRUB_CONFIG, Rung.IPXE_EXIT, Rung.SANBOOT)
     return (Rung.SILENCE, Rung.GRUB_CONFIG)
 

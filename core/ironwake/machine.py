@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ironwake.errors import InputError
@@ -82,3 +83,14 @@ class Machine:
         object.__setattr__(self, "reservations", check_reservations(self.reservations, self.macs))
         if self.uuid:
             object.__setattr__(self, "uuid", MachineUuid(self.uuid))
+
+
+def labels_of(words: Iterable[str], where: str = "label") -> dict[str, str]:
+    """Labels as people write them, `key=value` each; InputError names the one that is none."""
+    labels = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise InputError(f"{word!r:.80} is not a label", "write it as key=value", where)
+        labels[key] = value
+    return labels
