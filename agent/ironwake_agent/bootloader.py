@@ -5,23 +5,26 @@ configuration by themselves (GRUB's prefix is \\EFI\\debian), Secure Boot accept
 the copy takes no time. They stand twice: under the vendor's name for a boot entry, and as
 \\EFI\\BOOT\\BOOTX64.EFI for firmware that has none, or has lost it.
 
-The firmware's boot order is not touched: a machine that boots from the network first goes on to do
-so. BootNext only saves the next start the wait for a network that has nothing to offer.
+The firmware's boot order is not touched unless the order says so: a machine that boots from the
+network first goes on to do so. BootNext only saves the next start the wait for a network that has
+nothing to offer.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ironwake import firstboot
 from ironwake.errors import BrokenError
+from ironwake.profile import BootOrder
 from ironwake_agent import menu
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.prepare import Volumes
 
-LABEL = "Ironwake"
+LABEL = firstboot.LABEL
 _SIGNED = {
     "shimx64.efi": "usr/lib/shim/shimx64.efi.signed",
     "mmx64.efi": "usr/lib/shim/mmx64.efi.signed",
@@ -30,6 +33,12 @@ _SIGNED = {
 _VENDOR, _REMOVABLE = "EFI/debian", "EFI/BOOT"
 # shim's fallback program (fbx64.efi) stays out of \EFI\BOOT: it would rewrite the boot order.
 _ENTRY = re.compile(r"^Boot([0-9A-F]{4})\*? (.*)$", re.MULTILINE)
+_ORDER = re.compile(r"^BootOrder: ([0-9A-F,]+)$", re.MULTILINE)
+# By the device path, or, where the vendor's own path says nothing, by the name.
+_NETWORK = re.compile(
+    r"\b(?:MAC|IPv[46]|Uri)\(|BBS\(Network|\b(?:PXE|HTTP)(?:v[46])?\b|\bNIC\b|\bnetwork\b",
+    re.IGNORECASE,
+)
 
 
 def install(run: Runner, target: Path, volumes: Volumes) -> None:
@@ -57,9 +66,13 @@ def copy_signed(target: Path, esp: Path, volumes: Volumes) -> None:
 
 
 def enter_firmware(
-    run: Runner, volumes: Volumes, dead: frozenset[str], say: Callable[[str], None]
+    run: Runner,
+    volumes: Volumes,
+    dead: frozenset[str],
+    boot_order: BootOrder,
+    say: Callable[[str], None],
 ) -> None:
-    """Give the firmware an entry for the disk, for the coming start only.
+    """Give the firmware an entry for the disk: for the coming start, and as the order says.
 
     Nothing here may fail an installation: \\EFI\\BOOT\\BOOTX64.EFI is found without an entry.
 
@@ -74,15 +87,30 @@ def enter_firmware(
         # -C: create only; the boot order stays as it is
         run("efibootmgr", "-q", "-C", "-d", volumes.disk, "-p", str(volumes.esp_number),
             "-L", LABEL, "-l", f"\\{_VENDOR}\\shimx64.efi".replace("/", "\\"))  # fmt: skip
+        there = run("efibootmgr", "-v")
         ours = [
             number
-            for number, text in entries(run("efibootmgr"))
+            for number, text in entries(there)
             if text.startswith(LABEL) and number not in before
         ]
-        if ours:
-            run("efibootmgr", "-q", "-n", ours[0])
+        if not ours:
+            return
+        run("efibootmgr", "-q", "-n", ours[0])
+        if boot_order is not BootOrder.KEEP:
+            run("efibootmgr", "-q", "-o", ",".join(ordered(there, ours[0], boot_order)))
     except CommandError as error:
         say(f"the firmware takes no boot entry, it will look for the disk itself: {error}")
+
+
+def ordered(printed: str, ours: str, boot_order: BootOrder) -> Sequence[str]:
+    """The numbers of the boot order that is asked for, from what `efibootmgr -v` prints now."""
+    found = _ORDER.search(printed)
+    there = [number for number in (found[1].split(",") if found else ()) if number != ours]
+    if boot_order is BootOrder.DISK_FIRST:
+        return [ours, *there]
+    network = [number for number, text in entries(printed) if _NETWORK.search(text)]
+    first = [number for number in there if number in network]
+    return [*first, ours, *(number for number in there if number not in network)]
 
 
 def entries(printed: str) -> list[tuple[str, str]]:

@@ -53,7 +53,7 @@ def install(hands: Hands, order: Order, lease: Lease) -> None:
     try:
         _fill(hands, order)
         _finish(hands, order, volumes, lease)
-        bootloader.enter_firmware(hands.run, volumes, dead, say)
+        bootloader.enter_firmware(hands.run, volumes, dead, order.boot_order, say)
     except BaseException:  # whatever it was, Ctrl-C included: unmount, and raise it again
         with suppress(CommandError):  # the first failure is the one to tell
             prepare.unmount(hands.run, TARGET, say)

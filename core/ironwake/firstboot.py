@@ -19,6 +19,7 @@ class File:
 
 
 UNIT = "ironwake-health.service"
+LABEL = "Ironwake"  # the firmware's name for the boot entry of a disk that we have written
 
 _SERVICE = """\
 [Unit]
@@ -29,6 +30,8 @@ ConditionPathExists=/etc/ironwake/health-url
 
 [Service]
 Type=oneshot
+# Whatever comes of it, the report counts.
+ExecStartPre=-/usr/lib/ironwake/boot-entry
 ExecStart=/usr/lib/ironwake/report-health
 # Until it is heard: the appliance, or the network, may come up later than this system.
 Restart=on-failure
@@ -37,6 +40,29 @@ StartLimitIntervalSec=0
 
 [Install]
 WantedBy=multi-user.target
+"""
+
+# Firmware loses entries: with a new board, a flat battery, a reset to defaults. The disk was found
+# all the same (\\EFI\\BOOT), but nobody could name it for the next start.
+_ENTRY = f"""\
+#!/bin/sh
+# Gives the firmware an entry for this disk where it has none; its boot order stays as it is.
+set -eu
+command -v efibootmgr >/dev/null || exit 0
+efibootmgr >/dev/null 2>&1 || exit 0
+esp=$(findmnt -n -o SOURCE /boot/efi) || exit 0
+id=$(findmnt -n -o PARTUUID /boot/efi)
+[ -n "$id" ] || exit 0
+efibootmgr -v | grep -qi "$id" && exit 0
+name=${{esp##*/}}
+number=$(cat "/sys/class/block/$name/partition")
+disk=$(basename "$(readlink -f "/sys/class/block/$name/..")")
+for shim in /boot/efi/EFI/*/shim*.efi; do
+    [ -e "$shim" ] || continue
+    path=$(printf %s "${{shim#/boot/efi}}" | tr / '\\\\')
+    efibootmgr -q -C -d "/dev/$disk" -p "$number" -L {LABEL} -l "$path"
+    exit 0
+done
 """
 
 # The URL file is removed once the report is taken, or once nobody wants it any more (cancelled,
@@ -69,6 +95,7 @@ def files(health_url: str) -> tuple[File, ...]:
     return (
         File(f"etc/systemd/system/{UNIT}", 0o644, _SERVICE),
         File("usr/lib/ironwake/report-health", 0o755, _SCRIPT),
+        File("usr/lib/ironwake/boot-entry", 0o755, _ENTRY),
         File("etc/ironwake/health-url", 0o600, health_url + "\n"),
     )
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ironwake.errors import BrokenError
+from ironwake.profile import BootOrder
 from ironwake_agent import bootloader
-from ironwake_agent.bootloader import copy_signed, enter_firmware, entries, stale
+from ironwake_agent.bootloader import copy_signed, enter_firmware, entries, ordered, stale
 from tests.agent.rig import BIOS, UEFI, Recorder
 
 # efibootmgr 18 of Debian 13, on a machine that we have installed before.
@@ -69,7 +72,7 @@ def firmware(before: str = BEFORE) -> Recorder:
 def test_the_boot_order_is_left_alone() -> None:
     """An entry is created without a place in the order, and used for the coming start only."""
     run = firmware()
-    enter_firmware(run, UEFI, frozenset(), print)
+    enter_firmware(run, UEFI, frozenset(), BootOrder.KEEP, print)
     words = [" ".join(call) for call in run.calls]
     created = next(text for text in words if " -C " in text)
     assert "-d /dev/vda -p 1" in created
@@ -78,11 +81,53 @@ def test_the_boot_order_is_left_alone() -> None:
     assert not any(" -o " in text or " -c " in text or " -B" in text for text in words)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "order"),
+    [
+        (BootOrder.DISK_FIRST, "0009,0003,0000,0001"),
+        (BootOrder.NETWORK_FIRST, "0003,0009,0000,0001"),
+    ],
+)
+def test_the_boot_order_becomes_what_the_profile_says(wanted: BootOrder, order: str) -> None:
+    """Our entry comes first, or right behind the network's; nothing is lost of the order."""
+    run = firmware()
+    enter_firmware(run, UEFI, frozenset(), wanted, print)
+    assert ("efibootmgr", "-q", "-n", "0009") in run.calls
+    assert run.calls[-1] == ("efibootmgr", "-q", "-o", order)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "UEFI PXEv4 (MAC:525400770010)\tPciRoot(0x0)/MAC(525400770010,1)/IPv4(0.0.0.0)",
+        "iPXE\tPciRoot(0x0)/Pci(0x2,0x0)/MAC(525400770010,1)",
+        "UEFI HTTPv4\tPciRoot(0x0)/MAC(525400770010,1)/IPv4(0.0.0.0)/Uri()",
+        "Embedded NIC 1 Port 1 Partition 1\tVenHw(3a191845-5f86-4e78-8fce-c4cff59f9daa)",
+        "Legacy card\tBBS(Network,IBA GE Slot 0300,0x0)",
+    ],
+)
+def test_network_entries_are_known_by_path_or_name(text: str) -> None:
+    """Vendors write them in many ways; each keeps its place before the disk."""
+    printed = f"BootOrder: 0002,0005,0009\nBoot0002* UEFI disk\tHD(1,GPT)\nBoot0005* {text}\n"
+    assert ordered(printed, "0009", BootOrder.NETWORK_FIRST) == ["0005", "0009", "0002"]
+
+
+@given(st.permutations(["0000", "0001", "0003", "0009"]), st.sampled_from(list(BootOrder)[1:]))
+def test_no_entry_of_the_order_is_lost(numbers: list[str], wanted: BootOrder) -> None:
+    """Whatever stood where: the same numbers, each once, and the others in their order."""
+    printed = BEFORE.replace("0003,0000,0001", ",".join(numbers))
+    new = ordered(printed, "0009", wanted)
+    assert sorted(new) == sorted(numbers)
+    assert [n for n in new if n not in ("0009", "0003")] == [
+        n for n in numbers if n not in ("0009", "0003")
+    ]
+
+
 def test_our_entry_for_a_lost_partition_goes() -> None:
     """A machine that is installed again and again does not fill its firmware's memory."""
     assert stale(BEFORE, DEAD) == ["0004"]
     run = firmware()
-    enter_firmware(run, UEFI, DEAD, print)
+    enter_firmware(run, UEFI, DEAD, BootOrder.KEEP, print)
     assert ("efibootmgr", "-q", "-b", "0004", "-B") in run.calls
 
 
@@ -96,12 +141,12 @@ def test_a_firmware_that_refuses_does_not_fail_the_installation() -> None:
     """The disk boots without an entry; a person is told."""
     said: list[str] = []
     run = Recorder(broken={"efibootmgr": "efibootmgr ended with 2: No space left on device"})
-    enter_firmware(run, UEFI, DEAD, said.append)
+    enter_firmware(run, UEFI, DEAD, BootOrder.KEEP, said.append)
     assert "No space left" in said[0]
 
 
 def test_a_bios_machine_has_no_entries() -> None:
     """Nothing is asked of a firmware that has no variables."""
     run = Recorder()
-    enter_firmware(run, BIOS, DEAD, print)
+    enter_firmware(run, BIOS, DEAD, BootOrder.DISK_FIRST, print)
     assert run.calls == []
