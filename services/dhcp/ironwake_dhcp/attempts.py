@@ -8,10 +8,10 @@ it may also have had no address yet.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from ironwake.firmware import Firmware, Transport
+from ironwake.firmware import FIRMWARE, Firmware, Transport
 from ironwake.mac import Mac
 from ironwake.personality import Personality
 from ironwake.plan import Led
@@ -30,9 +30,10 @@ _MOST: Final = 4096  # cards remembered: a sweep of made-up addresses must not f
 @dataclass
 class _Attempt:
     last: float
-    offers: int = 0
-    order: tuple[Personality, ...] = ()
-    started: float = field(default=0.0)
+    order: tuple[Personality, ...]
+    offers: int = 0  # in this boot
+    place: int = 0
+    unanswered: int = 0  # of the shape at `place`
 
 
 class Attempts:
@@ -48,24 +49,30 @@ class Attempts:
         attempt = self._attempt(mac, firmware, led, now)
         if kind is MessageType.DISCOVER:
             attempt.offers += 1
+            if attempt.unanswered == TRIES:
+                attempt.place, attempt.unanswered = attempt.place + 1, 0
+            attempt.unanswered += 1
         if firmware.ipxe and firmware.transport is Transport.TFTP and attempt.offers > CHAINS:
             return Quiet(
                 "its iPXE takes no script by HTTP, and was given ours in this boot already"
             )
-        place = max(0, attempt.offers - 1) // TRIES
-        return led.personalities[place % len(led.personalities)]
+        return led.personalities[attempt.place % len(led.personalities)]
 
     def went_on(self, mac: Mac) -> None:
         """It took an offer: what comes next is no repeat."""
-        for key in [key for key in self._known if key[0] == mac]:
-            attempt = self._known[key]
-            attempt.offers = max(0, attempt.offers - 1) // TRIES * TRIES
+        for firmware in FIRMWARE:
+            attempt = self._known.get((mac, firmware.name))
+            if attempt is not None:
+                attempt.unanswered = 0
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def _attempt(self, mac: Mac, firmware: Firmware, led: Led, now: float) -> _Attempt:
         key = (mac, firmware.name)
         known = self._known.get(key)
         if known is None or now - known.last > BOOT or known.order != led.personalities:
-            known = self._known[key] = _Attempt(now, order=led.personalities)
+            known = self._known[key] = _Attempt(now, led.personalities)
         known.last = now
         self._known.move_to_end(key)
         if len(self._known) > _MOST:
