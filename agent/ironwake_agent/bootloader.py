@@ -3,7 +3,7 @@
 UEFI: Debian's signed shim and GRUB are copied, not installed by grub-install: they find their
 configuration by themselves (GRUB's prefix is \\EFI\\debian), Secure Boot accepts nothing else, and
 the copy takes no time. They stand twice: under the vendor's name for a boot entry, and as
-\\EFI\\BOOT\\BOOTX64.EFI for firmware that has none, or has lost it.
+\\EFI\\BOOT\\BOOTX64.EFI (BOOTAA64.EFI on ARM64) for firmware that has none, or has lost it.
 
 The firmware's boot order is not touched unless the order says so: a machine that boots from the
 network first goes on to do so. BootNext only saves the next start the wait for a network that has
@@ -12,9 +12,15 @@ nothing to offer.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+<<<<<<< HEAD
+from collections.abc import Callable
+from dataclasses import dataclass
+=======
 from collections.abc import Callable, Sequence
+>>>>>>> origin/main
 from pathlib import Path
 
 from ironwake import firstboot
@@ -24,12 +30,16 @@ from ironwake_agent import menu
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.prepare import Volumes
 
+<<<<<<< HEAD
+LABEL = "Ironwake"
+=======
 LABEL = firstboot.LABEL
 _SIGNED = {
     "shimx64.efi": "usr/lib/shim/shimx64.efi.signed",
     "mmx64.efi": "usr/lib/shim/mmx64.efi.signed",
     "grubx64.efi": "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
 }
+>>>>>>> origin/main
 _VENDOR, _REMOVABLE = "EFI/debian", "EFI/BOOT"
 # shim's fallback program (fbx64.efi) stays out of \EFI\BOOT: it would rewrite the boot order.
 _ENTRY = re.compile(r"^Boot([0-9A-F]{4})\*? (.*)$", re.MULTILINE)
@@ -41,25 +51,72 @@ _NETWORK = re.compile(
 )
 
 
+@dataclass(frozen=True)
+class Chain:
+    """The signed boot chain for one kind of processor.
+
+    :ivar suffix: how UEFI calls the processor in file names (UEFI 2.10 §3.5.1.1)
+    :ivar grub: Debian's folder of the signed GRUB
+    """
+
+    suffix: str
+    grub: str
+
+    @property
+    def shim(self) -> str:
+        """What the firmware starts."""
+        return f"shim{self.suffix}.efi"
+
+    @property
+    def removable(self) -> str:
+        """The name that firmware looks for where it has no entry."""
+        return f"BOOT{self.suffix.upper()}.EFI"
+
+    @property
+    def signed(self) -> dict[str, str]:
+        """Name on the ESP → path in the archive."""
+        grub = f"grub{self.suffix}.efi"
+        return {
+            self.shim: f"usr/lib/shim/{self.shim}.signed",
+            f"mm{self.suffix}.efi": f"usr/lib/shim/mm{self.suffix}.efi.signed",
+            grub: f"usr/lib/grub/{self.grub}/{grub}.signed",
+        }
+
+
+# by `uname -m`
+CHAINS = {
+    "x86_64": Chain("x64", "x86_64-efi-signed"),
+    "aarch64": Chain("aa64", "arm64-efi-signed"),
+}
+
+
+def chain_here() -> Chain:
+    """The chain for the processor that we run on; BrokenError where there is none."""
+    machine = os.uname().machine
+    if machine not in CHAINS:
+        raise BrokenError(f"there is no signed boot chain for {machine}")
+    return CHAINS[machine]
+
+
 def install(run: Runner, target: Path, volumes: Volumes) -> None:
     """Write the boot loader; its menu stands in the mounted system already."""
     if volumes.esp:
-        copy_signed(target, target / "boot/efi", volumes)
+        copy_signed(target, target / "boot/efi", volumes, chain_here())
     else:
         run("chroot", str(target), "grub-install", "--target=i386-pc", "--no-floppy", volumes.disk)
 
 
-def copy_signed(target: Path, esp: Path, volumes: Volumes) -> None:
+def copy_signed(target: Path, esp: Path, volumes: Volumes, chain: Chain) -> None:
     """Put Debian's signed boot chain of the system at `target` on the ESP at `esp`."""
     for folder in (_VENDOR, _REMOVABLE):
         (esp / folder).mkdir(parents=True, exist_ok=True)
-        for name, source in _SIGNED.items():
-            if folder == _REMOVABLE and name == "shimx64.efi":
-                name = "BOOTX64.EFI"
+        for name, source in chain.signed.items():
+            if folder == _REMOVABLE and name == chain.shim:
+                name = chain.removable
             if not (target / source).exists():
                 raise BrokenError(
                     f"the archive has no /{source}",
-                    "build it with shim-signed and grub-efi-amd64-signed",
+                    "build it with shim-signed and the signed grub-efi of its architecture",
                 )
             shutil.copyfile(target / source, esp / folder / name)
         (esp / folder / "grub.cfg").write_text(menu.stub(volumes.root_uuid))
@@ -86,8 +143,12 @@ def enter_firmware(
         before = {number for number, _ in entries(run("efibootmgr"))}
         # -C: create only; the boot order stays as it is
         run("efibootmgr", "-q", "-C", "-d", volumes.disk, "-p", str(volumes.esp_number),
+<<<<<<< HEAD
+            "-L", LABEL, "-l", f"\\{_VENDOR}\\{chain_here().shim}".replace("/", "\\"))  # fmt: skip
+=======
             "-L", LABEL, "-l", f"\\{_VENDOR}\\shimx64.efi".replace("/", "\\"))  # fmt: skip
         there = run("efibootmgr", "-v")
+>>>>>>> origin/main
         ours = [
             number
             for number, text in entries(there)

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 # calls differ between versions.
 _ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 _BIOS_BOOT = "21686148-6449-6E6F-744E-656564454649"
-_ROOT_AMD64 = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"
+_LINUX = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
+# by `uname -m`
+_ROOTS = {
+    "x86_64": "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709",
+    "aarch64": "B921B045-1DF0-41C3-AF44-4C6F280D3FAE",
+}
 
 # orphan_file and metadata_csum_seed are newer than the e2fsck and the GRUB of the systems that we
 # install: Debian 12's would call a file system of Debian 13's mke2fs "unknown".
@@ -24,14 +29,18 @@ class Layout:
     esp: int | None
 
 
-def layout(uefi: bool) -> Layout:
-    """GPT either way: an EFI system partition, or the partition GRUB puts its core into."""
+def layout(uefi: bool, machine: str) -> Layout:
+    """GPT either way: an EFI system partition, or the partition GRUB puts its core into.
+
+    :param machine: as `uname -m` says it
+    """
     first = (
         f'size=256MiB, type={_ESP}, name="ESP"'
         if uefi
         else f'size=1MiB, type={_BIOS_BOOT}, name="BIOS boot"'
     )
-    script = f'label: gpt\nfirst-lba: 2048\n{first}\ntype={_ROOT_AMD64}, name="root"\n'
+    root = _ROOTS.get(machine, _LINUX)
+    script = f'label: gpt\nfirst-lba: 2048\n{first}\ntype={root}, name="root"\n'
     return Layout(script, root=2, esp=1 if uefi else None)
 
 

@@ -66,7 +66,7 @@ def wipe(run: Runner, disk: Disk, parts: tuple[str, ...]) -> None:
 
 def divide(run: Runner, disk: Disk, uefi: bool, patience: Patience) -> Volumes:
     """Write the partition table, and wait for the kernel to show the partitions."""
-    plan = layout.layout(uefi)
+    plan = layout.layout(uefi, os.uname().machine)
     run("sfdisk", "--wipe=always", "--wipe-partitions=always", "--quiet", disk.path,
         stdin=plan.script)  # fmt: skip
     root = layout.partition(disk.path, plan.root)

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from ironwake.errors import BrokenError
 from ironwake.profile import BootOrder
 from ironwake_agent import bootloader
+<<<<<<< HEAD
+from ironwake_agent.bootloader import CHAINS, copy_signed, enter_firmware, entries, stale
+=======
 from ironwake_agent.bootloader import copy_signed, enter_firmware, entries, ordered, stale
+>>>>>>> origin/main
 from tests.agent.rig import BIOS, UEFI, Recorder
 
 # efibootmgr 18 of Debian 13, on a machine that we have installed before.
@@ -28,17 +32,24 @@ Boot0007  Ironwake\tHD(1,GPT,BBBBBBBB-20EE-4CE2-BC42-1AB69EA23EE6,0x800)/File(\\
 DEAD = frozenset({"aaaaaaaa-20ee-4ce2-bc42-1ab69ea23ee6", ""})
 
 
-def test_the_signed_chain_stands_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("machine", "at", "removable"),
+    [("x86_64", "x64", "BOOTX64.EFI"), ("aarch64", "aa64", "BOOTAA64.EFI")],
+)
+def test_the_signed_chain_stands_twice(
+    tmp_path: Path, machine: str, at: str, removable: str
+) -> None:
     """Under the vendor's name and where firmware without an entry looks, each with its menu."""
     target, esp = tmp_path / "target", tmp_path / "esp"
-    for source in bootloader._SIGNED.values():
+    for source in CHAINS[machine].signed.values():
         (target / source).parent.mkdir(parents=True, exist_ok=True)
         (target / source).write_text(source)
-    copy_signed(target, esp, UEFI)
+    copy_signed(target, esp, UEFI, CHAINS[machine])
     names = {path.relative_to(esp).as_posix() for path in esp.rglob("*") if path.is_file()}
     assert names == {
-        *(f"EFI/debian/{name}" for name in ("shimx64.efi", "grubx64.efi", "mmx64.efi", "grub.cfg")),
-        *(f"EFI/BOOT/{name}" for name in ("BOOTX64.EFI", "grubx64.efi", "mmx64.efi", "grub.cfg")),
+        *(f"EFI/debian/{name}{at}.efi" for name in ("shim", "grub", "mm")),
+        *(f"EFI/BOOT/{name}{at}.efi" for name in ("grub", "mm")),
+        *(f"EFI/BOOT/{removable}", "EFI/debian/grub.cfg", "EFI/BOOT/grub.cfg"),
     }
     assert UEFI.root_uuid in (esp / "EFI/debian/grub.cfg").read_text()
 
@@ -46,7 +57,7 @@ def test_the_signed_chain_stands_twice(tmp_path: Path) -> None:
 def test_an_archive_without_the_signed_chain_is_refused(tmp_path: Path) -> None:
     """A disk that would not boot is not called installed."""
     with pytest.raises(BrokenError, match="shim-signed"):
-        copy_signed(tmp_path, tmp_path / "esp", UEFI)
+        copy_signed(tmp_path, tmp_path / "esp", UEFI, CHAINS["x86_64"])
 
 
 def test_a_bios_machine_gets_grub_on_its_disk(tmp_path: Path) -> None:

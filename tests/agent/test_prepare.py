@@ -28,7 +28,7 @@ def image(tmp_path: Path) -> Path:
 )
 def test_sfdisk_makes_what_the_layout_says(image: Path, uefi: bool, types: list[str]) -> None:
     """GPT with the boot partition first, and a root that takes the rest of the disk."""
-    plan = layout.layout(uefi)
+    plan = layout.layout(uefi, "x86_64")
     commands.run("sfdisk", "--quiet", str(image), stdin=plan.script)
     table = json.loads(commands.run("sfdisk", "--json", str(image)))["partitiontable"]
     assert table["label"] == "gpt"
@@ -69,7 +69,7 @@ def test_the_esp_has_the_id_of_fstab(tmp_path: Path, image: Path) -> None:
 @pytest.mark.parametrize("make", [["mkfs.ext4", "-q", "-F"], ["mkswap", "-q"], ["sfdisk", "-q"]])
 def test_wiping_leaves_nothing_to_find(image: Path, make: list[str]) -> None:
     """After wiping, no tool finds a signature, and an old boot loader's code is gone."""
-    script = layout.layout(uefi=False).script.encode()
+    script = layout.layout(False, "x86_64").script.encode()
     subprocess.run([*make, image], input=script, check=True, capture_output=True)
     with image.open("r+b") as stream:
         stream.write(b"\xeb\x63\x90")  # how GRUB's boot code begins
