@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ import pytest
 from ironwake.lifecycle import State
 from ironwake_lab.machine import Machine
 from ironwake_runtime.artifacts import ArtifactStore
-from ironwake_testing.scene import DEPLOY_SECONDS, Scene, node, scene
+from ironwake_testing.scene import DEPLOY_SECONDS, Scene, copied, node, scene
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
@@ -79,8 +76,7 @@ def test_disks_that_are_not_fit(refusing: Scene) -> None:
 @pytest.fixture
 def flipped(store: Path, tmp_path: Path) -> Path:
     """The same store, but for one bit of the archive, under the same hash."""
-    copy = tmp_path / "artifacts"
-    shutil.copytree(store, copy, copy_function=_link)
+    copy = copied(store, tmp_path / "artifacts")
     found = ArtifactStore(copy)
     path = found.path(found.manifest("debian-12-cloud").artifacts["archive"].sha256)
     content = bytearray(path.read_bytes())
@@ -88,13 +84,6 @@ def flipped(store: Path, tmp_path: Path) -> Path:
     path.unlink()  # the name is shared with the store that is whole
     path.write_bytes(content)
     return copy
-
-
-def _link(source: str, target: str) -> None:
-    with suppress(OSError):
-        os.link(source, target)
-        return
-    shutil.copy2(source, target)
 
 
 def test_an_archive_with_one_flipped_bit(flipped: Path, tmp_path: Path) -> None:

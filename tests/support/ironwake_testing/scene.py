@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,19 @@ def build(*names: str) -> Path:
     for name in media.with_needs(names):
         media.add(name, store, CACHE, host_mirror(), silent)
     return ARTIFACTS
+
+
+def copied(store: Path, to: Path) -> Path:
+    """A store that may be changed by files being replaced, never by their being written to."""
+    shutil.copytree(store, to, copy_function=_link)
+    return to
+
+
+def _link(source: str, target: str) -> None:
+    with contextlib.suppress(OSError):  # another file system, or one without hard links
+        os.link(source, target)
+        return
+    shutil.copy2(source, target)
 
 
 def node(number: int = 1, **options: Any) -> MachineSpec:
