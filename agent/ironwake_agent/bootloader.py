@@ -15,12 +15,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-<<<<<<< HEAD
-from collections.abc import Callable
-from dataclasses import dataclass
-=======
 from collections.abc import Callable, Sequence
->>>>>>> origin/main
+from dataclasses import dataclass
 from pathlib import Path
 
 from ironwake import firstboot
@@ -30,16 +26,7 @@ from ironwake_agent import menu
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.prepare import Volumes
 
-<<<<<<< HEAD
-LABEL = "Ironwake"
-=======
 LABEL = firstboot.LABEL
-_SIGNED = {
-    "shimx64.efi": "usr/lib/shim/shimx64.efi.signed",
-    "mmx64.efi": "usr/lib/shim/mmx64.efi.signed",
-    "grubx64.efi": "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
-}
->>>>>>> origin/main
 _VENDOR, _REMOVABLE = "EFI/debian", "EFI/BOOT"
 # shim's fallback program (fbx64.efi) stays out of \EFI\BOOT: it would rewrite the boot order.
 _ENTRY = re.compile(r"^Boot([0-9A-F]{4})\*? (.*)$", re.MULTILINE)
@@ -143,12 +130,8 @@ def enter_firmware(
         before = {number for number, _ in entries(run("efibootmgr"))}
         # -C: create only; the boot order stays as it is
         run("efibootmgr", "-q", "-C", "-d", volumes.disk, "-p", str(volumes.esp_number),
-<<<<<<< HEAD
             "-L", LABEL, "-l", f"\\{_VENDOR}\\{chain_here().shim}".replace("/", "\\"))  # fmt: skip
-=======
-            "-L", LABEL, "-l", f"\\{_VENDOR}\\shimx64.efi".replace("/", "\\"))  # fmt: skip
         there = run("efibootmgr", "-v")
->>>>>>> origin/main
         ours = [
             number
             for number, text in entries(there)

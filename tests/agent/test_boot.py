@@ -11,11 +11,7 @@ from hypothesis import strategies as st
 from ironwake.errors import BrokenError
 from ironwake.profile import BootOrder
 from ironwake_agent import bootloader
-<<<<<<< HEAD
-from ironwake_agent.bootloader import CHAINS, copy_signed, enter_firmware, entries, stale
-=======
-from ironwake_agent.bootloader import copy_signed, enter_firmware, entries, ordered, stale
->>>>>>> origin/main
+from ironwake_agent.bootloader import CHAINS, copy_signed, enter_firmware, entries, ordered, stale
 from tests.agent.rig import BIOS, UEFI, Recorder
 
 # efibootmgr 18 of Debian 13, on a machine that we have installed before.
