@@ -21,6 +21,10 @@ class Release:
     least_memory: int
     least_disk: int
 
+    def medium(self, architecture: Architecture) -> str:
+        """The manifest for machines of this architecture: `debian-12`, `debian-12-arm64`."""
+        return self.media if architecture is Architecture.AMD64 else f"{self.media}-{architecture}"
+
 
 _GIB = 1 << 30
 
