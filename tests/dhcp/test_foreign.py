@@ -44,9 +44,14 @@ def test_a_plain_dhcp_server_boots_nobody() -> None:
 
 def test_a_boot_file_is_seen_in_both_places() -> None:
     """Option 67 and the BOOTP field both make firmware load something else than ours."""
-    for answer in (frame(b"\x43\x0apxelinux.0"), frame(file=b"pxelinux.0")):
+    for answer, field in (
+        (frame(b"\x43\x0apxelinux.0"), False),
+        (frame(file=b"pxelinux.0"), True),
+    ):
         heard = read(answer, _XID)
-        assert heard == ForeignServer("10.77.0.9", boot_file="pxelinux.0", gives_address=False)
+        assert heard == ForeignServer(
+            "10.77.0.9", boot_file="pxelinux.0", gives_address=False, in_field=field
+        )
         assert heard.boots
 
 
