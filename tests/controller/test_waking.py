@@ -137,7 +137,8 @@ def test_no_second_has_more_than_the_rate(
 
 def test_a_hundred_machines_take_five_seconds_at_twenty_per_second() -> None:
     """Each gets its first packet, in the order of asking, one every 50 ms."""
-    waker, now, first = Waker(20), 0.0, {}
+    waker, now = Waker(20), 0.0
+    first: dict[int, float] = {}
     for number in range(100):
         waker.begin(number, 0.0, 600.0)
     while len(first) < 100:

@@ -116,7 +116,11 @@ def redfish(folder: Path, *machines: Switched, tls: bool = True) -> Iterator[Red
     guarded = emulator.RedfishAuthMiddleware(plain, str(accounts))
     certificate = Certificate.make(folder) if tls else None
     server = make_server(
-        "127.0.0.1", 0, guarded, threaded=True, ssl_context=certificate and certificate.context()
+        "127.0.0.1",
+        0,
+        guarded,
+        threaded=True,
+        ssl_context=certificate.context() if certificate else None,
     )
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

@@ -64,10 +64,10 @@ class Driver(Protocol):
     @property
     def remote(self) -> bool: ...
 
-    def can(self, settings: Any) -> frozenset[Operation]:
+    def can(self, settings: Any, /) -> frozenset[Operation]:
         """What it can do with these settings."""
 
-    def carry_out(self, operation: Operation, settings: Any, target: Target) -> Outcome:
+    def carry_out(self, operation: Operation, settings: Any, target: Target, /) -> Outcome:
         """Do what it can; any IronwakeError says why not."""
 
 

@@ -32,16 +32,21 @@ def find(name: str) -> Driver:
 
 def read(driver: Driver, given: Mapping[str, Any]) -> Any:
     """Its settings from plain data; InputError names the field, and never tells a secret."""
-    for name in driver.secrets:
-        _check_secret(name, given.get(name, ""))
+    for field in dataclasses.fields(driver.settings):
+        if field.name in driver.secrets and field.name in given:
+            _check_secret(field, given[field.name])
     return wire.load(driver.settings, dict(given))
 
 
-def _check_secret(name: str, value: Any) -> None:
+def _check_secret(field: dataclasses.Field[Any], value: Any) -> None:
     """Before anybody looks at it who would tell what is wrong with it, word for word."""
-    inner = value.values() if isinstance(value, Mapping) else (value,)
-    if not all(isinstance(word, str) for word in inner):
-        raise InputError("text is wanted here", where=name)
+    if field.default_factory is dict:
+        good = isinstance(value, Mapping) and all(isinstance(one, str) for one in value.values())
+    else:
+        good = isinstance(value, str)
+    if not good:
+        kind = "an object of texts" if field.default_factory is dict else "text"
+        raise InputError(f"{kind} is wanted here", where=field.name)
 
 
 def shown(driver: Driver, settings: Any) -> dict[str, Any]:
