@@ -2,18 +2,14 @@
 
 The first that works is enough, and is remembered for the machine. Silence is best: no loader runs,
 nothing is fetched, and nothing can be wrong with it. The others are for firmware that does not go
-on to its disk when nobody answers.
-
-What was seen (edk2 of 2022, SeaBIOS 1.16, iPXE of 2019): edk2 opens its setup menu after GRUB's
-`exit` and after iPXE's `exit 0`; chainloading the disk's shim from GRUB fails under Secure Boot,
-for it looks for its second stage on the network card.
+on to its disk when nobody answers. What each did on which firmware stands in docs/next-boot.md.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-from ironwake.firmware import Architecture, Firmware
+from ironwake.firmware import Architecture, Firmware, Transport
 
 
 class Rung(StrEnum):
@@ -23,6 +19,8 @@ class Rung(StrEnum):
     BOOT_ORDER = "boot-order"  # the agent has put the disk first; DHCP is silent all the same
     IPXE_EXIT = "ipxe-exit"  # iPXE returns an error, and the firmware goes on
     SANBOOT = "sanboot"  # iPXE starts the disk itself
+    LOCALBOOT = "localboot"  # pxelinux gives the BIOS its turn again
+    GRUB_CHAIN = "grub-chain"  # the network's GRUB starts the loader that is on the disk
     GRUB_CONFIG = "grub-config"  # the network's GRUB runs the disk's own configuration
 
     @property
@@ -31,20 +29,36 @@ class Rung(StrEnum):
         return _LOADER.get(self, "")
 
 
-_LOADER = {Rung.IPXE_EXIT: "ipxe", Rung.SANBOOT: "ipxe", Rung.GRUB_CONFIG: "grub"}
+_LOADER = {
+    Rung.IPXE_EXIT: "ipxe",
+    Rung.SANBOOT: "ipxe",
+    Rung.LOCALBOOT: "pxelinux",
+    Rung.GRUB_CHAIN: "grub",
+    Rung.GRUB_CONFIG: "grub",
+}
+# Whose loaders are looked for on an ESP, each in a folder of its own. \EFI\BOOT comes last: a
+# vendor's fallback program there may write boot entries, and restart the machine.
+VENDORS = ("debian", "ubuntu")
 
 
 def ladder(firmware: Firmware, secure_boot: str) -> tuple[Rung, ...]:
     """The rungs for this firmware, first to last.
 
+    BOOT_ORDER is none of them: only an installation can do that, and DHCP has no part in it.
+
     :param secure_boot: `on`, `off`, or "" where it is not known. iPXE is unsigned: it is no rung
-        unless Secure Boot is known to be off. There is none for ARM64.
+        unless Secure Boot is known to be off. Ours is none for ARM64.
     """
-    if not firmware.uefi or firmware.ipxe:
-        return (Rung.SILENCE, Rung.IPXE_EXIT, Rung.SANBOOT)
-    if secure_boot == "off" and firmware.architecture is Architecture.AMD64:
-        return (Rung.SILENCE, Rung.GRUB_CONFIG, Rung.IPXE_EXIT, Rung.SANBOOT)
-    return (Rung.SILENCE, Rung.GRUB_CONFIG)
+    ipxe = (Rung.IPXE_EXIT, Rung.SANBOOT)
+    grub = (Rung.GRUB_CHAIN, Rung.GRUB_CONFIG)
+    if not firmware.uefi:
+        return (Rung.SILENCE, *ipxe, Rung.LOCALBOOT)
+    ours = firmware.architecture is Architecture.AMD64
+    if firmware.ipxe:
+        return (Rung.SILENCE, *(ipxe if ours or firmware.transport is Transport.HTTP else ()))
+    if ours and secure_boot == "off":
+        return (Rung.SILENCE, *ipxe, *grub)
+    return (Rung.SILENCE, *grub)
 
 
 def after(rung: Rung, firmware: Firmware, secure_boot: str) -> Rung | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ironwake import routes
 from ironwake.boot import KernelBoot
 from ironwake.firmware import Architecture, Firmware, Transport
-from ironwake.localboot import Rung
+from ironwake.localboot import VENDORS, Rung
 from ironwake.mac import Mac
 from ironwake.site import Site
 
@@ -42,20 +42,38 @@ class Grub:
             "boot\n"
         )
 
-    def local_script(self, reason: str, rung: Rung) -> str:  # noqa: ARG002 (a `Loader`)
-        # `exit` opens OVMF's setup menu and chainloading the disk's shim fails under Secure Boot;
-        # the disk's own configuration, run in this GRUB, is what reaches the disk.
-        return (
-            f'echo "Ironwake: {reason}; booting the local disk"\n'
-            "for vendor in debian ubuntu; do\n"
-            "  if search --no-floppy --file --set=root /EFI/$vendor/grub.cfg; then\n"
-            "    set prefix=($root)/EFI/$vendor\n"
-            "    configfile ($root)/EFI/$vendor/grub.cfg\n"
-            "  fi\n"
-            "done\n"
-            "exit 1\n"
-        )
+    def local_script(self, reason: str, rung: Rung) -> str:
+        chain = "" if rung is Rung.GRUB_CONFIG else _CHAIN
+        # `exit 1` is the last resort: edk2 (2022) opens its setup menu then, other firmware goes on
+        # to its next boot option.
+        return f'echo "Ironwake: {reason}; booting the local disk"\n{chain}{_CONFIG}exit 1\n'
 
+
+# The loader that is on the disk, with all that it can do. `--set=root` matters: GRUB tells the
+# program that it was loaded from there, and shim looks there for its second stage. With another
+# variable, root is the network card, and shim fails ("Failed to find fs"). Seen on edk2 of 2022
+# with Secure Boot off and on; a loader that fails comes back, and the next one is tried.
+_CHAIN = f"""\
+set cpu=x64
+if [ "$grub_cpu" = arm64 ]; then set cpu=aa64; fi
+for loader in {" ".join(f"{vendor}/shim$cpu.efi" for vendor in VENDORS)} \\
+    Microsoft/Boot/bootmgfw.efi BOOT/BOOT$cpu.EFI; do
+  if search --no-floppy --file --set=root /EFI/$loader; then
+    chainloader ($root)/EFI/$loader
+    boot
+  fi
+done
+"""
+# The disk's configuration in this GRUB, which has no LVM, RAID and encryption. It comes back where
+# it finds nothing to boot; it can't lead back here, for `prefix` is on the disk then.
+_CONFIG = f"""\
+for vendor in {" ".join(VENDORS)}; do
+  if search --no-floppy --file --set=root /EFI/$vendor/grub.cfg; then
+    set prefix=($root)/EFI/$vendor
+    configfile ($root)/EFI/$vendor/grub.cfg
+  fi
+done
+"""
 
 LOADER = Grub()
 

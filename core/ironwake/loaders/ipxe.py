@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ironwake import routes
 from ironwake.boot import KernelBoot
 from ironwake.firmware import Architecture, Firmware, Transport
-from ironwake.localboot import Rung
+from ironwake.localboot import VENDORS, Rung
 from ironwake.mac import Mac
 from ironwake.site import Site
 
@@ -51,16 +51,26 @@ class Ipxe:
 
     def local_script(self, reason: str, rung: Rung) -> str:
         lines = ["#!ipxe", f"echo Ironwake: {reason}; booting the local disk"]
-        if rung is Rung.SANBOOT:
-            lines += [
-                "iseq ${platform} efi && goto efi ||",
-                "sanboot --no-describe --drive 0x80 || goto next",
-                ":efi",
-                "sanboot --no-describe --drive 0 --filename \\EFI\\BOOT\\BOOTX64.EFI ||",
-                ":next",
-            ]
         # `exit 1`, not `exit`: edk2 opens its setup menu when a boot option returns success.
-        return "\n".join((*lines, "exit 1", ""))
+        # SeaBIOS goes on after both.
+        return "\n".join((*lines, *(_SANBOOT if rung is Rung.SANBOOT else ()), "exit 1", ""))
+
+
+# BIOS: the first disk's boot sector. UEFI: the vendors' loaders, then \EFI\BOOT, which is what
+# `sanboot` starts without a name. iPXE of 2025 does it; as option ROM of 2019 under UEFI, it finds
+# no disk ("No such device"), and `exit 1` follows.
+_SANBOOT = (
+    "iseq ${platform} efi && goto efi ||",
+    "sanboot --no-describe --drive 0x80 ||",
+    "goto next",
+    ":efi",
+    *(
+        f"sanboot --no-describe --drive 0 --filename \\EFI\\{vendor}\\shimx64.efi ||"
+        for vendor in VENDORS
+    ),
+    "sanboot --no-describe --drive 0 ||",
+    ":next",
+)
 
 
 def _takes_script(firmware: Firmware) -> bool:
