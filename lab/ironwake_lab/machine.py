@@ -16,7 +16,7 @@ from ironwake.errors import BrokenError, RefusedError
 from ironwake_lab import network, process, qmp
 from ironwake_lab.firmware import FIRMWARE
 from ironwake_lab.host import call
-from ironwake_lab.nvram import with_boot_options, without_variables
+from ironwake_lab.nvram import boot_order, with_boot_options, without_variables
 from ironwake_lab.qemu import NIC_SLOT, Paths, command_line, link_of
 from ironwake_lab.spec import MachineSpec
 
@@ -112,6 +112,11 @@ class Machine:
             text = replace(self._spec, uuid=board).uuid  # checked there
             self.paths.board.write_text(text, encoding="ascii")
             self._make_variables()
+
+    @property
+    def boot_order(self) -> tuple[int, ...]:
+        """BootOrder in a UEFI machine's NVRAM, as it stands now; () before its first start."""
+        return boot_order(self.paths.variables.read_bytes())
 
     # Power
 

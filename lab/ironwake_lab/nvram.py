@@ -18,7 +18,8 @@ from __future__ import annotations
 import re
 import struct
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from ironwake.errors import BrokenError
 from ironwake.mac import Mac
@@ -86,23 +87,56 @@ def without_variables(factory: bytes) -> bytes:
     return bytes(store)
 
 
-def _forget(store: bytearray, wanted: re.Pattern[str]) -> int:
-    # Marks variables as deleted whose name matches. Returns where the free room begins.
+def boot_order(store: bytes) -> tuple[int, ...]:
+    """The numbers in BootOrder as it stands now; () where there is none."""
+    for found in _variables(store):
+        if found.name == "BootOrder\0" and found.state == _ADDED:
+            return struct.unpack(f"<{len(found.data) // 2}H", found.data)
+    return ()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A variable, deleted or not; `at` is where it begins, `end` where the next one may."""
+
+    at: int
+    state: int
+    name: str
+    data: bytes
+    end: int
+
+
+def _variables(store: bytes | bytearray) -> Iterator[_Found]:
     try:
-        (volume_header_bytes,) = struct.unpack_from("<H", store, 0x30)
-        offset = int(volume_header_bytes) + _STORE_HEADER_BYTES
+        offset = _first(store)
         while True:
-            offset += -offset % 4
             start, state, *_, name_bytes, data_bytes, _ = _VARIABLE.unpack_from(store, offset)
             if start != _START:
-                return offset
+                return
             name_at = offset + _VARIABLE.size
-            name = store[name_at : name_at + name_bytes].decode("utf-16le", "replace")
-            if wanted.match(name):
-                store[offset + _STATE_OFFSET] = state & _DELETED
-            offset = name_at + name_bytes + data_bytes
+            data_at = name_at + name_bytes
+            name = store[name_at:data_at].decode("utf-16le", "replace")
+            end = data_at + data_bytes
+            end += -end % 4
+            yield _Found(offset, state, name, bytes(store[data_at : data_at + data_bytes]), end)
+            offset = end
     except struct.error as error:
         raise BrokenError(f"this is no UEFI variable store: {error}") from error
+
+
+def _first(store: bytes | bytearray) -> int:
+    (volume_header_bytes,) = struct.unpack_from("<H", store, 0x30)
+    return int(volume_header_bytes) + _STORE_HEADER_BYTES
+
+
+def _forget(store: bytearray, wanted: re.Pattern[str]) -> int:
+    # Marks variables as deleted whose name matches. Returns where the free room begins.
+    end = 0
+    for found in _variables(store):
+        if wanted.match(found.name):
+            store[found.at + _STATE_OFFSET] = found.state & _DELETED
+        end = found.end
+    return end or _first(store)
 
 
 def _variable(name: str, data: bytes) -> bytes:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwake.errors import BrokenError
-from ironwake_lab.nvram import with_boot_options, without_variables
+from ironwake_lab.nvram import boot_order, with_boot_options, without_variables
 
 MAC = "52:54:00:77:00:10"
 BLANK = bytes(0x30) + struct.pack("<H", 0x48) + bytes(0x16) + bytes(28) + b"\xff" * 4096
@@ -72,6 +72,14 @@ def test_every_card_has_its_place_in_the_order() -> None:
     first, second = (f"UEFI PXEv4 (MAC:5254007700{n})".encode("utf-16le") for n in (10, 11))
     order = "BootOrder\0".encode("utf-16le") + bytes((1, 0, 2, 0))
     assert 0 < store.index(first) < store.index(second) < store.index(order)
+
+
+def test_the_boot_order_is_read_as_the_firmware_would() -> None:
+    """The one that stands: not one that was deleted, and none where there is none."""
+    once = with_boot_options(BLANK, [MAC, "52:54:00:77:00:11"], 1)
+    assert boot_order(once) == (1, 2)
+    assert boot_order(with_boot_options(once, [MAC], 1)) == (1,)
+    assert boot_order(BLANK) == ()
 
 
 def test_without_cards_no_option_is_left() -> None:
