@@ -14,11 +14,15 @@ from ironwake_dhcp.exchange import Exchange, Now
 from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import BROADCAST, FIXED, MAGIC
 
+# What edk2 asks for. Servers go by it: dnsmasq names the boot file in option 67 where that is
+# wanted, and in the BOOTP field where it is not.
+_WANTED = bytes((*range(1, 7), 12, 13, 15, 17, 18, 22, 23, 28, *range(40, 44), 50, 51, 54))
+_WANTED += bytes((58, 59, 60, 66, 67, 97, *range(128, 136)))
 _TFTP_ONLY = b"\x15\x01\x01"  # iPXE's feature 21 and no other
 
 
 def discover(mac: Mac, firmware: Firmware, xid: int = 0) -> bytes:
-    """A DHCPDISCOVER as such firmware sends it, as short as possible."""
+    """A DHCPDISCOVER as such firmware sends it, short of what no server looks at."""
     code = firmware.option_93[0]
     name = b"HTTPClient" if firmware.transport is Transport.HTTP else b"PXEClient"
     if firmware.ipxe:
@@ -29,6 +33,7 @@ def discover(mac: Mac, firmware: Firmware, xid: int = 0) -> bytes:
     head = FIXED.pack(*fields, none, none, none, none, mac.packed, b"", b"", MAGIC)
     options = (
         (53, b"\x01"),
+        (55, _WANTED),
         (60, name + b":Arch:%05d:UNDI:003000" % code),
         (93, struct.pack("!H", code)),
         *(((77, b"iPXE"),) if firmware.ipxe else ()),
