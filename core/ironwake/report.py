@@ -56,12 +56,14 @@ class HealthReport:
 class ClaimRequest:
     """Somebody asks for the answers: under which token, from which address, in which boot.
 
-    `boot` is the kernel's boot id where the client can tell it (the agent does), else "".
+    `boot` is the kernel's boot id where the client can tell it (the agent does), else "". `mac` is
+    the card that has this address, "" where it is not seen, for a router is between.
     """
 
     token: str
     client: str
     boot: str = ""
+    mac: str = ""
 
 
 @dataclass(frozen=True)

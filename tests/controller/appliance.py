@@ -188,8 +188,10 @@ class Appliance:
         assert entry.deployment is not None
         return entry.deployment.token, entry.deployment.health_token
 
-    def claim(self, token: str, client: str = CLIENT, boot: str = "") -> httpx2.Response:
-        return self.call("POST", "/internal/claims", ClaimRequest(token, client, boot))
+    def claim(
+        self, token: str, client: str = CLIENT, boot: str = "", mac: str = ""
+    ) -> httpx2.Response:
+        return self.call("POST", "/internal/claims", ClaimRequest(token, client, boot, mac))
 
     def report(self, token: str, callback: Callback) -> httpx2.Response:
         return self.call("POST", f"/internal/deployments/{token}/callbacks", callback)

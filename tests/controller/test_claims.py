@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from ironwake import wire
 from ironwake.mac import Mac
+from ironwake.order import Order
 from ironwake.plan import Silence
-from ironwake.report import Callback, Stage
+from ironwake.report import Callback, Grant, Seen, Stage
 from tests.controller.appliance import CLIENT, MAC, Appliance
 
 STRANGER = "10.77.0.66"
+OTHER = "52:54:00:77:00:11"
 
 
 @pytest.fixture
@@ -106,3 +109,27 @@ def test_storms_of_refusals_are_a_few_lines(appliance: Appliance, token: str) ->
         assert appliance.claim(token, STRANGER, "same").status_code == 410
         assert appliance.claim(token, STRANGER, str(number)).status_code == 410
     assert appliance.kinds().count("refused") == 50
+
+
+def test_another_card_gets_no_answers(appliance: Appliance, token: str) -> None:
+    """A token that was read on its way is no use to other cards, enrolled or not; it stays good."""
+    appliance.enrol("node2", OTHER)
+    appliance.see(Seen.ADDRESS, OTHER, STRANGER)
+    for client, card in ((CLIENT, OTHER), (CLIENT, "52:54:00:77:00:99"), (STRANGER, "")):
+        assert appliance.claim(token, client, mac=card).status_code == 409
+    assert appliance.kinds().count("refused") == 3
+    assert appliance.state() == "armed"
+    # The card that is seen counts, whosever the address was before.
+    assert appliance.claim(token, STRANGER, mac=MAC).status_code == 200
+
+
+@pytest.mark.parametrize(("seen", "told"), [(OTHER, ""), ("", OTHER), ("", "")])
+def test_the_order_is_about_the_card_that_asks(appliance: Appliance, seen: str, told: str) -> None:
+    """Seen behind the address, else as DHCP saw it given; with neither, the machine's first."""
+    appliance.enrol("node1", MAC, OTHER)
+    appliance.deploy()
+    if told:
+        appliance.see(Seen.ADDRESS, told, CLIENT)
+    reply = appliance.claim(appliance.tokens()[0], mac=seen)
+    order = wire.decode(Order, wire.decode(Grant, reply.content).text)
+    assert order.mac == (seen or told or MAC)

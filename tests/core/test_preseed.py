@@ -19,7 +19,7 @@ from ironwake_testing.core import MAC, Bench
 
 def _answers(bench: Bench) -> str:
     row = bench.with_method(Method.SCRIPT)
-    return METHODS[Method.SCRIPT].payload(row.deployment, row.machine, row.policy).text
+    return METHODS[Method.SCRIPT].payload(row.deployment, row.machine, MAC, row.policy).text
 
 
 def test_debconf_accepts_the_file(bench: Bench, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ironwake.order import Order
 from ironwake.profile import Method, Profile
 from ironwake.report import Callback, ClaimRequest, HealthReport, Observations, Stage
 from ironwake.view import View
-from ironwake_testing.core import Bench
+from ironwake_testing.core import MAC, Bench
 
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
@@ -32,7 +32,7 @@ def test_a_view_comes_back_equal(bench: Bench) -> None:
 
 def test_an_order_comes_back_equal(bench: Bench) -> None:
     """What the controller grants is what the agent reads, user and keys included."""
-    grant = METHODS[Method.ARCHIVE].payload(bench.deployment, bench.machine, bench.policy)
+    grant = METHODS[Method.ARCHIVE].payload(bench.deployment, bench.machine, MAC, bench.policy)
     order = wire.decode(Order, grant.text)
     assert order.user == bench.deployment.profile.user
     assert order.archive.unpacked == 900_000_000

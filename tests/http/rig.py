@@ -33,6 +33,7 @@ from ironwake_http.witness import Witness
 from ironwake_runtime.artifacts import ArtifactStore
 
 ARMED, PRESEED, IDLE = Mac("52:54:00:77:00:10"), Mac("52:54:00:77:00:11"), Mac("52:54:00:77:00:12")
+SECOND = Mac("52:54:00:77:00:13")  # of the machine that has IDLE, too
 STRANGER = Mac("52:54:00:77:00:99")
 TOKEN, PRESEED_TOKEN, HEALTH = "a1" * 32, "b2" * 32, "c3" * 32
 UNKNOWN_TOKEN = "d4" * 32
@@ -261,5 +262,5 @@ def view_of(shelf: Shelf) -> View:
         )
         for name, mac, token, method in rows
     )
-    idle = Entry(Machine(HostName("idle"), (IDLE,)), address="127.0.0.1")
+    idle = Entry(Machine(HostName("idle"), (IDLE, SECOND)), address="127.0.0.1")
     return View(1, Site("192.0.2.10", 24), shelf, (*entries, idle))

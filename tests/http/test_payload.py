@@ -6,7 +6,7 @@ import pytest
 
 from ironwake.errors import GoneError, UnknownError
 from ironwake.report import ClaimRequest, Seen
-from tests.http.rig import PRESEED_TOKEN, TOKEN, UNKNOWN_TOKEN, Rig, run
+from tests.http.rig import PRESEED_TOKEN, STRANGER, TOKEN, UNKNOWN_TOKEN, Rig, run
 
 ORDER = f"/deployments/{TOKEN}/order"
 ANSWERS = f"/deployments/{PRESEED_TOKEN}/answers/preseed.cfg"
@@ -29,6 +29,16 @@ def test_the_claim_names_the_client_and_its_boot() -> None:
         ]
 
     run(test)
+
+
+def test_the_claim_names_the_card() -> None:
+    """The card that is seen behind the client's address goes along: the controller judges it."""
+
+    async def test(rig: Rig) -> None:
+        await rig.ask(ORDER)
+        assert [claim.mac for claim in rig.controller.claims] == [STRANGER]
+
+    run(test, neighbour=lambda _: STRANGER)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ironwake.mac import Mac
 from ironwake.report import Seen
-from tests.http.rig import ARMED, IDLE, STRANGER, TOKEN, Rig, run
+from tests.http.rig import ARMED, IDLE, PRESEED, SECOND, STRANGER, TOKEN, Rig, run
 
 LOADERS = ("grub.cfg", "boot.ipxe")
 NOTATIONS = (
@@ -89,3 +90,36 @@ def test_a_script_is_observed() -> None:
         assert refused.mac == STRANGER
 
     run(test)
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize("card", [PRESEED, STRANGER], ids=["enrolled", "stranger"])
+def test_another_card_gets_no_token(loader: str, card: Mac) -> None:
+    """Who names an armed machine's card and is seen to have another one gets the way to the disk.
+
+    It is told as refused to that machine, without taking the client's address for the machine's.
+    """
+
+    async def test(rig: Rig) -> None:
+        reply = await rig.ask(f"/boot/{ARMED}/{loader}")
+        assert reply.status == 200
+        assert b"another machine's script; booting the local disk" in reply.body
+        assert b"token" not in reply.body
+        (refused,) = rig.reporter.items
+        assert (refused.seen, refused.mac, refused.client) == (Seen.REFUSED, ARMED, "")
+        assert refused.detail == {
+            "what": "the boot script of armed",
+            "reason": f"127.0.0.1 has the card {card}",
+        }
+
+    run(test, neighbour=lambda _: card)
+
+
+def test_a_machine_may_ask_by_any_of_its_cards() -> None:
+    """Loaders name the card that they booted from; the kernel may answer for another one."""
+
+    async def test(rig: Rig) -> None:
+        reply = await rig.ask(f"/boot/{IDLE}/grub.cfg")
+        assert b"idle has no deployment" in reply.body
+
+    run(test, neighbour=lambda _: SECOND)

@@ -48,7 +48,7 @@ class ArchiveMethod:
             ),
         )
 
-    def payload(self, deployment: Deployment, machine: Machine, policy: Policy) -> Grant:
+    def payload(self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy) -> Grant:
         release = releases.find(deployment.profile.release)
         medium = release.medium(machine.architecture)
         item = policy.shelf.need(medium, "archive")
@@ -58,7 +58,7 @@ class ArchiveMethod:
             deployment=deployment.id,
             machine=machine.name,
             domain=policy.site.domain,
-            mac=machine.macs[0],
+            mac=mac,
             archive=Archive(
                 f"{policy.site.url}/{routes.artifact(item)}", item.sha256, item.size, unpacked
             ),

@@ -21,5 +21,6 @@ class InstallMethod(Protocol):
     ) -> KernelBoot:
         """The kernel to start on the machine that boots from `mac`; nothing may be missing."""
 
-    def payload(self, deployment: Deployment, machine: Machine, policy: Policy) -> Grant:
-        """The order or the answer file: what the claim guards."""
+    def payload(self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy) -> Grant:
+        """The order or the answer file, for the machine that booted from `mac`: what the claim
+        guards."""

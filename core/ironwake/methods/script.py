@@ -54,7 +54,13 @@ class ScriptMethod:
             _family(deployment).kernel_arguments(install, mac),
         )
 
-    def payload(self, deployment: Deployment, machine: Machine, policy: Policy) -> Grant:
+    def payload(
+        self,
+        deployment: Deployment,
+        machine: Machine,
+        mac: Mac,  # noqa: ARG002 (an `InstallMethod`: the installer has it by the kernel's words)
+        policy: Policy,
+    ) -> Grant:
         answers = _family(deployment).answers(_install(deployment, machine, policy))
         return Grant("text/plain; charset=utf-8", answers)
 

@@ -2,7 +2,7 @@
 
 The first destructive point. The same client (address and boot) may fetch again until its first
 callback, and for five minutes at most: a connection drops, an installer reads twice. Everyone else,
-and any later boot, gets nothing.
+and any later boot, gets nothing; nor does a card that is known to be another machine's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from ironwake.deployment import Claim
 from ironwake.errors import GoneError, InputError, RefusedError, UnknownError
 from ironwake.lifecycle import BOOTABLE, Evidence, State
+from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.methods import METHODS
 from ironwake.report import ClaimRequest, Grant
@@ -19,7 +20,7 @@ from ironwake.site import Policy
 from ironwake_controller import arming, ledger
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.pulse import Pulse
-from ironwake_controller.store import deployments, machines
+from ironwake_controller.store import addresses, deployments, machines
 from ironwake_controller.store.deployments import Claimed, Record
 from ironwake_controller.store.store import Store, Tx
 
@@ -66,7 +67,8 @@ class Claims:
         there = machines.by_id(tx.connection, record.machine_id)
         if there is None:
             return GoneError(f"{record.deployment.machine} was removed", "enrol it again")
-        refusal = _refusal(tx, record, there.machine, request)
+        card = _card(tx, request)
+        refusal = _refusal(tx, record, there.machine, request) or _stranger(there.machine, card)
         if refusal is not None:
             _tell(tx, record, refusal, request)
             return refusal
@@ -75,7 +77,8 @@ class Claims:
     def _grant(self, tx: Tx, record: Record, machine: Machine, request: ClaimRequest) -> Grant:
         # First the payload: where it can't be made, nothing is used up.
         method = METHODS[record.deployment.profile.method]
-        grant = method.payload(record.deployment, machine, self._policy())
+        card = _card(tx, request) or machine.macs[0]
+        grant = method.payload(record.deployment, machine, card, self._policy())
         self._pulse.beat(record.id, tx.steady)
         if record.state is State.ANSWERS:
             self._metrics.claims.labels("repeated").inc()
@@ -129,6 +132,23 @@ def _refusal(tx: Tx, record: Record, machine: Machine, request: ClaimRequest) ->
         return None
     return GoneError(
         f"the answers of {machine.name} were handed out already", "boot the local disk"
+    )
+
+
+def _card(tx: Tx, request: ClaimRequest) -> Mac | None:
+    """The card that asks: as the http service sees it, else as its address was seen given out."""
+    if not request.mac:
+        return addresses.card_at(tx.connection, request.client)
+    return Mac(request.mac)
+
+
+def _stranger(machine: Machine, card: Mac | None) -> Refusal | None:
+    """A token may have been read on its way; the machine's own card has not."""
+    if card is None or card in machine.macs:
+        return None
+    return RefusedError(
+        f"the card {card}, which asks for the answers of {machine.name}, is another machine's",
+        f"if it is a card of {machine.name}, add it to its MAC addresses",
     )
 
 

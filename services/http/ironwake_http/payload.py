@@ -37,7 +37,8 @@ async def _claim(service: Service, call: Call, name: str) -> web.StreamResponse:
     if not TOKEN.fullmatch(token) or not _fits(service.stock, token, name):
         return _refused(service, call, UnknownError(NOTHING))
     boot = call.request.headers.get(routes.BOOT_HEADER, "")
-    request = ClaimRequest(token, call.client, boot if _BOOT.fullmatch(boot) else "")
+    card = service.witness.card(call.client) or ""
+    request = ClaimRequest(token, call.client, boot if _BOOT.fullmatch(boot) else "", card)
     try:
         grant = await held(lambda: service.controller.claim(request), service.patience, call.gone)
     except (UnknownError, GoneError, BrokenError) as error:

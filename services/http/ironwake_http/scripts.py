@@ -2,6 +2,9 @@
 
 GRUB runs what it gets without looking at the status, so the only wrong answer is one that leaves a
 machine at a prompt: everything that is not a boot leads to the local disk and says why.
+
+A token stands in the script of a machine that boots: a client that is seen to have another card
+than that machine gets the other kind. Behind a router, a client's card is not seen.
 """
 
 from __future__ import annotations
@@ -38,6 +41,10 @@ def _script(service: Service, call: Call, loader: Loader) -> str:
     index = service.index
     if index is None:
         return loader.local_script(_STARTING, Rung.SILENCE)
+    entry, card = index.by_mac(mac), service.witness.card(call.client)
+    if entry is not None and card is not None and card not in entry.machine.macs:
+        service.witness.other_card(call.client, card, mac, entry.machine.name)
+        return loader.local_script("this is another machine's script", Rung.SILENCE)
     try:
         script, decision = index.script(mac, loader), index.resolve(mac)
     except IronwakeError as error:

@@ -83,6 +83,16 @@ class Witness:
         """Something was asked for and not given. `what` must not contain a token."""
         self._refused(client, self.mac_of(index, client), {"what": what, "reason": reason})
 
+    def card(self, client: str) -> Mac | None:
+        """The card that has this address, where it is one of our own network."""
+        return self._neighbour(client)
+
+    def other_card(self, client: str, card: Mac, mac: Mac, name: str) -> None:
+        """A machine's script was asked for from a card that is none of its."""
+        # Without the client's address: it is not the machine's, and must not be taken for it.
+        what = f"the boot script of {name}"
+        self._refused("", mac, {"what": what, "reason": f"{client} has the card {card}"})
+
     def mac_of(self, index: Index | None, client: str) -> str:
         """The card behind an address, or ""."""
         if index is None:

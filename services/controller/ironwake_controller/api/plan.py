@@ -52,7 +52,7 @@ def _shape(card: Mac, firmware: Firmware, index: Index) -> PlanShape:
     led = None if isinstance(decision, plan.Silence) else decision.led
     loader = loaders.BY_NAME[led.loader] if led else loaders.for_firmware(firmware)
     entry = index.by_mac(card)
-    payload = _payload(entry, index) if boot and entry else None
+    payload = _payload(entry, card, index) if boot and entry else None
     return PlanShape(
         mac=str(card),
         machine=str(entry.machine.name) if entry else None,
@@ -84,12 +84,12 @@ def _kind(decision: plan.Decision) -> str:
     return "silence"
 
 
-def _payload(entry: Entry, index: Index) -> Grant | None:
+def _payload(entry: Entry, card: Mac, index: Index) -> Grant | None:
     deployment = entry.deployment
     if deployment is None or deployment.state not in BOOTABLE:
         return None
     method = METHODS[deployment.profile.method]
     try:
-        return method.payload(deployment, entry.machine, index.policy)
+        return method.payload(deployment, entry.machine, card, index.policy)
     except IronwakeError:
         return None

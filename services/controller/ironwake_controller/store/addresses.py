@@ -31,6 +31,14 @@ def machine_at(connection: Connection, address: str) -> int | None:
     return found
 
 
+def card_at(connection: Connection, address: str) -> Mac | None:
+    """The enrolled machine's card that has this address."""
+    found: str | None = connection.scalar(
+        select(addresses.c.mac).where(addresses.c.address == address)
+    )
+    return Mac(found) if found else None
+
+
 def by_machine(connection: Connection) -> dict[int, str]:
     """Each machine's newest address."""
     rows = connection.execute(
