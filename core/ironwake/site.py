@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
 
 from ironwake.artifact import Manifest
 from ironwake.errors import RefusedError
@@ -17,7 +18,8 @@ class Site:
 
     `ramdisk` names the flavour: `generic`, or `cloud` for virtual machines. `mirror` is where the
     vendor's installer gets its packages: a URL, or "" where nothing was configured. `proxy`: beside
-    a foreign DHCP server (True) or with our own.
+    a foreign DHCP server (True) or with our own. `subnets`: the networks in which we give
+    addresses.
     """
 
     address: str
@@ -27,6 +29,18 @@ class Site:
     ramdisk: str = "generic"
     mirror: str = ""
     proxy: bool = True
+    subnets: tuple[str, ...] = ()
+
+    @property
+    def networks(self) -> tuple[IPv4Network, ...]:
+        """Those whose machines are ours: our own interface's, then the others."""
+        own = IPv4Network(f"{self.address}/{self.prefix}", strict=False)
+        found = dict.fromkeys((own, *map(IPv4Network, self.subnets)))
+        return tuple(found)
+
+    def network_of(self, address: str) -> IPv4Network | None:
+        """The one of them that has the address."""
+        return next((one for one in self.networks if IPv4Address(address) in one), None)
 
     @property
     def authority(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ironwake import plan
 from ironwake.deployment import Deployment
 from ironwake.firmware import BY_NAME, Architecture, Firmware
+from ironwake.lease import Lent
 from ironwake.loaders.base import Loader
 from ironwake.mac import Mac
 from ironwake.machine import Machine
@@ -33,7 +34,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class View:
-    """Everything at one version; the version grows with every change, across restarts too."""
+    """Everything at one version; the version grows with every change, across restarts too.
+
+    `leases`: the addresses that clients have of us now, whoever they are.
+    """
 
     version: int
     site: Site
@@ -41,6 +45,7 @@ class View:
     entries: tuple[Entry, ...] = ()
     quirks: tuple[Quirk, ...] = ()
     foreign: tuple[ForeignServer, ...] = ()
+    leases: tuple[Lent, ...] = ()
 
 
 class Index:
@@ -50,7 +55,12 @@ class Index:
         self.view = view
         self.policy = Policy(view.site, view.shelf, view.quirks, view.foreign)
         self._by_mac = {mac: entry for entry in view.entries for mac in entry.machine.macs}
-        self._by_address = {entry.address: entry for entry in view.entries if entry.address}
+        # A machine is itself by whichever card it speaks.
+        self._by_address = {
+            str(lent.address): self._by_mac[Mac(lent.mac)]
+            for lent in view.leases
+            if lent.mac in self._by_mac
+        } | {entry.address: entry for entry in view.entries if entry.address}
         self._by_name: dict[str, Entry] = {entry.machine.name: entry for entry in view.entries}
 
     def by_mac(self, mac: Mac) -> Entry | None:

@@ -12,6 +12,7 @@ from ironwake_controller.api import (
     deployments,
     events,
     internal,
+    leases,
     machines,
     plan,
     power,
@@ -22,7 +23,7 @@ from ironwake_controller.guard import Guard
 from ironwake_controller.house import House
 from ironwake_controller.tokens import Tokens
 
-NOUNS = (machines, power, deployments, events, profiles, plan, site, internal)
+NOUNS = (machines, leases, power, deployments, events, profiles, plan, site, internal)
 
 
 def routes(house: House) -> FastAPI:

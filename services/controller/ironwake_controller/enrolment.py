@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from ipaddress import IPv4Address
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,6 +13,7 @@ from ironwake.errors import InputError, RefusedError, UnknownError
 from ironwake.lifecycle import BOOTABLE
 from ironwake.mac import Mac
 from ironwake.machine import Machine
+from ironwake.site import Site
 from ironwake_controller.store import deployments, events, machines
 from ironwake_controller.store.events import Event
 from ironwake_controller.store.machines import Enrolled
@@ -33,7 +35,7 @@ def find(connection: Connection, name: str) -> Enrolled:
     return found
 
 
-def enrol(store: Store, machine: Machine, given: set[str]) -> tuple[str, bool]:
+def enrol(store: Store, machine: Machine, given: set[str], site: Site) -> tuple[str, bool]:
     """Take a machine in; its name, and whether it is new. The same again changes nothing.
 
     :param given: the fields that the caller named: only those are compared with what is there
@@ -51,12 +53,13 @@ def enrol(store: Store, machine: Machine, given: set[str]) -> tuple[str, bool]:
                 )
             return machine.name, False
         _check_cards(tx, machine)
+        _check_reservations(tx, [machine], site)
         machines.add(tx, machine)
         _tell(tx, "enrolled", machine)
     return machine.name, True
 
 
-def change(store: Store, name: str, values: dict[str, Any]) -> str:
+def change(store: Store, name: str, values: dict[str, Any], site: Site) -> str:
     """Change the fields that are given; the machine's name.
 
     :raises RefusedError: the cards of a machine that is being deployed, or another machine's card
@@ -69,9 +72,30 @@ def change(store: Store, name: str, values: dict[str, Any]) -> str:
         if merged.macs != there.machine.macs:
             _check_idle(tx, there, "its MAC addresses can't be changed")
             _check_cards(tx, merged)
+        if merged.reservations != there.machine.reservations:
+            _check_reservations(tx, [merged], site)
         machines.replace(tx, there.id, merged)
         _tell(tx, "changed", merged)
     return merged.name
+
+
+def reserve(store: Store, wanted: dict[str, str], site: Site) -> None:
+    """Give these cards these addresses, all of them or none.
+
+    :param wanted: card to address
+    :raises RefusedError: an address is another machine's, or the appliance's
+    """
+    with store.write() as tx:
+        changed = []
+        for there in machines.every(tx.connection):
+            own = {str(mac): wanted[mac] for mac in there.machine.macs if mac in wanted}
+            if own:
+                merged = {**there.machine.reservations, **own}
+                changed.append((there.id, dataclasses.replace(there.machine, reservations=merged)))
+        _check_reservations(tx, [machine for _, machine in changed], site)
+        for number, machine in changed:
+            machines.replace(tx, number, machine)
+            _tell(tx, "changed", machine)
 
 
 def lock(store: Store, name: str, locked: bool) -> str:
@@ -137,6 +161,40 @@ def _check_cards(tx: Tx, machine: Machine) -> None:
                 f"see: ironwake machine show {other.machine.name}",
                 "macs",
             )
+
+
+def _check_reservations(tx: Tx, changed: list[Machine], site: Site) -> None:
+    """Each address is one machine's, in a network that we serve, and not our own."""
+    names = {machine.name for machine in changed}
+    others = [there.machine for there in machines.every(tx.connection)]
+    taken = {
+        address: machine.name
+        for machine in others
+        if machine.name not in names
+        for address in machine.reservations.values()
+    }
+    for machine in changed:
+        for address in machine.reservations.values():
+            owner = "the appliance" if address == site.address else taken.get(address)
+            if owner is not None:
+                raise RefusedError(
+                    f"{address} belongs to {owner}", "reserve another one", "reservations"
+                )
+            taken[address] = machine.name
+            if not site.proxy:
+                _check_network(address, site)
+
+
+def _check_network(address: str, site: Site) -> None:
+    network = site.network_of(address)
+    edges = (network.network_address, network.broadcast_address) if network else ()
+    if network is None or IPv4Address(address) in edges:
+        known = ", ".join(str(one) for one in site.networks)
+        raise RefusedError(
+            f"{address} is no host's address in the networks that we serve",
+            f"name one in {known}",
+            "reservations",
+        )
 
 
 def _check_idle(tx: Tx, there: Enrolled, consequence: str) -> None:

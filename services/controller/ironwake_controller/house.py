@@ -16,6 +16,7 @@ from ironwake_controller.clock import Clock
 from ironwake_controller.epoch import EpochFile
 from ironwake_controller.foreign import Foreign
 from ironwake_controller.housekeeping import Housekeeping
+from ironwake_controller.leasing import Leasing
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.observations import Watch
 from ironwake_controller.power.job import Workers
@@ -66,9 +67,11 @@ class House:
         self.watch = Watch(
             store, self.pulse, self.boots, self.foreign, self.metrics, self.waker.stop
         )
+        self.leasing = Leasing(store)
         self.housekeeping = Housekeeping(
             self.store,
             self.surroundings,
+            self.leasing,
             self.pulse,
             self.boots,
             self.foreign,

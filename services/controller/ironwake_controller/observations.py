@@ -32,7 +32,7 @@ _MOST = 50  # lines of one kind about one machine in one state that are compared
 # What makes two sightings of one kind different things to a person.
 _TOPIC = ("file", "what", "reason", "manifest", "address", "personality")
 # A machine that does any of this is awake.
-_AWAKE = frozenset(Seen) - {Seen.REFUSED, Seen.FOREIGN}
+_AWAKE = frozenset(Seen) - {Seen.REFUSED, Seen.FOREIGN, Seen.CONFLICT}
 
 _WORDS = {
     Seen.DHCP: "asked for an address",
@@ -45,6 +45,7 @@ _WORDS = {
     Seen.ARCHIVE: "fetches the archive {file}",
     Seen.SENT: "got {file}: {bytes} bytes in {seconds} s",
     Seen.REFUSED: "was refused {what}: {reason}",
+    Seen.CONFLICT: "{address} is in use, and is left alone for ten minutes: {reason}",
     Seen.FOREIGN: "another server answers from {client}",
 }
 
@@ -76,6 +77,9 @@ class Watch:
                 if item.seen is Seen.FOREIGN:
                     self._neighbour(tx, item)
                     continue
+                if item.seen is Seen.CONFLICT:
+                    self._conflict(tx, item)
+                    continue
                 there, mac = _whose(tx, item)
                 # Of strangers, who may be many, nothing is kept: not even that they were seen.
                 if there is None or not receipts.take(tx, receipts.OBSERVATIONS, item.id):
@@ -105,6 +109,12 @@ class Watch:
             self._of_deployment(tx, there, live, item)
         else:
             self._line(tx, _event(item, there.machine.name))
+
+    def _conflict(self, tx: Tx, item: Observation) -> None:
+        """An address of a pool that somebody uses without having asked."""
+        if receipts.take(tx, receipts.OBSERVATIONS, item.id):
+            there, _ = _whose(tx, item)
+            events.add(tx, _event(item, there.machine.name if there else ""))
 
     def _neighbour(self, tx: Tx, item: Observation) -> None:
         try:
@@ -227,7 +237,7 @@ def _event(item: Observation, machine: str, deployment: str = "", state: str = "
 
 def _words(item: Observation) -> str:
     known = {"client": item.client, "file": "something", "what": item.detail.get("file", "")}
-    words = known | {"reason": "", "bytes": "?", "seconds": "?"} | item.detail
+    words = known | {"reason": "", "address": "?", "bytes": "?", "seconds": "?"} | item.detail
     return _WORDS[item.seen].format_map({key: str(value)[:120] for key, value in words.items()})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from ironwake.artifact import Manifest
@@ -10,7 +11,7 @@ from ironwake.errors import InputError, IronwakeError
 from ironwake.names import DomainName
 from ironwake.quirks import Quirk, Quirks
 from ironwake.site import Policy, Shelf, Site
-from ironwake_runtime import interfaces, yamlfile
+from ironwake_runtime import interfaces, subnets, yamlfile
 from ironwake_runtime.aptsources import MirrorError, mirror_of
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.service import Log
@@ -75,6 +76,7 @@ def from_settings(settings: Settings, log: Log) -> Surroundings:
 
     def find() -> Site:
         address, prefix = _address(settings)
+        own = IPv4Network(f"{address}/{prefix}", strict=False)
         return Site(
             address=address,
             prefix=prefix,
@@ -83,6 +85,7 @@ def from_settings(settings: Settings, log: Log) -> Surroundings:
             ramdisk=settings.ramdisk,
             mirror=mirror,
             proxy=settings.dhcp_mode != "server",
+            subnets=tuple(str(one.network) for one in subnets.of(settings, own)),
         )
 
     return Surroundings(find, store.manifests, lambda: _quirks(settings.quirks), log)

@@ -11,7 +11,8 @@ from ironwake.deployment import Deployment
 from ironwake.lifecycle import ENDS
 from ironwake.site import Policy
 from ironwake.view import Entry, Index, View
-from ironwake_controller.store import addresses, deployments, machines, meta
+from ironwake_controller import leasing
+from ironwake_controller.store import addresses, deployments, leases, machines, meta
 from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.store import Store
 
@@ -44,21 +45,27 @@ class Views:
         return raw
 
     def _build(self) -> View:
+        policy = self._policy()
+        site = policy.site
         with self._store.read() as connection:
             version = meta.version(connection)
             known = addresses.by_machine(connection)
             newest = deployments.latest_of_all(connection)
+            live = leases.live(connection, self._store.clock.wall().timestamp())
+            held = {item.mac: str(item.address) for item in live}
             entries = tuple(
                 Entry(
                     there.machine,
                     _public(newest.get(there.id)),
-                    known.get(there.id, ""),
+                    leasing.address_of(
+                        there.machine, held, known.get(there.id, ""), serves=not site.proxy
+                    ),
                     there.memory,
                 )
                 for there in machines.every(connection)
             )
-        policy = self._policy()
-        return View(version, policy.site, policy.shelf, entries, policy.quirks, policy.foreign)
+        lent = leasing.lent(live)
+        return View(version, site, policy.shelf, entries, policy.quirks, policy.foreign, lent)
 
 
 def _public(record: Record | None) -> Deployment | None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from ironwake import wire
+from ironwake.lease import Leases
 from ironwake.report import Callback, ClaimRequest, HealthReport, Observations
 from ironwake_controller.api.shapes import ERRORS
 from ironwake_controller.house import House
@@ -62,6 +63,12 @@ def routes(house: House) -> APIRouter:
         """The installed system's report; 204 once it is committed."""
         said = wire.decode(HealthReport, await request.body())
         await asyncio.to_thread(house.callbacks.health, health_token, said)
+
+    @router.post("/leases", status_code=204)
+    async def leases(request: Request) -> None:
+        """Who has which address."""
+        news = wire.decode(Leases, await request.body())
+        await asyncio.to_thread(house.leasing.take, news)
 
     @router.post("/observations", status_code=204)
     async def observe(request: Request) -> None:

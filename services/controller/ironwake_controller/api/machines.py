@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from ironwake import wire
 from ironwake.errors import InputError
 from ironwake.lifecycle import State
-from ironwake.machine import Machine
+from ironwake.machine import Machine, labels_of
 from ironwake_controller import arming, enrolment
 from ironwake_controller.api import show
 from ironwake_controller.api.shapes import (
@@ -42,7 +42,9 @@ def _collection(house: House, router: APIRouter) -> None:
     def enrol(body: NewMachine, response: Response) -> MachineShape:
         """Enrol a machine. The same again changes nothing; only the given fields are compared."""
         machine = wire.load(Machine, _plain(body.model_dump()))
-        name, new = enrolment.enrol(house.store, machine, body.model_fields_set)
+        name, new = enrolment.enrol(
+            house.store, machine, body.model_fields_set, house.policy().site
+        )
         response.status_code = 201 if new else 200
         response.headers["location"] = f"/v1/machines/{name}"
         return _show(house, name)
@@ -56,7 +58,7 @@ def _collection(house: House, router: APIRouter) -> None:
         limit: Limit = 200,
     ) -> MachinePage:
         """Machines by name."""
-        wanted = _labels(label)
+        wanted = labels_of(label)
         _check_state(state)
         with house.store.read() as connection:
             newest = deployments.latest_of_all(connection)
@@ -87,7 +89,8 @@ def _item(house: House, router: APIRouter) -> None:
         for field, value in values.items():
             if value is None:
                 raise InputError(f"{field} can't be null", "leave it out, or give a value", field)
-        return _show(house, enrolment.change(house.store, name, _plain(values)))
+        site = house.policy().site
+        return _show(house, enrolment.change(house.store, name, _plain(values), site))
 
     @router.delete("/{name}", status_code=204)
     def remove(name: str) -> None:
@@ -153,16 +156,6 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     if "local_boot" in values:
         values["local_boot"] = values["local_boot"] or None
     return values
-
-
-def _labels(words: list[str]) -> dict[str, str]:
-    labels = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not key or not equals:
-            raise InputError(f"{word!r:.80} is not a label", "write it as key=value", "label")
-        labels[key] = value
-    return labels
 
 
 def _check_state(state: str) -> None:

@@ -34,6 +34,9 @@ class NewMachine(BaseModel):
     serial: str = Field("", max_length=100)
     architecture: str = "amd64"
     labels: dict[str, str] = Field(default_factory=dict, max_length=64)
+    reservations: dict[str, str] = Field(
+        default_factory=dict, max_length=32, description="MAC address to fixed IPv4 address"
+    )
     loader: str = Field("", description="grub, ipxe or pxelinux; empty: by its firmware")
     local_boot: str = Field("", description="its way to the disk; empty: as learned")
     personalities: list[str] = Field(default_factory=list, max_length=8)
@@ -50,6 +53,7 @@ class MachineChange(BaseModel):
     serial: str | None = Field(None, max_length=100)
     architecture: str | None = None
     labels: dict[str, str] | None = Field(None, max_length=64)
+    reservations: dict[str, str] | None = Field(None, max_length=32)
     loader: str | None = None
     local_boot: str | None = None
     personalities: list[str] | None = Field(None, max_length=8)
@@ -142,6 +146,7 @@ class MachineShape(BaseModel):
                     "serial": "",
                     "architecture": "amd64",
                     "labels": {"rack": "a3"},
+                    "reservations": {"52:54:00:77:00:10": "10.77.0.100"},
                     "locked": False,
                     "state": "enrolled",
                     "address": "10.77.0.100",
@@ -159,6 +164,7 @@ class MachineShape(BaseModel):
     serial: str
     architecture: str
     labels: dict[str, str]
+    reservations: dict[str, str]
     locked: bool
     state: str
     address: str
@@ -170,6 +176,76 @@ class MachineShape(BaseModel):
     local_boot: str = ""
     personalities: list[str] = Field(default_factory=list)
     learned: LearnedShape = LearnedShape()
+
+
+class LeaseShape(BaseModel):
+    """Who has, or had, an address; `first_seen`: when this card first had one of the subnet."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "address": "10.77.0.100",
+                    "mac": "52:54:00:77:00:10",
+                    "machine": "node1",
+                    "hostname": "debian",
+                    "subnet": "10.77.0.0/24",
+                    "state": "live",
+                    "reserved": False,
+                    "expires": "2026-01-02T04:04:05.678Z",
+                    "first_seen": "2026-01-02T03:04:05.678Z",
+                }
+            ]
+        }
+    )
+    address: str
+    mac: str | None
+    machine: str | None
+    hostname: str
+    subnet: str
+    state: str
+    reserved: bool
+    expires: str
+    first_seen: str
+
+
+class LeasePage(BaseModel):
+    """By address; `next` goes into `after` for the next page; null at the end."""
+
+    items: list[LeaseShape]
+    next: str | None
+
+
+class ReservationWish(BaseModel):
+    """Machines whose leases become reservations, in the order in which they came up.
+
+    `first`: number them anew, from this address on. Nothing is changed without `write`.
+    """
+
+    model_config = ConfigDict(
+        **_STRICT, json_schema_extra={"examples": [{"all": True, "first": "10.77.0.10"}]}
+    )
+    machines: list[str] = Field(default_factory=list, max_length=1000)
+    all: bool = False
+    first: str = ""
+    write: bool = False
+
+
+class ReservationChange(BaseModel):
+    """The card's reservation, as it was (`before`) and as it becomes."""
+
+    machine: str
+    mac: str
+    before: str | None
+    address: str
+
+
+class ReservationPage(BaseModel):
+    """What changes, in the order in which the machines came up; `written`: it has."""
+
+    items: list[ReservationChange]
+    written: bool
+    next: None = None
 
 
 class Wanted(BaseModel):

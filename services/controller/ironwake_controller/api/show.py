@@ -25,6 +25,7 @@ def machine(there: Enrolled, latest: Record | None, address: str) -> MachineShap
         serial=own.serial,
         architecture=str(own.architecture),
         labels=dict(own.labels),
+        reservations=dict(own.reservations),
         locked=own.locked,
         state=state(latest),
         address=address,

@@ -21,6 +21,13 @@ def learn(tx: Tx, mac: Mac, address: str) -> bool:
     return True
 
 
+def vacate(tx: Tx, address: str) -> None:
+    """Nobody that is known has this address any more."""
+    gone = tx.connection.execute(delete(addresses).where(addresses.c.address == address))
+    if gone.rowcount:
+        tx.touch()
+
+
 def machine_at(connection: Connection, address: str) -> int | None:
     """The id of the machine that has this address."""
     found: int | None = connection.scalar(

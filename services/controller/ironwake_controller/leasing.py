@@ -1,0 +1,111 @@
+"""The book of leases, as told: what changes names goes to the data plane, the rest is only kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address
+
+from ironwake.errors import InputError
+from ironwake.lease import Lease, Leases, Lent, in_order
+from ironwake.mac import Mac
+from ironwake.machine import Machine
+from ironwake_controller.store import addresses, leases, machines
+from ironwake_controller.store.store import Store, Tx
+
+
+class Leasing:
+    """`take` commits what the dhcp service tells; `look` notices whose time is over."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._looked = self._now()
+
+    def take(self, news: Leases) -> None:
+        """Commit them. InputError for what can't be right."""
+        for item in news.items:
+            _check(item)
+        now = self._now()
+        with self._store.write() as tx:
+            before = self._known(tx, news)
+            after = {item.address: item for item in news.items}
+            leases.drop(tx, before.keys() - after.keys())
+            leases.put(tx, list(after.values()))
+            for address, item in after.items():
+                if _name(item, now) is not None:
+                    _learn(tx, item)
+                if _name(before.get(address), now) != _name(item, now):
+                    tx.touch()
+            if any(_name(before[gone], now) for gone in before.keys() - after.keys()):
+                tx.touch()
+
+    def look(self) -> None:
+        """Have the names of those go whose lease has run out since the last look."""
+        before, self._looked = self._looked, self._now()
+        with self._store.read() as connection:
+            over = any(
+                item.mac and before < item.expires <= self._looked
+                for item in leases.every(connection)
+            )
+        if over:
+            with self._store.write() as tx:
+                tx.touch()
+
+    def _known(self, tx: Tx, news: Leases) -> dict[str, Lease]:
+        """What is known of these addresses, and of all in the range that `news` is whole for."""
+        if not news.first:
+            return leases.some(tx.connection, [item.address for item in news.items])
+        first, last = in_order(news.first), in_order(news.last)
+        return {
+            item.address: item
+            for item in leases.every(tx.connection)
+            if first <= in_order(item.address) <= last
+        }
+
+    def _now(self) -> float:
+        return self._store.clock.wall().timestamp()
+
+
+def lent(live: Sequence[Lease]) -> tuple[Lent, ...]:
+    """For the view, by address."""
+    items = [Lent(item.address, item.mac, item.hostname) for item in live]
+    return tuple(sorted(items, key=lambda item: in_order(item.address)))
+
+
+def address_of(machine: Machine, held: Mapping[str, str], learned: str, *, serves: bool) -> str:
+    """Where the machine is, or will be: "" where nobody can know.
+
+    :param held: card to address, of all clients that have one of ours now
+    :param serves: we give the addresses: then a reservation is more than what was once seen
+    """
+    now = [held[mac] for mac in machine.macs if mac in held]
+    if now:
+        return learned if learned in now else now[0]
+    reserved = [machine.reservations[mac] for mac in machine.macs if mac in machine.reservations]
+    known = (*reserved, learned) if serves else (learned, *reserved)
+    return next((address for address in known if address), "")
+
+
+def _check(item: Lease) -> None:
+    if item.mac:
+        Mac(item.mac)
+    try:
+        IPv4Address(item.address)
+        if not 0 <= item.since < 1 << 40:
+            raise ValueError(item.since)
+    except ValueError:
+        raise InputError(f"{item.address} has no lease like this", "", "items") from None
+
+
+def _name(item: Lease | None, now: float) -> tuple[str, str] | None:
+    """What a name is made of; None while the address is nobody's."""
+    if item is None or not item.mac or item.expires <= now:
+        return None
+    return item.mac, item.hostname
+
+
+def _learn(tx: Tx, item: Lease) -> None:
+    """A machine is at its lease; and whoever was seen there before is not."""
+    if machines.by_mac(tx.connection, Mac(item.mac)) is not None:
+        addresses.learn(tx, Mac(item.mac), item.address)
+    else:
+        addresses.vacate(tx, item.address)
