@@ -13,7 +13,7 @@ import httpx2
 from ironwake.errors import BrokenError, IronwakeError, RefusedError
 from ironwake_runtime.controller import problem
 
-_PATIENCE = 30.0  # seconds for one answer
+_PATIENCE = 60.0  # seconds for one answer; a BMC that does not answer is given 25 of them
 # The controller sends a comment at least every 15 s, so that a silent line is a dead one.
 _STREAM_PATIENCE = 45.0
 
@@ -37,6 +37,9 @@ class Api:
 
     def post(self, path: str, body: Mapping[str, object] | None = None) -> Any:
         return self._call("POST", path, body=body or {})
+
+    def put(self, path: str, body: Mapping[str, object]) -> Any:
+        return self._call("PUT", path, body=body)
 
     def patch(self, path: str, body: Mapping[str, object]) -> Any:
         return self._call("PATCH", path, body=body)

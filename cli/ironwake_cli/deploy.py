@@ -20,7 +20,8 @@ def deploy(
     erase: list[str] = typer.Option(
         [], "--erase", help="disk (serial number or path) that may lose its contents; repeatable"
     ),
-    wake: bool = typer.Option(True, "--wake/--no-wake", help="send Wake-on-LAN packets"),
+    wake: bool = typer.Option(True, "--wake/--no-wake", help="switch it on by its power driver"),
+    cycle: bool = typer.Option(False, "--cycle", help="restart it if it is on"),
     watch: bool = typer.Option(False, "--watch", help="follow it until it ends"),
     json: bool = JSON,
 ) -> None:
@@ -36,6 +37,8 @@ def deploy(
 
     session = of(context)
     body = {"profile": profile, "erase": erase, "wake": wake}
+    if cycle:
+        body["cycle"] = True
     made = session.api.post(f"machines/{segment(name)}/deploy", body)
     if json:
         as_json(made)

@@ -222,16 +222,6 @@ def unlock(context: typer.Context, name: str = NAME, json: bool = JSON) -> None:
     _act(context, name, "unlock", f"{name} is unlocked", json)
 
 
-def wake(context: typer.Context, name: str = NAME) -> None:
-    """Send Wake-on-LAN packets to a machine; what it boots is decided by its deployment.
-
-    Example:
-
-        ironwake wake node1
-    """
-    _act(context, name, "wake", f"woke {name}: the magic packet is sent, which nobody answers")
-
-
 def _act(context: typer.Context, name: str, deed: str, done: str, json: bool = False) -> None:
     from ironwake_cli.api import segment
 

@@ -112,7 +112,7 @@ def standing_in(token: str = "a-token") -> Iterator[StandIn]:  # noqa: S107
             self.end_headers()
             self.wfile.write(answer.raw)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
