@@ -171,13 +171,18 @@ def _controller(session: Session) -> checks.Finding:
 
 
 def _artifacts(session: Session) -> checks.Finding:
+    from ironwake.artifact import ramdisk_name
+    from ironwake.firmware import Architecture
     from ironwake_runtime.artifacts import ArtifactStore
 
     settings = session.settings
     manifests = ArtifactStore(settings.artifacts).manifests()
-    needed = ("loaders", f"ramdisk-{settings.ramdisk}")
+    present = [manifest.name for manifest in manifests]
+    # A site of ARM64 machines alone needs no other ramdisk than theirs.
+    ramdisks = [ramdisk_name(settings.ramdisk, architecture) for architecture in Architecture]
+    ramdisk = next((name for name in ramdisks if name in present), ramdisks[0])
     media = any(manifest.kind == "media" for manifest in manifests)
-    return checks.artifacts([manifest.name for manifest in manifests], needed, media)
+    return checks.artifacts(present, ("loaders", ramdisk), media)
 
 
 def _existing(folder: Path) -> Path:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ironwake.artifact import manifest_name
 from ironwake.errors import InputError
 from ironwake.firmware import Architecture
 
 
 @dataclass(frozen=True)
 class Release:
-    """`media` names the manifest that `ironwake media add` publishes; sizes are in bytes."""
+    """`media` names the manifests that `ironwake media add` publishes; sizes are in bytes."""
 
     name: str
     title: str
@@ -22,8 +23,8 @@ class Release:
     least_disk: int
 
     def medium(self, architecture: Architecture) -> str:
-        """The manifest for machines of this architecture: `debian-12`, `debian-12-arm64`."""
-        return self.media if architecture is Architecture.AMD64 else f"{self.media}-{architecture}"
+        """The manifest for machines of that architecture: `debian-12`, `debian-12-arm64`."""
+        return manifest_name(self.media, architecture)
 
 
 _GIB = 1 << 30
@@ -34,7 +35,7 @@ RELEASES: tuple[Release, ...] = (
         "Debian 12",
         "debian",
         "bookworm",
-        (Architecture.AMD64,),
+        (Architecture.AMD64, Architecture.ARM64),
         "debian-12",
         768 << 20,
         2 * _GIB,
@@ -45,7 +46,7 @@ RELEASES: tuple[Release, ...] = (
         "Debian 12",
         "debian",
         "bookworm",
-        (Architecture.AMD64,),
+        (Architecture.AMD64, Architecture.ARM64),
         "debian-12-cloud",
         768 << 20,
         2 * _GIB,
@@ -55,7 +56,7 @@ RELEASES: tuple[Release, ...] = (
         "Debian 13",
         "debian",
         "trixie",
-        (Architecture.AMD64,),
+        (Architecture.AMD64, Architecture.ARM64),
         "debian-13",
         768 << 20,
         2 * _GIB,

@@ -13,6 +13,7 @@ from ironwake.artifact import Manifest
 from ironwake.errors import UnknownError
 from ironwake.firmware import Architecture
 from ironwake.progress import silent
+from ironwake.release import RELEASES
 from ironwake_imager import debian, loaders, media
 from ironwake_runtime.apt import AptError, AptRoot
 from ironwake_runtime.aptsources import Mirror, MirrorError
@@ -132,3 +133,15 @@ def test_a_medium_brings_what_machines_need_to_get_there() -> None:
     """One command is enough: loaders and the ramdisk of the same kind come first, and once."""
     names = media.with_needs(["debian-12", "debian-12-cloud"])
     assert names == ("loaders", "ramdisk-generic", "debian-12", "ramdisk-cloud", "debian-12-cloud")
+
+
+def test_a_medium_of_another_architecture_brings_its_own_ramdisk() -> None:
+    """No program of a ramdisk for another processor would start there."""
+    names = media.with_needs(["debian-13-cloud-arm64"])
+    assert names == ("loaders", "ramdisk-cloud-arm64", "debian-13-cloud-arm64")
+
+
+def test_what_a_release_promises_can_be_built() -> None:
+    """Whatever architecture a release lists, there is a medium of that name."""
+    promised = {row.medium(one) for row in RELEASES for one in row.architectures}
+    assert promised <= media.catalogue().keys()

@@ -2,7 +2,8 @@
 
 The installer comes out of the package `debian-installer-<N>-netboot-amd64`, the archive from
 mmdebstrap: both verified by the distribution's signatures. The archive is a bootable Debian without
-identity: no machine-id, no SSH host keys, no host name, no network; the agent writes those.
+identity: no machine-id, no SSH host keys, no host name, no network; the agent writes those. For
+another architecture than the host's, its packages' scripts are emulated (`emulation`).
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from shlex import join, quote
 
 import zstandard
 
-from ironwake.artifact import Fact, Manifest
+from ironwake.artifact import Fact, Manifest, manifest_name
 from ironwake.errors import BrokenError
+from ironwake.firmware import Architecture
+from ironwake_imager import emulation
 from ironwake_runtime.apt import AptRoot
 from ironwake_runtime.builds import Product, Recipe, Versions, Workshop
 
@@ -28,13 +31,26 @@ _FILES = Path(__file__).parent / "files"
 PACKAGES = (
     *("systemd-sysv", "systemd-resolved", "systemd-timesyncd", "libpam-systemd", "dbus", "udev"),
     *("initramfs-tools", "zstd", "kmod", "e2fsprogs", "dosfstools", "fdisk"),
-    # both boot ways: the archive does not know what firmware it will meet
-    *("shim-signed", "grub-efi-amd64-signed", "grub-efi-amd64-bin", "grub-pc-bin", "grub2-common"),
-    *("efibootmgr", "openssh-server", "sudo", "curl", "ca-certificates", "tzdata"),
+    *(
+        "shim-signed",
+        "grub2-common",
+        "efibootmgr",
+        "openssh-server",
+        "sudo",
+        "curl",
+        "ca-certificates",
+        "tzdata",
+    ),
     *("iproute2", "iputils-ping", "netbase", "less", "vim-tiny"),
     # the alternative, usrmerge, brings all of Perl: 50 MB of 380
     "usr-is-merged",
 )
+
+# All boot ways: the archive does not know what firmware it will meet.
+_BOOT_PACKAGES = {
+    Architecture.AMD64: ("grub-efi-amd64-signed", "grub-efi-amd64-bin", "grub-pc-bin"),
+    Architecture.ARM64: ("grub-efi-arm64-signed", "grub-efi-arm64-bin"),
+}
 
 # Level 10 packs as fast as the tree is read, and unpacks as fast as any; 19 saves 8 % more.
 _LEVEL = 10
@@ -43,8 +59,8 @@ _NOT_UNPACKED = (
     *("path-exclude=/usr/share/doc/*", "path-include=/usr/share/doc/*/copyright"),
     *("path-exclude=/usr/share/man/*", "path-exclude=/usr/share/info/*"),
     *("path-exclude=/usr/share/locale/*", "path-exclude=/usr/share/lintian/*"),
-    *("path-exclude=/usr/share/bug/*", "path-exclude=/usr/lib/grub/x86_64-efi/monolithic/*"),
-    *("path-exclude=/usr/lib/grub/x86_64-efi-signed/g*net*", "force-unsafe-io"),
+    *("path-exclude=/usr/share/bug/*", "path-exclude=/usr/lib/grub/*-efi/monolithic/*"),
+    *("path-exclude=/usr/lib/grub/*-efi-signed/g*net*", "force-unsafe-io"),
 )
 # What gives a machine an identity, and what only building needed.
 _REMOVED = (
@@ -62,7 +78,7 @@ _REMOVED = (
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """One Debian as media.
+    """One Debian as media, for one architecture.
 
     :ivar kernel: the meta package in the archive
     :ivar installer: the package with the netboot installer
@@ -72,26 +88,35 @@ class Medium:
     name: str
     suite: str
     release: str
+    architecture: Architecture
     kernel: str
     installer: str
     flavour: str
     title: str
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What the archive has, besides the essential."""
+        return (self.kernel, *PACKAGES, *_BOOT_PACKAGES[self.architecture])
 
 
 MEDIA = {
     medium.name: medium
     for medium in (
         Medium(
-            f"debian-{number}{suffix}",
+            manifest_name(f"debian-{number}{suffix}", architecture),
             suite,
             number,
-            f"linux-image{suffix}-amd64",
-            f"debian-installer-{number}-netboot-amd64",
+            architecture,
+            f"linux-image{suffix}-{architecture}",
+            f"debian-installer-{number}-netboot-{architecture}",
             suffix.removeprefix("-") or "generic",
-            f"Debian {number} ({suite}), {title}: the vendor's installer and a root archive",
+            f"Debian {number} ({suite}), {architecture}, {title}: "
+            "the vendor's installer and a root archive",
         )
         for number, suite in (("12", "bookworm"), ("13", "trixie"))
         for suffix, title in (("", "for any machine"), ("-cloud", "for virtual machines"))
+        for architecture in Architecture
     )
 }
 
@@ -102,16 +127,18 @@ def build(name: str, shop: Workshop) -> Manifest:
     Facts: unpacked_bytes, kernel_version, architecture, release, packages (count). Needs root.
     """
     medium = MEDIA[name]
-    apt = shop.apt(medium.suite)
+    apt = shop.apt(medium.suite, medium.architecture)
     options = {"suite": medium.suite, "kernel": medium.kernel, "installer": medium.installer}
+    options["architecture"] = medium.architecture
     recipe = Recipe(name, "media", (Path(__file__), *sorted(_FILES.iterdir())), options)
 
     def resolve() -> Versions:
         apt.update()
-        installed = apt.resolve(("?essential", "apt", medium.kernel, *PACKAGES))
+        installed = apt.resolve(("?essential", "apt", *medium.packages))
         return {**installed, **apt.resolve((medium.installer,), dependencies=False)}
 
     def make(work: Path, versions: Versions) -> Product:
+        emulation.prefix(medium.architecture)  # a host that has no way shall say so at once
         shop.progress(name, 0.0, "unpacking the installer")
         files = _installer(medium, apt, versions, shop.debs, work)
         tar = work / "root.tar"
@@ -121,7 +148,7 @@ def build(name: str, shop: Workshop) -> Manifest:
         files["archive"] = work / f"{name}.tar.zst"
         _compress(tar, files["archive"])
         release = f"{medium.release} {medium.suite}"
-        return Product(files, {**facts, "architecture": "amd64", "release": release})
+        return Product(files, {**facts, "architecture": medium.architecture, "release": release})
 
     return shop.build(recipe, resolve, make)
 
@@ -133,8 +160,8 @@ def _installer(
     unpacked = work / "installer"
     unpacked.mkdir()
     subprocess.run(["dpkg-deb", "-x", deb, unpacked], check=True)
-    images = unpacked / f"usr/lib/debian-installer/images/{medium.release}/amd64/text"
-    folder = images / "debian-installer/amd64"
+    images = unpacked / f"usr/lib/debian-installer/images/{medium.release}"
+    folder = images / medium.architecture / "text/debian-installer" / medium.architecture
     return {"installer-kernel": folder / "linux", "installer-initrd": folder / "initrd.gz"}
 
 
@@ -143,11 +170,13 @@ def _bootstrap(
 ) -> None:
     """Run mmdebstrap into a tar, and draw its own phases as progress."""
     command = [
+        *emulation.prefix(medium.architecture),
         "mmdebstrap",
         "--variant=minbase",
         "--format=tar",
-        "--architectures=amd64",
-        f"--include={','.join((medium.kernel, *PACKAGES))}",
+        f"--architectures={medium.architecture}",
+        "--skip=check/qemu",  # looked at already, and it would not see a namespace's own emulator
+        f"--include={','.join(medium.packages)}",
         f"--keyring={apt.keyring}",
         "--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr",
         '--aptopt=APT::Install-Recommends "false"',

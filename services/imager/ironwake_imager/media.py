@@ -65,7 +65,7 @@ def _builders() -> dict[str, _Builder]:
         title = f"{flavour.title}, {architecture}"
         rows[name] = _Builder(title, _ramdisk(flavour.name, architecture))
     for medium in debian.MEDIA.values():
-        needs = ("loaders", f"ramdisk-{medium.flavour}")
+        needs = ("loaders", ramdisk_name(medium.flavour, medium.architecture))
         rows[medium.name] = _Builder(medium.title, _debian(medium.name), needs)
     return rows
 
