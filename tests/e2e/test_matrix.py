@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from ironwake_lab import RouterSpec
-from ironwake_testing import matrix, undionly
+from ironwake_testing import arm64, matrix, undionly
 from ironwake_testing.matrix import CELLS, PROXY, Cell
 from ironwake_testing.scene import Scene, scene
 
@@ -28,9 +27,10 @@ def marks(cell: Cell) -> list[pytest.MarkDecorator]:
 
 
 @pytest.fixture(scope="module")
-def scenes(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Scene]]:
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Scene]]:
     """By mode: a rack with all machines of it, all off; raised when the first cell wants it."""
     raised: dict[str, Scene] = {}
+    store = arm64.stock(tmp_path_factory.mktemp("artifacts"), "debian-12-cloud")
     with contextlib.ExitStack() as stack:
 
         def there(mode: str) -> Scene:

@@ -95,6 +95,8 @@ CELLS: tuple[Cell, ...] = (
     ),
     *_both("uefi-ipxe", "uefi-amd64-ipxe", {"firmware": "uefi-ipxe"}, every_day=(PROXY,)),
     *_both("bios", "bios-ipxe", {"firmware": "bios"}, SUCCEEDED),
+    # Its cell of every day is test_arm64.py.
+    *_both("arm64", "uefi-arm64-pxe", {"firmware": "arm64"}),
 )
 
 

@@ -16,6 +16,7 @@ from ironwake_imager import media
 from ironwake_lab import MachineSpec, Rack, RackSpec, RouterSpec
 from ironwake_lab.appliance import Appliance, ApplianceSpec
 from ironwake_lab.capture import Frame
+from ironwake_lab.firmware import FIRMWARE
 from ironwake_runtime.aptsources import host_mirror
 from ironwake_runtime.artifacts import ArtifactStore
 
@@ -67,7 +68,8 @@ class Scene:
 
     def enrol(self, machine: MachineSpec) -> None:
         """By the API, as `curl` would."""
-        body = {"name": machine.name, "macs": [machine.mac]}
+        architecture = FIRMWARE[machine.firmware].architecture
+        body = {"name": machine.name, "macs": [machine.mac], "architecture": architecture}
         self.appliance.api("POST", "/v1/machines", body, expect=201)
 
     def deploy(self, name: str, profile: str = "debian", **more: Any) -> str:
