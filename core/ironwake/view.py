@@ -36,7 +36,7 @@ class Entry:
 class View:
     """Everything at one version; the version grows with every change, across restarts too.
 
-    `leases`: the addresses that clients have of us now, whoever they are.
+    `leases`: the addresses that clients have of us now, whoever they are, the longest known first.
     """
 
     version: int

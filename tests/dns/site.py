@@ -11,7 +11,12 @@ from ironwake_dns.answer import Zone
 
 
 def zone(address: str = "192.0.2.1", prefix: int = 24, version: int = 7) -> Zone:
-    """The zone of site.example, with node1 at .10, node2 at .11, and node3 nowhere yet."""
+    """The zone of `view`."""
+    return Zone.of(view(address, prefix, version))
+
+
+def view(address: str = "192.0.2.1", prefix: int = 24, version: int = 7) -> View:
+    """The site of site.example, with node1 at .10, node2 at .11, and node3 nowhere yet."""
     network = address.rpartition(".")[0]
     hosts = {"node1": f"{network}.10", "node2": f"{network}.11", "node3": ""}
     entries = tuple(
@@ -19,4 +24,4 @@ def zone(address: str = "192.0.2.1", prefix: int = 24, version: int = 7) -> Zone
         for n, (name, place) in enumerate(hosts.items())
     )
     site = Site(address, prefix, domain=DomainName("site.example"))
-    return Zone.of(View(version, site, entries=entries))
+    return View(version, site, entries=entries)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironwake_dns.answer import Code, Labels, Question, Type, answer
-from tests.dns.site import zone
+from ironwake.ipv4 import Address
+from ironwake.lease import Lent
+from ironwake_dns.answer import Code, Labels, Question, Type, Zone, answer
+from tests.dns.site import view, zone
 
 
 def labels(name: str) -> Labels:
@@ -100,6 +104,57 @@ def test_a_small_network_claims_its_own_addresses_only() -> None:
     inside = answer(Question(labels("10.2.0.192.in-addr.arpa"), Type.PTR), small)
     outside = answer(Question(labels("99.2.0.192.in-addr.arpa"), Type.PTR), small)
     assert (inside.code, outside.code) == (Code.NOERROR, Code.REFUSED)
+
+
+def lent(address: str, mac: str, hostname: str) -> Lent:
+    return Lent(Address(address), mac, hostname)
+
+
+def served(*leases: Lent) -> Zone:
+    """The same site, as the DHCP server of two networks: these clients came in this order."""
+    before = view()
+    subnets = ("192.0.2.0/24", "198.51.100.0/25")
+    site = dataclasses.replace(before.site, proxy=False, subnets=subnets)
+    return Zone.of(dataclasses.replace(before, site=site, leases=leases))
+
+
+def test_other_clients_have_the_name_that_they_use() -> None:
+    """Forward and reverse, in every network that we serve; who came first keeps the name."""
+    both = served(
+        lent("192.0.2.50", "52:54:00:aa:00:01", "phone"),
+        lent("198.51.100.9", "52:54:00:aa:00:02", "phone"),
+        lent("198.51.100.10", "52:54:00:aa:00:03", "printer"),
+        lent("198.51.100.11", "52:54:00:aa:00:04", ""),
+    )
+    assert both.addresses[labels("phone.site.example")] == "192.0.2.50"
+    assert both.names["192.0.2.50"] == labels("phone.site.example")
+    reverse = answer(Question(labels("10.100.51.198.in-addr.arpa"), Type.PTR), both)
+    assert [one.data for one in reverse.records] == [labels("printer.site.example")]
+    for nameless in ("9", "11"):
+        name = labels(f"{nameless}.100.51.198.in-addr.arpa")
+        assert answer(Question(name, Type.PTR), both).code is Code.NXDOMAIN
+    beyond = answer(Question(labels("200.100.51.198.in-addr.arpa"), Type.PTR), both)
+    assert beyond.code is Code.REFUSED
+
+
+def test_no_client_takes_a_name_that_is_somebodys() -> None:
+    """Neither a machine's, even while that has no address, nor the appliance's."""
+    thieves = served(
+        lent("192.0.2.50", "52:54:00:aa:00:01", "node1"),
+        lent("192.0.2.51", "52:54:00:aa:00:02", "node3"),
+        lent("192.0.2.52", "52:54:00:aa:00:03", "ironwake"),
+    )
+    assert thieves.addresses[labels("node1.site.example")] == "192.0.2.10"
+    assert labels("node3.site.example") not in thieves.addresses
+    assert thieves.addresses[labels("ironwake.site.example")] == "192.0.2.1"
+    assert not {"192.0.2.50", "192.0.2.51", "192.0.2.52"} & thieves.names.keys()
+
+
+def test_every_card_of_a_machine_points_to_it() -> None:
+    """Whatever the machine calls itself: a lease of one of its cards is the machine's."""
+    found = served(lent("192.0.2.77", "52:54:00:00:00:02", "debian"))
+    assert found.names["192.0.2.77"] == labels("node3.site.example")
+    assert labels("debian.site.example") not in found.addresses
 
 
 @given(st.lists(st.text(max_size=5), max_size=8), st.integers(0, 65535), st.booleans())

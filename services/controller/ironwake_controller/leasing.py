@@ -66,9 +66,8 @@ class Leasing:
 
 
 def lent(live: Sequence[Lease]) -> tuple[Lent, ...]:
-    """For the view, by address."""
-    items = [Lent(item.address, item.mac, item.hostname) for item in live]
-    return tuple(sorted(items, key=lambda item: in_order(item.address)))
+    """For the view; who came first stands first."""
+    return tuple(Lent(item.address, item.mac, item.hostname) for item in live)
 
 
 def address_of(machine: Machine, held: Mapping[str, str], learned: str, *, serves: bool) -> str:

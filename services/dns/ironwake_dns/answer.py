@@ -1,8 +1,9 @@
 """What the site's zones say: a question in, an answer out. No socket, no clock, no wire format.
 
-Two zones. Forward: the site's domain, with the machines that have an address, and the appliance
-itself as `ironwake`. Reverse: the addresses of the site's network. Everything else is REFUSED
-(and goes to the forwarder, where one is set): this is no resolver.
+Forward: the site's domain, with the appliance itself as `ironwake`, the machines that have an
+address, and other clients of our DHCP server by what they call themselves: whoever came first has
+the name, and none has a machine's. Reverse: the addresses of the site's networks. Everything else
+is REFUSED (and goes to the forwarder, where one is set): this is no resolver.
 
 | question | answer |
 |---|---|
@@ -90,7 +91,7 @@ class Zone:
     """Names and addresses at one version of the view."""
 
     domain: Labels
-    network: ipaddress.IPv4Network
+    networks: tuple[ipaddress.IPv4Network, ...]
     appliance: str
     serial: int
     addresses: Mapping[Labels, str]  # full names
@@ -102,19 +103,31 @@ class Zone:
         site = view.site
         domain = tuple(site.domain.split("."))
         hosts = {(str(e.machine.name), *domain): e.address for e in view.entries if e.address}
-        hosts[(APPLIANCE, *domain)] = site.address  # before any machine that has taken that name
         # Of two machines at one address the later is the likelier: leases wander.
         names = {address: name for name, address in hosts.items()}
+        machines = {mac: str(e.machine.name) for e in view.entries for mac in e.machine.macs}
+        taken = {APPLIANCE, *machines.values()}
+        for lent in view.leases:  # who came first stands first
+            if lent.mac in machines:
+                names[str(lent.address)] = (machines[lent.mac], *domain)
+            elif lent.hostname and lent.hostname not in taken:
+                taken.add(lent.hostname)
+                hosts[(lent.hostname, *domain)] = str(lent.address)
+                names[str(lent.address)] = (lent.hostname, *domain)
+        hosts[(APPLIANCE, *domain)] = site.address  # before any machine that has taken that name
         names[site.address] = (APPLIANCE, *domain)
-        network = ipaddress.IPv4Network(f"{site.address}/{site.prefix}", strict=False)
         return cls(
             domain,
-            network,
+            site.networks,
             site.address,
             view.version,
             MappingProxyType(hosts),
             MappingProxyType(names),
         )
+
+    def has(self, address: ipaddress.IPv4Address) -> bool:
+        """Whether the address is in one of our networks."""
+        return any(address in network for network in self.networks)
 
     @property
     def server(self) -> Labels:
@@ -150,10 +163,10 @@ def _zone_of(name: Labels, zone: Zone) -> Labels | None:
     # Reverse zones are cut at octets: one per 256 addresses, whatever the prefix length is.
     apex = name[-5:]
     block = _network(apex[:3])
-    if block is None or not block.overlaps(zone.network):
+    if block is None or not any(block.overlaps(network) for network in zone.networks):
         return None
     address = _address(name)
-    if address is not None and address not in zone.network:
+    if address is not None and not zone.has(address):
         return None  # beside a small network in the same 256: somebody else's
     return apex
 

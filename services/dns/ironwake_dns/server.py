@@ -198,7 +198,7 @@ class Server:
             return None
         if question.type in (Type.AXFR, Type.IXFR) or not query.raw[2] & 1:  # recursion desired
             return None
-        near = ipaddress.IPv4Address(client[0]) in zone.network
+        near = zone.has(ipaddress.IPv4Address(client[0]))
         return self._around.resolver if near else None
 
     def _start_forward(self, query: Query, resolver: Address, client: Address) -> None:

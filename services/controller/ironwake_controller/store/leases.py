@@ -24,7 +24,8 @@ def every(connection: Connection) -> Sequence[Lease]:
 def live(connection: Connection, now: float) -> Sequence[Lease]:
     """Those of clients that have their address now, the longest known first."""
     query = select(leases).where(leases.c.expires > now, leases.c.mac != "")
-    return [_lease(row) for row in connection.execute(query.order_by(leases.c.first_seen))]
+    rows = connection.execute(query.order_by(leases.c.first_seen, leases.c.address))
+    return [_lease(row) for row in rows]
 
 
 def some(connection: Connection, addresses: Iterable[str]) -> dict[str, Lease]:
