@@ -17,6 +17,7 @@ from ironwake_cli import (
     doctor,
     firmware,
     lab,
+    lease,
     machine,
     media,
     plan,
@@ -65,6 +66,10 @@ _NOUNS: dict[str, tuple[str, dict[str, Command]]] = {
     "deployment": (
         "What was begun, and how it went.",
         {"list": deploy.listing, "show": deploy.show},
+    ),
+    "lease": (
+        "Addresses that our DHCP server has given.",
+        {"list": lease.listing, "reserve": lease.reserve},
     ),
     "profile": ("What machines can become.", {"list": profile.listing, "show": profile.show}),
     "firmware": (

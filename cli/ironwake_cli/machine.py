@@ -29,6 +29,9 @@ def enroll(
     serial: str = typer.Option("", "--serial", help="serial number"),
     label: list[str] = typer.Option([], "--label", help="key=value; repeatable"),
     architecture: str = typer.Option("amd64", "--architecture", help="amd64 or arm64"),
+    reserve: list[str] = typer.Option(
+        [], "--reserve", help="MAC=ADDRESS: the card's fixed address from our DHCP server"
+    ),
     json: bool = JSON,
 ) -> None:
     """Enrol a machine: from now on it may be deployed. The same again changes nothing.
@@ -48,12 +51,18 @@ def enroll(
         uuid,
         serial,
         labels=labels_of(label, "--label"),
+        reservations=_reservations(reserve),
     )
     body: dict[str, Any] = {"name": machine.name, "macs": list(machine.macs)}
     if architecture != "amd64":
         body["architecture"] = architecture
     # What is not named is not compared with the machine that is there already.
-    optional = {"uuid": machine.uuid, "serial": machine.serial, "labels": machine.labels}
+    optional = {
+        "uuid": machine.uuid,
+        "serial": machine.serial,
+        "labels": machine.labels,
+        "reservations": machine.reservations,
+    }
     made = of(context).api.post("machines", body | {k: v for k, v in optional.items() if v})
     if json:
         as_json(made)
@@ -77,7 +86,7 @@ def change(
         [], "--personality", help=f"only these offers, in this order: {_SHAPES}; '' for all"
     ),
     reserve: list[str] = typer.Option(
-        [], "--reserve", help="MAC=ADDRESS: the card's fixed address, from our DHCP server"
+        [], "--reserve", help="MAC=ADDRESS: the card's fixed address from us; MAC= for none"
     ),
     json: bool = JSON,
 ) -> None:
@@ -107,8 +116,9 @@ def change(
     if label or reserve:
         there = api.get(path)
         body |= {"labels": there["labels"] | labels_of(label, "--label")} if label else {}
-        fixed = _reservations(reserve)
-        body |= {"reservations": there["reservations"] | fixed} if reserve else {}
+        fixed = there["reservations"] | _reservations(reserve)
+        kept = {card: address for card, address in fixed.items() if address}
+        body |= {"reservations": kept} if reserve else {}
     if not body:
         raise InputError("nothing is to be changed", "see what can be: ironwake machine set --help")
     machine = api.patch(path, body)
@@ -124,7 +134,7 @@ def _reservations(words: list[str]) -> dict[str, str]:
     found = {}
     for word in words:
         card, equals, address = word.partition("=")
-        if not equals or not address:
+        if not equals:
             raise InputError(f"{word!r} is no reservation", "write it as MAC=ADDRESS", "--reserve")
         found[str(Mac(card))] = address
     return found

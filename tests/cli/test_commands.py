@@ -283,3 +283,67 @@ def test_the_doctor_speaks_json(cli: Cli) -> None:
         "run: ironwake media add loaders ramdisk-generic debian-12"
     )
     assert set(findings["secrets"]) == {"check", "grade", "says", "fix"}
+
+
+LEASE: dict[str, Any] = {
+    "address": "10.77.0.100",
+    "mac": MAC,
+    "machine": "node1",
+    "hostname": "debian",
+    "subnet": "10.77.0.0/24",
+    "state": "live",
+    "reserved": False,
+    "expires": "2026-03-01T12:00:00.000Z",
+    "first_seen": "2026-03-01T11:00:00.000Z",
+}
+
+
+def test_leases_are_listed(cli: Cli) -> None:
+    """A line for each, filtered by the controller; JSON for scripts."""
+    cli.controller.on("GET", "/v1/leases", page(LEASE))
+    done = cli("lease", "list", "--machine", "node1")
+    assert done.code == 0
+    assert done.out.splitlines()[1].split() == [
+        "10.77.0.100",
+        MAC,
+        "node1",
+        "debian",
+        "live",
+        "no",
+        "2026-03-01T12:00:00.000Z",
+    ]
+    assert json.loads(cli("lease", "list", "--machine", "node1", "--json").out) == [LEASE]
+
+
+def test_reservations_are_shown_before_they_are_written(cli: Cli) -> None:
+    """Without --yes nothing is written, and that is said; with it, when it takes effect."""
+    change = {"machine": "node1", "mac": MAC, "before": None, "address": "10.77.0.10"}
+    answers = {False: "the same with --yes writes it", True: "when it boots the next time"}
+    for written, word in answers.items():
+        answer = Answer(200, {"items": [change], "written": written, "next": None})
+        cli.controller.on("POST", "/v1/leases/reserve", answer)
+        done = cli(*["lease", "reserve", "--all", "--first", "10.77.0.10"], *(["--yes"] * written))
+        assert (done.code, word in done.err) == (0, True)
+        assert done.out.splitlines()[1].split() == ["node1", MAC, "-", "10.77.0.10"]
+        assert cli.controller.asked[-1].body == {
+            "machines": [],
+            "all": True,
+            "first": "10.77.0.10",
+            "write": written,
+        }
+
+
+def test_a_reservation_comes_with_the_machine(cli: Cli) -> None:
+    """Enrolled with it, given another one, and none: MAC= takes it away."""
+    cli.controller.on("POST", "/v1/machines", Answer(201, MACHINE))
+    there = {**MACHINE, "reservations": {MAC: "10.77.0.10"}}
+    cli.controller.on("GET", "/v1/machines/node1", Answer(200, there))
+    cli.controller.on("PATCH", "/v1/machines/node1", Answer(200, there))
+    assert cli("enroll", "node1", "--mac", MAC, "--reserve", f"{MAC}=10.77.0.10").code == 0
+    assert cli.controller.asked[-1].body["reservations"] == {MAC: "10.77.0.10"}
+    assert cli("machine", "set", "node1", "--reserve", f"{MAC}=10.77.0.11").code == 0
+    assert cli.controller.asked[-1].body == {"reservations": {MAC: "10.77.0.11"}}
+    assert cli("machine", "set", "node1", "--reserve", f"{MAC}=").code == 0
+    assert cli.controller.asked[-1].body == {"reservations": {}}
+    wrong = cli("enroll", "node1", "--mac", MAC, "--reserve", "10.77.0.10")
+    assert (wrong.code, "write it as MAC=ADDRESS" in wrong.err) == (2, True)
