@@ -85,7 +85,9 @@ def gather(disks: Sequence[Disk], root: Path = Path("/")) -> dict[str, str]:
 def _processor(root: Path) -> dict[str, str]:
     rows = text(root / "proc/cpuinfo").splitlines()
     models = [row.partition(":")[2].strip() for row in rows if row.startswith("model name")]
-    return {"cpu": models[0], "cpus": str(len(models))} if models else {}
+    # ARM64's kernel names no model, only numbers of its parts.
+    count = sum(row.startswith("processor") for row in rows)
+    return {"cpu": models[0] if models else "", "cpus": str(count) if count else ""}
 
 
 def _memory(root: Path) -> dict[str, str]:

@@ -107,3 +107,13 @@ def test_facts_are_flat_and_without_gaps(tmp_path: Path) -> None:
     assert "serial" not in found
     variable.write_bytes(b"\x06\0\0\0\0")
     assert facts.secure_boot(tmp_path) == "off"
+
+
+def test_processors_are_counted_where_they_have_no_name(tmp_path: Path) -> None:
+    """ARM64's kernel names parts by number, and no model: their count is told all the same."""
+    (tmp_path / "sys/class/net").mkdir(parents=True)
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text("processor\t: 0\nCPU part\t: 0xd08\n\nprocessor\t: 1\n")
+    found = facts.gather((), tmp_path)
+    assert found["cpus"] == "2"
+    assert "cpu" not in found
