@@ -126,7 +126,7 @@ class LearnedShape(BaseModel):
     """What was learned by watching: which offer each firmware took, and the way to the disk."""
 
     uuid: str = ""
-    seen_uuid: str = Field("", description="another one seen since: confirm it, or look who it is")
+    seen_uuid: str = Field(default="", description="another one, which a person has to confirm")
     personality: dict[str, str] = Field(default_factory=dict)
     local_boot: str = "silence"
     proved: bool = False
