@@ -62,10 +62,10 @@ class Store:
         restored = not fresh and is_restored(old, outside)
         beyond = outside.number if outside else 0
         meta.put(connection, "epoch", str(max(old.number, beyond) + 1))
-        # A restored copy must not give out versions that were used: by the time of day, and where
-        # that went back, by chance.
+        # A restored copy, noticed as one or not, must not give out versions that were used: by the
+        # time of day, and where that went back, by chance.
         seed = int(self.clock.wall().timestamp() * 1000)
-        leap = secrets.randbelow(1 << 32) if restored else 0
+        leap = secrets.randbelow(1 << 32)
         meta.put(connection, "version", str(max(meta.version(connection) + 1, seed) + leap))
         return restored
 
