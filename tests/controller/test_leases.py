@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.controller.appliance import MAC, Appliance
 OTHER, PHONE = "52:54:00:77:00:11", "52:54:00:aa:00:01"
 NETWORK, FAR = "10.77.0.0/24", "10.78.0.0/24"
 HOUR = 3600.0
-POOL = {"dhcp_mode": "server", "dhcp_pool": "10.77.0.100-10.77.0.199"}
+POOL: dict[str, Any] = {"dhcp_mode": "server", "dhcp_pool": "10.77.0.100-10.77.0.199"}
 
 
 @pytest.fixture

@@ -142,6 +142,11 @@ class Service:
                 return
         raise AssertionError(f"the service ended before {event!r}: {''.join(seen)}")
 
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+        self._process.communicate()
+
     def end(self) -> int:
         """Ask it to stop, and give its exit code."""
         self._process.terminate()

@@ -105,7 +105,9 @@ class Zone:
         hosts = {(str(e.machine.name), *domain): e.address for e in view.entries if e.address}
         # Of two machines at one address the later is the likelier: leases wander.
         names = {address: name for name, address in hosts.items()}
-        machines = {mac: str(e.machine.name) for e in view.entries for mac in e.machine.macs}
+        machines: dict[str, str] = {
+            mac: str(e.machine.name) for e in view.entries for mac in e.machine.macs
+        }
         taken = {APPLIANCE, *machines.values()}
         for lent in view.leases:  # who came first stands first
             if lent.mac in machines:
