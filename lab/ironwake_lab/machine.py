@@ -16,7 +16,12 @@ from ironwake.errors import BrokenError, RefusedError
 from ironwake_lab import network, process, qmp
 from ironwake_lab.firmware import FIRMWARE
 from ironwake_lab.host import call
-from ironwake_lab.nvram import boot_order, with_boot_options, without_variables
+from ironwake_lab.nvram import (
+    boot_order,
+    with_boot_next,
+    with_boot_options,
+    without_variables,
+)
 from ironwake_lab.qemu import NIC_SLOT, Paths, command_line, link_of
 from ironwake_lab.spec import MachineSpec
 
@@ -98,6 +103,21 @@ class Machine:
             blank = factory if firmware.keys else without_variables(factory)
             store = with_boot_options(blank, macs, NIC_SLOT, kind)
             self.paths.variables.write_bytes(store)
+
+    def boot_once_from_network(self) -> None:
+        """Have the next boot, and only that, be from the first card, as a BMC's boot-once does.
+
+        RefusedError while it is on, or where its firmware has no NVRAM (BIOS).
+        """
+        with locked(self.paths.directory):
+            if self.is_on or not FIRMWARE[self._spec.firmware].uefi:
+                raise RefusedError(
+                    f"machine {self.name} can't be told now what to boot",
+                    "power it off first; a BIOS machine has its order in QEMU's words",
+                )
+            store = self.paths.variables.read_bytes()
+            kind = "http" if self._spec.network_boot == "http" else "pxe"
+            self.paths.variables.write_bytes(with_boot_next(store, self.mac, NIC_SLOT, kind))
 
     def replace_board(self, board: str) -> None:
         """Put in another motherboard, with this UUID: cards and disk stay, NVRAM is a new one.

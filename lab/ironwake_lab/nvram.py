@@ -36,6 +36,8 @@ _VARIABLE = struct.Struct("<HBBIQ16sIII16s")
 _STORE_HEADER_BYTES = 28
 _START, _ADDED, _DELETED = 0x55AA, 0x3F, 0x3C
 _STATE_OFFSET = 2
+_ONCE = 0x0B3C  # the option that a BMC adds; any number that nobody else uses
+_BOOT_NEXT = re.compile(rf"Boot(Next|{_ONCE:04X})\0$")
 _BOOT_OPTION = re.compile(r"Boot(Order|[0-9A-F]{4})\0$")
 
 
@@ -69,11 +71,29 @@ def with_boot_options(
     if macs:
         order = range(_FIRST_OPTION, _FIRST_OPTION + len(macs))
         _append(added, "BootOrder", struct.pack(f"<{len(macs)}H", *order))
+    _put(store, end, added)
+    return bytes(store)
+
+
+def with_boot_next(store: bytes, mac: str, pci_slot: int, kind: str = "pxe") -> bytes:
+    """The variable store whose next boot, and only that, is from this card: as a BMC does it.
+
+    BootNext (UEFI 2.10 §3.3) names an option of its own, which stands in no BootOrder.
+    """
+    changed = bytearray(store)
+    end = _forget(changed, _BOOT_NEXT)
+    added = bytearray()
+    _append(added, f"Boot{_ONCE:04X}", _option(mac, pci_slot, kind))
+    _append(added, "BootNext", struct.pack("<H", _ONCE))
+    _put(changed, end, added)
+    return bytes(changed)
+
+
+def _put(store: bytearray, end: int, added: bytearray) -> None:
     room = store[end : end + len(added)]
     if len(room) < len(added) or room.strip(b"\xff"):
-        raise BrokenError("the firmware's template of variables has no free room where it should")
+        raise BrokenError("the firmware's variables have no free room where they should")
     store[end : end + len(added)] = added
-    return bytes(store)
 
 
 def _append(added: bytearray, name: str, data: bytes) -> None:

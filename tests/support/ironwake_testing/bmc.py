@@ -65,6 +65,8 @@ class Systems(AbstractSystemsDriver):  # type: ignore[misc]
             machine.power_off()
         if state in ("On", "ForceOn", "ForceRestart"):
             self.boots.append(self._once.pop(identity, "Hdd"))
+            if self.boots[-1] == "Pxe":
+                machine.boot_once_from_network()
             machine.power_on()
 
     def get_boot_device(self, identity: str) -> str:

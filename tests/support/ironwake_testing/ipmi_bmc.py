@@ -51,6 +51,8 @@ class RackBmc(Bmc):  # type: ignore[misc]
 
     def power_on(self) -> None:
         self._tell(f"on:{self._once}")
+        if self._once == "network":
+            self._machine.boot_once_from_network()
         self._once = "default"
         self._machine.power_on()
 

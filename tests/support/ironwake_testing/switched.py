@@ -15,6 +15,7 @@ class Switched(Protocol):
     def is_on(self) -> bool: ...
     def power_on(self) -> bool: ...
     def power_off(self) -> bool: ...
+    def boot_once_from_network(self) -> None: ...
 
 
 @dataclass
@@ -29,6 +30,9 @@ class Plug:
         self.deeds.append("on")
         self.is_on = True
         return True
+
+    def boot_once_from_network(self) -> None:
+        """Of a plug nobody boots."""
 
     def power_off(self) -> bool:
         self.deeds.append("off")
