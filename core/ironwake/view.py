@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ironwake import plan
 from ironwake.deployment import Deployment
-from ironwake.firmware import BY_NAME, Architecture, Firmware
+from ironwake.firmware import BY_NAME, FIRMWARE, Architecture, Firmware
 from ironwake.lease import Lent
 from ironwake.loaders.base import Loader
 from ironwake.mac import Mac
@@ -16,10 +16,14 @@ from ironwake.quirks import Quirk
 from ironwake.site import ForeignServer, Policy, Shelf, Site
 
 
-def usual_firmware(machine: Machine | None) -> Firmware:
-    """For the hops after DHCP, where the firmware is known only by what it loads."""
+def usual_firmware(machine: Machine | None, loader: Loader | None = None) -> Firmware:
+    """For the hops after DHCP, where the firmware is known only by the loader that it started."""
     architecture = machine.architecture if machine else Architecture.AMD64
-    return BY_NAME[f"uefi-{architecture}-pxe"]
+    usual = BY_NAME[f"uefi-{architecture}-pxe"]
+    if loader is None or loader.serves(usual):
+        return usual
+    own = (row for row in FIRMWARE if row.architecture is architecture and loader.serves(row))
+    return next(own, usual)
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ class Index:
     def script(self, mac: Mac, loader: Loader) -> str:
         """The per-machine script in this loader's language; always valid."""
         subject = self.subject(mac)
-        return plan.script(loader, _request(mac, None, "", subject), subject, self.policy)
+        firmware = usual_firmware(subject.machine if subject else None, loader)
+        return plan.script(loader, plan.BootRequest(mac, firmware), subject, self.policy)
 
 
 def _request(

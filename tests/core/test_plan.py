@@ -10,6 +10,7 @@ from ironwake import loaders, plan
 from ironwake.firmware import BY_NAME, FIRMWARE, Architecture, Firmware, Transport
 from ironwake.lifecycle import BOOTABLE, State
 from ironwake.loaders import ipxe
+from ironwake.localboot import Rung
 from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.plan import BootPlan, BootRequest, LocalBoot, Silence
@@ -176,3 +177,13 @@ def test_pxelinux_is_for_a_bios_that_is_pinned_to_it(bench: Bench) -> None:
             assert decision.led.first_file == "pxelinux/lpxelinux.0"
             assert "KERNEL http://10.77.0.2/artifacts/" in decision.led.script
             assert "LOCALBOOT" in decision.led.script
+
+
+def test_a_loader_that_runs_already_hears_the_reason_itself(bench: Bench) -> None:
+    """After DHCP the firmware is known by its loader: nobody is told that his own is not there."""
+    for rung in Rung:
+        machine = dataclasses.replace(bench.machine, local_boot=rung)
+        there = dataclasses.replace(bench, machine=machine).with_state(State.SUCCEEDED)
+        for loader in loaders.LOADERS:
+            if loader.name == rung.loader:
+                assert "not there" not in there.index().script(MAC, loader)
