@@ -3,6 +3,7 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 # A folder of its own for each run: two may stand side by side.
 PYTEST := .venv/bin/pytest --basetemp=$(shell mktemp -du /tmp/ironwake-tests-XXXXXX)
+MATRIX := $(addprefix tests/e2e/test_,matrix.py refused_loaders.py routers.py)
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
 .PHONY: help setup demo test test-fast test-deep check e2e-first e2e-matrix docs constraints
@@ -31,7 +32,7 @@ e2e-first: setup ## the first machine: from power-on to healthy, and three more 
 	@$(ROOT) $(PYTEST) tests/e2e/test_first_machine.py $(ARGS)
 
 e2e-matrix: setup ## every firmware, beside a foreign DHCP server and with ours (JSON=file keeps the lines)
-	@$(ROOT) env $(if $(JSON),MATRIX_JSON=$(JSON)) $(PYTEST) tests/e2e/test_matrix.py -n 2 --dist loadgroup -q $(ARGS)
+	@$(ROOT) env $(if $(JSON),MATRIX_JSON=$(JSON)) $(PYTEST) $(MATRIX) -n 2 --dist loadgroup -q $(ARGS)
 
 check: setup ## format, lint, types, import contracts
 	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q .

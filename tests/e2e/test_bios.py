@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from ironwake_testing.scene import BOOT_SECONDS, Scene, node, scene
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
+# Where GRUB's core goes on a GPT (GRUB manual, "BIOS installation").
+BIOS_BOOT = "21686148-6449-6E6F-744E-656564454649"
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +39,10 @@ def test_a_bios_machine_becomes_healthy(deployed: tuple[Scene, str]) -> None:
     assert machine.is_on
     with machine.disk.open("rb") as disk:
         assert disk.read(440).strip(b"\0")  # the boot code; the partition table follows it
+    found = subprocess.run(["sfdisk", "--json", machine.disk], check=True, capture_output=True)
+    table = json.loads(found.stdout)["partitiontable"]
+    assert table["label"] == "gpt"
+    assert BIOS_BOOT in [partition["type"] for partition in table["partitions"]]
 
 
 def test_the_next_boot_comes_up_from_the_disk(deployed: tuple[Scene, str]) -> None:
