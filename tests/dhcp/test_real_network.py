@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from scapy.layers.dhcp import BOOTP, DHCP
-from scapy.layers.inet import IP, UDP
+from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.l2 import ARP, Ether
 
 from ironwake.mac import Mac
@@ -164,7 +164,8 @@ def test_through_a_real_relay(place: Bench, tmp_path: Path) -> None:
         words = ("link", "add", "far0", "type", "veth", "peer", "c0", "netns", far)
         ip(*words, inside=place.theirs)
         ip("address", "add", "10.77.0.254/24", "dev", "m-lan0", inside=place.theirs)
-        ip("address", "add", "10.78.0.1/24", "dev", "far0", inside=place.theirs)
+        for address in ("10.78.0.1/24", "10.78.0.50/24"):  # the second is a stranger's
+            ip("address", "add", address, "dev", "far0", inside=place.theirs)
         for inside, name in ((place.theirs, "far0"), (far, "c0")):
             ip("link", "set", name, "up", inside=inside)
         ip("route", "add", "10.78.0.0/24", "via", "10.77.0.254", inside=place.ours)
@@ -173,15 +174,20 @@ def test_through_a_real_relay(place: Bench, tmp_path: Path) -> None:
         settings = {"dhcp_mode": "server", "dhcp_subnets": str(file), "dhcp_beside": "yes"}
         relay = ("dhcrelay", "-4", "-d", "--no-pid", "-a", "-id", "far0", "-iu", "m-lan0")
         with (
-            serving(place, tmp_path, "lan0", rack.index(), **settings),
             place.tap("lan0") as tap,
+            serving(place, tmp_path, "lan0", rack.index(), **settings),
             running(place.theirs, "Sending on   Socket", *relay, rack.ADDRESS),
         ):
+            while (frame := Ether(tap.recv(4096))).src == OURS or ICMP not in frame:
+                pass
+            assert frame[IP].src == "10.78.0.50"  # it answers the echo request
             found = udhcpc(far, "c0", tmp_path / "client")
-            offer = heard(tap)
+            while UDP not in (offer := heard(tap)):
+                pass
     finally:
         ip("netns", "delete", far)
-    assert found["ip"] in {f"10.78.0.{n}" for n in range(50, 60)}
+    assert found["ip"] in {f"10.78.0.{n}" for n in range(51, 60)}
+    assert journal(tmp_path)["10.78.0.50"]["mac"] == ""
     assert (found["router"], found["lease"], found["domain"]) == ("10.78.0.1", "900", "far.example")
     assert (found["dns"], found["ntpsrv"]) == ("10.78.0.5", "10.78.0.7")
     assert found["staticroutes"] == "10.99.0.0/16 10.78.0.254 0.0.0.0/0 10.78.0.1"

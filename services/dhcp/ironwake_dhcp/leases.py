@@ -178,7 +178,7 @@ class Leases:
     def to_probe(self, now: float) -> tuple[IPv4Address, ...]:
         """Addresses to try now: those offered untried, and so many that `RESERVE` are known free.
 
-        Each is asked for once, until `tried` or `in_use` tells what became of it.
+        Each is asked for once, until `tried`, `untried` or `in_use` tells what became of it.
         """
         self._proven = {a: at for a, at in self._proven.items() if now - at < _FRESH_SECONDS}
         found = [address for address in self._untested if address not in self._asked]
@@ -197,6 +197,10 @@ class Leases:
         held = self._by_address.get(address)
         if held is None or held.expires <= now:
             self._proven[address] = now
+
+    def untried(self, address: IPv4Address) -> None:
+        """It could not be asked for: that says nothing."""
+        self._asked.discard(address)
 
     def in_use(self, address: IPv4Address, by: str, now: float) -> tuple[Lease, ...]:
         """Somebody is there; `by` is the card, "" where that can't be known.

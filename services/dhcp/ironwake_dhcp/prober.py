@@ -69,18 +69,40 @@ class Prober:
                 loop.remove_reader(icmp)
 
     async def round(self, arp: socket.socket, icmp: socket.socket, mac: bytes) -> None:
-        """Ask for all that is to be tried, and a second later take silence for a no."""
+        """Ask for all that is to be tried, and a second later take silence for a no.
+
+        Raises OSError where the interface is away; nothing is taken for tried then.
+        """
         asked: list[tuple[Leases, IPv4Address]] = []
         for book in self._books:
-            for address in book.to_probe(self._clock()):
-                asked.append((book, address))
-                with contextlib.suppress(OSError):  # no room, or no route: not known, then
+            waiting = list(book.to_probe(self._clock()))
+            while waiting:
+                address = waiting.pop(0)
+                try:
+                    self._ask(book, address, arp, icmp, mac)
+                except OSError:
+                    book.untried(address)
                     if book is self._link:
-                        arp.send(arp_probe(mac, address))
-                    else:
-                        icmp.sendto(echo_request(), (str(address), 0))
+                        for one in waiting:
+                            book.untried(one)
+                        raise
+                else:
+                    asked.append((book, address))
         if asked:
             asyncio.get_running_loop().call_later(_PATIENCE, self._silent, asked)
+
+    def _ask(
+        self,
+        book: Leases,
+        address: IPv4Address,
+        arp: socket.socket,
+        icmp: socket.socket,
+        mac: bytes,
+    ) -> None:
+        if book is self._link:
+            arp.send(arp_probe(mac, address))
+        else:
+            icmp.sendto(echo_request(), (str(address), 0))
 
     def _silent(self, asked: list[tuple[Leases, IPv4Address]]) -> None:
         for book, address in asked:
