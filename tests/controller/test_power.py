@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from ironwake import wire
-from ironwake.errors import BrokenError, IronwakeError
+from ironwake.errors import BrokenError, InputError, IronwakeError
 from ironwake.report import Seen
 from ironwake_controller.power import drivers
 from ironwake_controller.power.driver import Driver, Operation, Outcome, PowerState, Target
@@ -153,6 +156,41 @@ def test_a_refusal_repeats_no_secret(equipped: Appliance, body: Any) -> None:
     assert reply.status_code == 422
     assert CANARY not in reply.text
     assert reply.json()["detail"]
+
+
+_TEXT = st.sampled_from([CANARY, "", "10.0.0.7", "on", "http://x/${a}", "a:1", "\n", "$"])
+_NAME = st.sampled_from(["a", "mac", "b c", "X-Key", ""])
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | _TEXT,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_NAME, inner, max_size=2),
+    max_leaves=6,
+)
+_CALL = st.fixed_dictionaries({"url": st.just("http://plug/${mac}")}, optional={"body": _TEXT})
+
+
+def _read(driver: Driver, settings: dict[str, Any]) -> tuple[Any, InputError | None]:
+    try:
+        return drivers.read(driver, settings), None
+    except InputError as error:
+        return None, error
+
+
+@given(driver=st.sampled_from(drivers.DRIVERS), data=st.data())
+def test_any_settings_are_kept_as_they_are_or_refused_in_words(
+    driver: Driver, data: st.DataObject
+) -> None:
+    """What is read once is read again just so; nothing that is shown or said is a secret."""
+    names = [field.name for field in dataclasses.fields(driver.settings)]
+    values = dict.fromkeys(names, _JSON | _TEXT | _CALL)
+    given_settings = data.draw(st.fixed_dictionaries({}, optional=values))
+    settings, error = _read(driver, given_settings)
+    if error is not None:
+        field = error.where.partition(".")[0].partition("[")[0]
+        assert field not in driver.secrets or CANARY not in str(error)
+        return
+    assert drivers.read(driver, wire.dump(settings)) == settings
+    shown = drivers.shown(driver, settings)
+    assert all(shown[name] == "set" for name in driver.secrets if name in shown)
 
 
 # Asked by a person

@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwake.errors import BrokenError
-from ironwake_lab.nvram import boot_order, with_boot_options, without_variables
+from ironwake_lab.nvram import (
+    boot_order,
+    with_boot_next,
+    with_boot_options,
+    without_variables,
+)
 
 MAC = "52:54:00:77:00:10"
 BLANK = bytes(0x30) + struct.pack("<H", 0x48) + bytes(0x16) + bytes(28) + b"\xff" * 4096
@@ -36,6 +41,18 @@ def test_older_options_are_deleted_and_other_variables_stay() -> None:
     twice = with_boot_options(once, ["52:54:00:77:00:11"], 2)
     changed = [at for at in range(len(once.rstrip(b"\xff"))) if once[at] != twice[at]]
     assert [(once[at], twice[at]) for at in changed] == [(0x3F, 0x3C)] * 2  # only their states
+
+
+def test_one_boot_from_the_network_leaves_the_order_alone() -> None:
+    """As a BMC does it; told twice, the older word is deleted."""
+    store = with_boot_options(BLANK, [MAC], 1)
+    once = with_boot_next(store, MAC, 1)
+    assert boot_order(once) == boot_order(store)
+    assert once.startswith(store.rstrip(b"\xff"))
+    assert once.count(EDK2_OPTION) == 2
+    twice = with_boot_next(once, MAC, 1)
+    changed = [at for at in range(len(once.rstrip(b"\xff"))) if once[at] != twice[at]]
+    assert [(once[at], twice[at]) for at in changed] == [(0x3F, 0x3C)] * 2
 
 
 def test_a_template_gives_up_its_keys() -> None:

@@ -104,6 +104,8 @@ def _deeds(house: House, router: APIRouter) -> None:
     )
     def deploy(name: str, body: Wanted, response: Response) -> DeploymentShape:
         """Arm the machine for a profile, once, and switch it on."""
+        if body.cycle and not body.wake:
+            raise InputError("cycle without wake restarts nothing", "leave one out", "cycle")
         if body.cycle:
             house.switchboard.check_cycle(name)
         profile, revision = house.profiles.get(body.profile)

@@ -88,9 +88,11 @@ class Settings:
         tls.check_ca(self.ca)
         if not self.calls:
             raise InputError("a webhook without a call does nothing", "give at least `on`", "on")
-        for name in (*self.values, *self.secrets):
+        for name, value in (*self.values.items(), *self.secrets.items()):
             if not _NAME.fullmatch(name) or name in _OURS:
                 raise InputError(f"{name!r:.60} is no name for a value", "use letters", "values")
+            if not value.isprintable():
+                raise InputError(f"the value of {name} has a line break in it", where="values")
         for name, value in self.headers.items():
             if not _HEADER.fullmatch(name) or not value.isprintable():
                 raise InputError(
