@@ -4,7 +4,7 @@
 |---|---|---|
 | `direct` | boot file, and option 43 `06 01 08 ff`: "load it, ask nobody" | answered, if asked |
 | `boot-server` | `PXEClient` and nothing else: "ask me on port 4011" | boot file |
-| `menu` | option 43 with one boot server and a menu of one line, chosen at once | boot file |
+| `menu` | boot file, and in 43 one boot server and a menu of one line, chosen at once | boot file |
 | `http` | `HTTPClient` and a URL (UEFI 2.10 §24.7.2) | not asked |
 
 Option 43 is PXE's own list of tags (PXE 2.1 §2.2.3 and table 2-1).
@@ -26,8 +26,13 @@ class Personality(StrEnum):
 
     @property
     def names_file(self) -> bool:
-        """Whether the OFFER itself names the boot file."""
-        return self in (Personality.DIRECT, Personality.HTTP)
+        """Whether the OFFER itself names the boot file, and our address with it.
+
+        A menu's does, for those who come later: edk2 keeps the menu's OFFER as the proxy's and
+        what port 4011 said apart from it, and GRUB 2.12 knows the OFFER only. Without our address
+        there it ends at its prompt. What port 4011 says to `boot-server` takes the OFFER's place.
+        """
+        return self is not Personality.BOOT_SERVER
 
 
 # Tag 6, discovery control: bit 3 is "use the boot file of this very reply".

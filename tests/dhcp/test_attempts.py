@@ -9,7 +9,7 @@ from ironwake.mac import Mac
 from ironwake.personality import Personality, option_43, order, usual
 from ironwake.plan import Led
 from ironwake_dhcp.attempts import BOOT, CHAINS, Attempts
-from ironwake_dhcp.packet import MessageType
+from ironwake_dhcp.packet import MessageType, Request
 from ironwake_dhcp.reply import Quiet
 
 MAC = Mac("52:54:00:77:00:10")
@@ -21,10 +21,18 @@ def led(firmware: Firmware = EDK2, *shapes: Personality) -> Led:
     return Led("grub", "sb/shimx64.efi", "grub.cfg", "", shapes or usual(firmware))
 
 
+def asking(kind: MessageType = MessageType.DISCOVER, xid: int = 1, mac: Mac = MAC) -> Request:
+    return Request(kind, xid, secs=0, broadcast=True, flags=0x8000, mac=mac)
+
+
 def discover(
-    attempts: Attempts, now: float, plan: Led | None = None, firmware: Firmware = EDK2
+    attempts: Attempts,
+    now: float,
+    plan: Led | None = None,
+    firmware: Firmware = EDK2,
+    xid: int = 1,
 ) -> Personality | Quiet:
-    return attempts.choose(MAC, MessageType.DISCOVER, firmware, plan or led(firmware), now)
+    return attempts.choose(asking(xid=xid), firmware, plan or led(firmware), now)
 
 
 def test_edk2s_retries_go_through_all_shapes() -> None:
@@ -36,13 +44,25 @@ def test_edk2s_retries_go_through_all_shapes() -> None:
     ]
 
 
-def test_a_new_boot_begins_anew() -> None:
-    """After a pause longer than any firmware's, what comes is another boot."""
+def test_who_begins_anew_gets_the_next_shape() -> None:
+    """iPXE asks twice, has an address by then, and gives that boot up: the next one goes on here.
+
+    So does one after a pause longer than any firmware's, whatever its transaction is called.
+    """
     attempts = Attempts()
-    for now in (0.0, 4.0, 12.0):
-        last = discover(attempts, now)
-    assert last is BARE
-    assert discover(attempts, 13.0 + BOOT) is DIRECT
+    asked = [discover(attempts, now, xid=xid) for now, xid in ((0, 1), (1, 1), (30, 2), (31, 2))]
+    assert asked == [DIRECT, DIRECT, BARE, BARE]
+    assert discover(attempts, 32.0 + BOOT, xid=2) is MENU
+
+
+def test_the_next_boot_begins_with_what_was_taken() -> None:
+    """Also where a person has pinned shapes in another order, which memory does not change."""
+    attempts = Attempts()
+    pinned = led(EDK2, BARE, DIRECT)
+    discover(attempts, 0.0, pinned, xid=1)
+    assert discover(attempts, 30.0, pinned, xid=2) is DIRECT
+    attempts.went_on(MAC)
+    assert discover(attempts, 1000.0, pinned, xid=3) is DIRECT
 
 
 def test_whoever_went_on_keeps_the_shape_that_it_took() -> None:
@@ -51,7 +71,7 @@ def test_whoever_went_on_keeps_the_shape_that_it_took() -> None:
     for now in (0.0, 4.0, 12.0):
         discover(attempts, now)
     attempts.went_on(MAC)
-    assert attempts.choose(MAC, MessageType.REQUEST, EDK2, led(), 13.0) is BARE
+    assert attempts.choose(asking(MessageType.REQUEST), EDK2, led(), 13.0) is BARE
     assert [discover(attempts, now) for now in (14.0, 15.0, 16.0)] == [BARE, BARE, MENU]
 
 
@@ -86,7 +106,7 @@ def test_a_sweep_does_not_fill_the_memory() -> None:
     attempts = Attempts()
     for number in range(5000):
         mac = Mac.from_bytes(b"\x02\0" + number.to_bytes(4, "big"))
-        attempts.choose(mac, MessageType.DISCOVER, EDK2, led(), 0.0)
+        attempts.choose(asking(mac=mac), EDK2, led(), 0.0)
     assert len(attempts) <= 4096
 
 

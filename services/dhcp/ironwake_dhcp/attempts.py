@@ -3,6 +3,10 @@
 A machine that asks again after two offers of ours, within one boot and without going on, did not
 understand them. It gets the next personality of its plan, and after the last one the first again:
 it may also have had no address yet.
+
+Firmware that has got an address and no boot file from us does not repeat itself: iPXE and edk2 give
+that boot up (iPXE after two DISCOVERs). So whoever begins anew, with another transaction, and has
+not gone on after our last offer, gets the next one at once.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from ironwake.firmware import FIRMWARE, Firmware, Transport
 from ironwake.mac import Mac
 from ironwake.personality import Personality
 from ironwake.plan import Led
-from ironwake_dhcp.packet import MessageType
+from ironwake_dhcp.packet import MessageType, Request
 from ironwake_dhcp.reply import Quiet
 
 # Seconds without a word after which what comes next is another boot: edk2's longest pause is 16.
@@ -31,9 +35,13 @@ _MOST: Final = 4096  # cards remembered: a sweep of made-up addresses must not f
 class _Attempt:
     last: float
     order: tuple[Personality, ...]
+    xid: int
     offers: int = 0  # in this boot
     place: int = 0
     unanswered: int = 0  # of the shape at `place`
+
+    def next_shape(self) -> None:
+        self.place, self.unanswered = self.place + 1, 0
 
 
 class Attempts:
@@ -43,15 +51,17 @@ class Attempts:
         self._known: OrderedDict[tuple[Mac, str], _Attempt] = OrderedDict()
 
     def choose(
-        self, mac: Mac, kind: MessageType, firmware: Firmware, led: Led, now: float
+        self, request: Request, firmware: Firmware, led: Led, now: float
     ) -> Personality | Quiet:
         """The shape of the answer; counts a DISCOVER as one more offer."""
-        attempt = self._attempt(mac, firmware, led, now)
-        if kind is MessageType.DISCOVER:
+        attempt = self._attempt(request, firmware, led, now)
+        if request.message_type is MessageType.DISCOVER:
             attempt.offers += 1
-            if attempt.unanswered == TRIES:
-                attempt.place, attempt.unanswered = attempt.place + 1, 0
+            begins_anew = attempt.unanswered and request.xid != attempt.xid
+            if begins_anew or attempt.unanswered == TRIES:
+                attempt.next_shape()
             attempt.unanswered += 1
+            attempt.xid = request.xid
         if firmware.ipxe and firmware.transport is Transport.TFTP and attempt.offers > CHAINS:
             return Quiet(
                 "its iPXE takes no script by HTTP, and was given ours in this boot already"
@@ -68,11 +78,15 @@ class Attempts:
     def __len__(self) -> int:
         return len(self._known)
 
-    def _attempt(self, mac: Mac, firmware: Firmware, led: Led, now: float) -> _Attempt:
-        key = (mac, firmware.name)
+    def _attempt(self, request: Request, firmware: Firmware, led: Led, now: float) -> _Attempt:
+        key = (request.mac, firmware.name)
         known = self._known.get(key)
-        if known is None or now - known.last > BOOT or known.order != led.personalities:
-            known = self._known[key] = _Attempt(now, led.personalities)
+        if known is None or known.order != led.personalities:
+            known = self._known[key] = _Attempt(now, led.personalities, request.xid)
+        elif now - known.last > BOOT:
+            known.offers = 0
+            if known.unanswered:  # old ROMs make the same transaction of their card's address
+                known.next_shape()
         known.last = now
         self._known.move_to_end(key)
         if len(self._known) > _MOST:

@@ -141,7 +141,7 @@ class Exchange:
             self._attempts.went_on(request.mac)
 
         def choose(request: Request, firmware: Firmware, led: Led) -> Personality | Quiet:
-            return self._attempts.choose(request.mac, request.message_type, firmware, led, now)
+            return self._attempts.choose(request, firmware, led, now)
 
         found = offer.boot(request, index, choose)
         if isinstance(found, Boot) and found.installs and deployment and not deployment.uuid:
