@@ -222,3 +222,48 @@ def test_mutants_of_real_requests_survive() -> None:
 def test_many_mutants_of_real_requests_survive() -> None:
     """A hundred thousand of them, for the long run."""
     mutants(100_000, seed=21)
+
+
+def relayed(giaddr: bytes, options: bytes) -> bytes:
+    """A request that came over a relay."""
+    whole = datagram(b"\x35\x01\x01" + options + b"\xff")
+    return whole[:24] + giaddr + whole[28:]
+
+
+def test_a_relays_word_is_read() -> None:
+    """Option 82 as it stands, its link selection, and the subnet selection."""
+    agent = bytes.fromhex("0104636972630504 0a4e0000")
+    request = parse(relayed(b"\x0a\x4d\0\xfe", b"\x52\x0c" + agent + b"\x76\x04\x0a\x4f\0\0"))
+    assert request.relay == agent
+    assert [str(request.giaddr), str(request.link), str(request.selected)] == [
+        "10.77.0.254",
+        "10.78.0.0",
+        "10.79.0.0",
+    ]
+    plain = parse(relayed(b"\x0a\x4d\0\xfe", b"\x52\x03\x01\x01x"))
+    assert (plain.link, plain.selected) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("giaddr", "options", "reason"),
+    [
+        (b"\xff\xff\xff\xff", b"", "relay address"),
+        (b"\xe0\0\0\x01", b"", "relay address"),
+        (b"\x7f\0\0\x01", b"", "relay address"),
+        (b"\0\0\0\x01", b"", "relay address"),
+        (b"\x0a\x4d\0\xfe", b"\x52\x05\x05\x03\x0a\x4e\x00", "option length"),
+        (b"\x0a\x4d\0\xfe", b"\x52\x05\x05\x04\x0a\x4e\x00", "option length"),
+        (b"\x0a\x4d\0\xfe", b"\x76\x03\x0a\x4e\x00", "option length"),
+    ],
+)
+def test_a_relay_that_makes_no_sense_is_named(giaddr: bytes, options: bytes, reason: str) -> None:
+    """Replies would go to addresses that no relay can have, or for a network that is none."""
+    with pytest.raises(Malformed) as caught:
+        parse(relayed(giaddr, options))
+    assert caught.value.reason == reason
+
+
+@given(st.binary(max_size=40))
+def test_any_option_82_parses_or_is_malformed(agent: bytes) -> None:
+    """A relay's suboptions may be cut off anywhere."""
+    survive(relayed(b"\x0a\x4d\0\xfe", bytes((82, len(agent))) + agent))

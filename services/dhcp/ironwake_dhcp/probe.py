@@ -25,7 +25,7 @@ from ironwake_dhcp.template import Frames
 _ETH_P_IP = 0x0800
 _EVERYONE = IPv4Address("255.255.255.255")
 # Servers that look whether an address is in use answer late: dnsmasq after 3 seconds of ping.
-PATIENCE = 5.0
+PATIENCE = 4.0
 # A switch port that has just come up forwards nothing at first; one question may be lost.
 _AGAIN = 1.0
 
