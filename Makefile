@@ -41,7 +41,7 @@ check: setup ## format, lint, types, import contracts
 
 docs: setup ## make anew what docs/ has from the code: settings, lifecycle, firmware
 	@$(PYTHON) -m ironwake_cli settings --markdown > docs/settings.md
-	@$(PYTHON) -m ironwake_cli.lifecycle > docs/lifecycle.md
+	@$(PYTHON) -m ironwake_cli.lifecycle docs/next-boot.md
 	@$(PYTHON) -m ironwake_cli.firmware docs/firmware.md
 
 constraints: setup ## resolve constraints.txt anew

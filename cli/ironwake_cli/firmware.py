@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -16,10 +14,10 @@ from ironwake import loaders, localboot, personality
 from ironwake.firmware import FIRMWARE, Firmware
 from ironwake.mac import Mac
 from ironwake.site import Site
+from ironwake_cli import renewal
 from ironwake_cli.output import JSON, as_json, say, table
 from ironwake_cli.session import of
 
-_BEGIN, _END = "<!-- made by make docs -->\n", "\n<!-- until here -->"
 _SITE = Site("192.0.2.10", 24)
 _MAC = Mac("52:54:00:77:00:10")
 
@@ -109,13 +107,5 @@ def document() -> str:
     return "\n".join(lines)
 
 
-def renewed(text: str) -> str:
-    """The document `text` with its table as the rows are now: it stands between two comments."""
-    before, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    return f"{before}{begin}{document()}{end}{after}"
-
-
 if __name__ == "__main__":
-    file = Path(sys.argv[1])
-    file.write_text(renewed(file.read_text(encoding="utf-8")), encoding="utf-8")
+    renewal.main(document)

@@ -1,4 +1,7 @@
-"""`python -m ironwake_cli.lifecycle`: docs/lifecycle.md, from the table that moves deployments."""
+"""The life of a deployment, from the table that moves deployments.
+
+`python -m ironwake_cli.lifecycle docs/next-boot.md` renews that document's part of it.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,12 @@ from collections.abc import Iterator
 
 from ironwake.deadlines import DEADLINES
 from ironwake.lifecycle import BOOTABLE, ENDS, TABLE, Evidence, State
-from ironwake_cli.output import say
+from ironwake_cli import renewal
 
 _HEAD = """\
-# The life of a deployment
-
-Made by `make docs` from the table in `core/ironwake/lifecycle.py`. A deployment is one intent,
-consumed once: it moves forward by evidence, or it ends. Nothing re-arms it; trying again is a new
-deployment. Serving a file is no evidence: the machine's next request is, or its own report.
+Made from the table in `core/ironwake/lifecycle.py`. A deployment is one intent, consumed once: it
+moves forward by evidence, or it ends. Serving a file is no evidence: the machine's next request is,
+or its own report.
 
 ```mermaid
 stateDiagram-v2
@@ -38,7 +39,7 @@ _SAID: dict[Evidence, str] = {
 
 
 def document() -> str:
-    """The text of docs/lifecycle.md."""
+    """The part of docs/next-boot.md that is made."""
     common = _common()
     ways = ", ".join(f"`{evidence}` leads to `{state}`" for evidence, state in common.items())
     return (
@@ -49,12 +50,12 @@ def document() -> str:
         + "Only a machine whose deployment is "
         + ", ".join(f"`{state}`" for state in TABLE if state in BOOTABLE)
         + " is booted by us.\n`answers` is the point of no return: whatever boots later, boots the "
-        "disk.\n\n## States\n\n"
+        "disk.\n\n### States\n\n"
         + "`stuck` is no state but a judgement: nothing was heard in a state for so many seconds\n"
         "(times `IRONWAKE_DEADLINE_SCALE`).\n\n"
         + "| state | takes | stuck after | then a person reads |\n|---|---|---|---|\n"
         + "".join(_row(state, common) for state in TABLE)
-        + "\n## Evidence\n\n| evidence | what it is |\n|---|---|\n"
+        + "\n### Evidence\n\n| evidence | what it is |\n|---|---|\n"
         + "".join(f"| `{evidence}` | {_SAID[evidence]} |\n" for evidence in Evidence)
     )
 
@@ -94,4 +95,4 @@ def _row(state: State, common: dict[Evidence, State]) -> str:
 
 
 if __name__ == "__main__":
-    say(document().rstrip("\n"))
+    renewal.main(document)

@@ -1,0 +1,110 @@
+"""Every way to the disk under edk2, with Secure Boot and without, network first.
+
+What the disk writes tells who started it: its GRUB's `cmdpath`, empty where the network's GRUB ran
+the disk's configuration, and `lockdown=y` under Secure Boot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ironwake.localboot import Rung
+from ironwake_testing.disks import write_uefi
+from ironwake_testing.scene import Scene, node, scene
+from tests.e2e.rungs import climb
+
+pytestmark = [pytest.mark.root, pytest.mark.qemu]
+
+_SMALL = {"disk_bytes": 64 << 20, "memory_mb": 512}
+OFF = node(1, firmware="uefi", **_SMALL)
+ON = node(2, firmware="uefi-secureboot", **_SMALL)
+ROM = node(3, firmware="uefi-ipxe", **_SMALL)
+OFF_DISK_FIRST = node(4, firmware="uefi", disk_first=True, **_SMALL)
+ON_DISK_FIRST = node(5, firmware="uefi-secureboot", disk_first=True, **_SMALL)
+MACHINES = (OFF, ON, ROM, OFF_DISK_FIRST, ON_DISK_FIRST)
+_OURS, _REMOVABLE = "cmdpath=(hd0,gpt1)/EFI/debian", "cmdpath=(hd0,gpt1)/EFI/BOOT"
+
+
+@pytest.fixture(scope="module")
+def there(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Enrolled machines with disks that boot; one of them is on at a time."""
+    with scene(tmp_path_factory.mktemp("rungs"), *MACHINES, artifacts=store) as there:
+        for machine in MACHINES:
+            write_uefi(there.rack.machine(machine.name).disk, store)
+            there.enrol(machine)
+        yield there
+
+
+@pytest.mark.parametrize(
+    ("name", "lockdown"),
+    [pytest.param(OFF.name, "", marks=pytest.mark.deep), (ON.name, "y")],
+    ids=["off", "on"],
+)
+def test_silence(there: Scene, name: str, lockdown: str) -> None:
+    """The firmware asks in vain for a minute, and goes on to the disk; not a packet was ours."""
+    boot = climb(there, name, Rung.SILENCE)
+    assert "Start PXE over IPv4" in boot.text
+    assert boot.said == []
+    assert boot.line.endswith(f"{_REMOVABLE} lockdown={lockdown}.")
+
+
+@pytest.mark.parametrize(
+    ("name", "lockdown"),
+    [(OFF_DISK_FIRST.name, ""), pytest.param(ON_DISK_FIRST.name, "y", marks=pytest.mark.deep)],
+    ids=["off", "on"],
+)
+def test_boot_order(there: Scene, name: str, lockdown: str) -> None:
+    """With the disk first in the firmware's order, the network is not even asked."""
+    boot = climb(there, name, Rung.BOOT_ORDER)
+    assert "Start PXE" not in boot.text
+    assert boot.said == []
+    assert boot.line.endswith(f"lockdown={lockdown}.")
+
+
+def test_ipxe_exit(there: Scene) -> None:
+    """iPXE returns an error, and the firmware starts its next option."""
+    boot = climb(there, OFF.name, Rung.IPXE_EXIT)
+    assert "snponly.efi" in boot.text
+    assert "SAN device" not in boot.text
+    assert boot.line.endswith(f"{_REMOVABLE} lockdown=.")
+
+
+def test_sanboot(there: Scene) -> None:
+    """iPXE starts the vendor's loader on the ESP."""
+    boot = climb(there, OFF.name, Rung.SANBOOT)
+    assert r"Booting \EFI\debian\shimx64.efi from SAN device" in boot.text
+    assert boot.line.endswith(f"{_OURS} lockdown=.")
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("rung", [Rung.IPXE_EXIT, Rung.SANBOOT])
+def test_ipxe_in_the_card(there: Scene, rung: Rung) -> None:
+    """The same scripts in an option ROM of 2019, which finds no disk, but goes on as well."""
+    boot = climb(there, ROM.name, rung)
+    assert "snponly.efi" not in boot.text
+    assert boot.line.endswith("lockdown=.")
+
+
+@pytest.mark.parametrize(
+    ("name", "lockdown"),
+    [pytest.param(OFF.name, "", marks=pytest.mark.deep), (ON.name, "y")],
+    ids=["off", "on"],
+)
+def test_grub_chain(there: Scene, name: str, lockdown: str) -> None:
+    """The network's GRUB starts the disk's shim, which finds its own GRUB, verified or not."""
+    boot = climb(there, name, Rung.GRUB_CHAIN)
+    assert boot.line.endswith(f"{_OURS} lockdown={lockdown}.")
+
+
+@pytest.mark.parametrize(
+    ("name", "lockdown"),
+    [pytest.param(OFF.name, "", marks=pytest.mark.deep), (ON.name, "y")],
+    ids=["off", "on"],
+)
+def test_grub_config(there: Scene, name: str, lockdown: str) -> None:
+    """The network's GRUB runs the disk's configuration: no other program is started."""
+    boot = climb(there, name, Rung.GRUB_CONFIG)
+    assert boot.line.endswith(f"cmdpath= lockdown={lockdown}.")
