@@ -68,10 +68,11 @@ def prepare(folders: tuple[Path, ...], secret: Path) -> None:
 def check(session: Session) -> None:
     """Raise the first thing that would keep a service from starting; say the others too."""
     from ironwake_cli import ports
-    from ironwake_runtime import interfaces
+    from ironwake_runtime import interfaces, subnets
 
     settings = session.settings
     interface = interfaces.find(settings.interface)
+    subnets.of(settings, interface.network)
     found = ports.problems(ports.wanted(settings, settings.address or interface.address))
     for error in found[1:]:
         typer.echo(f"ironwake: {error}", err=True)
