@@ -100,6 +100,15 @@ def test_a_start_is_from_the_network_and_leaves_alone_what_runs(
     assert redfish.systems.boots == ["Pxe", "Pxe"]
 
 
+def test_a_start_by_ipmi_is_the_same(workers: Workers, ipmi: IpmiBmc) -> None:
+    """Several operations in one process, each with a session that ends."""
+    _do(workers, "ipmi", _ipmi(ipmi))
+    assert ipmi.deeds == ["once:network", "on:network"]
+    assert "stays so" in _do(workers, "ipmi", _ipmi(ipmi)).message
+    _do(workers, "ipmi", _ipmi(ipmi), cycle=True)
+    assert ipmi.deeds[2:] == ["once:network", "once:network", "reset", "on:network"]
+
+
 @pytest.mark.parametrize("driver", ["redfish", "ipmi"])
 def test_a_wrong_password_is_refused_without_a_word_of_it(
     workers: Workers, request: pytest.FixtureRequest, driver: str
