@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,12 +30,22 @@ TABLE_BYTES = 34 * 512
 
 
 @pytest.fixture(scope="module")
-def deployed(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Scene, str]]:
+def orders() -> list[tuple[int, ...]]:
+    """The firmware's boot order when the ramdisk's kernel was fetched."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    store: Path, tmp_path_factory: pytest.TempPathFactory, orders: list[tuple[int, ...]]
+) -> Iterator[tuple[Scene, str]]:
     """One UEFI machine, enrolled, deployed, woken, and installed."""
     machine = node(1)
     with scene(tmp_path_factory.mktemp("first"), machine, artifacts=store) as there:
         there.enrol(machine)
         deployment = there.deploy(machine.name)
+        there.wait_kernel(deployment)
+        orders.append(there.rack.machine(machine.name).boot_order)
         there.succeed(deployment)
         yield there, deployment
 
@@ -70,6 +81,16 @@ def test_a_proxy_lends_no_address(deployed: tuple[Scene, str]) -> None:
     there, _ = deployed
     assert "52:54:00:77:00:10" in there.rack.router.leases.read_text()
     assert not list(there.state.glob("*lease*"))
+
+
+def test_the_boot_order_stays_as_it_was(
+    deployed: tuple[Scene, str], orders: list[tuple[int, ...]]
+) -> None:
+    """The disk gets an entry of its own, is started by it once, and the order is as before."""
+    machine = deployed[0].rack.machine("node1")
+    assert re.search(r'starting Boot[0-9A-F]{4} "Ironwake" from HD', machine.serial_text())
+    assert len(orders[0]) > 1
+    assert machine.boot_order == orders[0]
 
 
 def test_later_boots_come_up_from_the_disk_and_nothing_is_written_or_said(

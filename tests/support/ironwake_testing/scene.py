@@ -82,6 +82,10 @@ class Scene:
         """Wait until it has succeeded."""
         return self.appliance.wait_deployment(deployment, {"succeeded"}, DEPLOY_SECONDS)
 
+    def wait_kernel(self, deployment: str) -> None:
+        """Wait until the machine has fetched the ramdisk's kernel."""
+        self.appliance.wait_event(deployment, lambda e: e["kind"] == "kernel", BOOT_SECONDS)
+
     def events(self, deployment: str) -> list[dict[str, Any]]:
         """All of its events, oldest first."""
         path = f"/v1/deployments/{deployment}/events?limit=1000"
