@@ -58,7 +58,7 @@ class Boots:
         ledger.note(tx, record, "rebooted", message, callbacks=told, reboots=str(number))
         if number <= expected:
             return
-        cause = f"it restarted during its installation, {_times(number)} of {expected} expected"
+        cause = f"it restarted {_times(number)} during its installation, {expected} expected"
         step = (
             "its installation was interrupted: read its console; if its installer restarts it on "
             "purpose, set expected_reboots in the profile; then deploy it again"

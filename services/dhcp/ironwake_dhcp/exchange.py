@@ -180,6 +180,9 @@ class Exchange:
         address = _address(request, source, answer)
         if entry is None or address is None or entry.address == str(address):
             return
+        subject = index.subject(request.mac)
+        if subject is not None and subject.is_another(uuid_of(request)):
+            return  # names, and the claim, must not follow another machine with the same card
         if self._sightings.is_news(Seen.ADDRESS, request.mac, str(address), now):
             self._report(Seen.ADDRESS, request.mac, str(address), {})
 
