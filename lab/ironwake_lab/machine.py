@@ -17,6 +17,7 @@ from ironwake_lab import network, process, qmp
 from ironwake_lab.firmware import FIRMWARE
 from ironwake_lab.host import call
 from ironwake_lab.nvram import (
+    boot_entries,
     boot_order,
     with_boot_next,
     with_boot_options,
@@ -137,6 +138,11 @@ class Machine:
     def boot_order(self) -> tuple[int, ...]:
         """BootOrder in a UEFI machine's NVRAM, as it stands now; () before its first start."""
         return boot_order(self.paths.variables.read_bytes())
+
+    @property
+    def boot_entries(self) -> dict[int, str]:
+        """The boot options there, by number: how they are called."""
+        return boot_entries(self.paths.variables.read_bytes())
 
     # Power
 

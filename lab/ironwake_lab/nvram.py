@@ -29,6 +29,7 @@ _GLOBAL = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c").bytes_le
 _AUTO_CREATED = uuid.UUID("8108ac4e-9f11-4d59-850e-e21a522c59b2").bytes_le
 _NON_VOLATILE_BOOT_RUNTIME = 7
 _ACTIVE = 1
+_OPTION_HEADER_BYTES = 6
 _FIRST_OPTION = 1  # Boot0000 is the firmware's own menu
 
 # edk2 MdeModulePkg/Include/Guid/VariableFormat.h: AUTHENTICATED_VARIABLE_HEADER.
@@ -113,6 +114,17 @@ def boot_order(store: bytes) -> tuple[int, ...]:
         if found.name == "BootOrder\0" and found.state == _ADDED:
             return struct.unpack(f"<{len(found.data) // 2}H", found.data)
     return ()
+
+
+def boot_entries(store: bytes) -> dict[int, str]:
+    """What each boot option is called, by its number; in BootOrder or not."""
+    entries = {}
+    for found in _variables(store):
+        match = _BOOT_OPTION.fullmatch(found.name)
+        if match and match[1] != "Order" and found.state == _ADDED:
+            text = found.data[_OPTION_HEADER_BYTES:].decode("utf-16le", "replace")
+            entries[int(match[1], 16)] = text.partition("\0")[0]
+    return entries
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ironwake_testing.scene import BOOT_SECONDS, node, scene
+from ironwake_testing.scene import BOOT_SECONDS, DEPLOY_SECONDS, node, scene
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu, pytest.mark.deep]
 
@@ -40,3 +40,22 @@ def test_the_boot_order_is_what_the_profile_says(wanted: str, store: Path, tmp_p
         assert (machine.boot_order[0] == ours) == (wanted == "disk-first")
         if wanted == "disk-first":
             assert others == list(before)
+
+
+def test_an_entry_that_is_lost_is_made_again(store: Path, tmp_path: Path) -> None:
+    """NVRAM as new before the first start: found by \\EFI\\BOOT, and then it has a name again."""
+    spec = node(1)
+    with scene(tmp_path, spec, artifacts=store) as there:
+        there.enrol(spec)
+        deployment = there.deploy(spec.name)
+        there.appliance.wait_event(
+            deployment, lambda event: event["kind"] == "installed", DEPLOY_SECONDS
+        )
+        machine = there.rack.machine(spec.name)
+        machine.power_off()
+        machine.replace_board(spec.uuid)  # the same identity: only NVRAM is another one
+        assert "Ironwake" not in machine.boot_entries.values()
+        machine.power_on()
+        there.succeed(deployment)
+        number = {name: one for one, name in machine.boot_entries.items()}["Ironwake"]
+        assert number not in machine.boot_order

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ironwake.errors import BrokenError
 from ironwake_lab.nvram import (
+    boot_entries,
     boot_order,
     with_boot_next,
     with_boot_options,
@@ -95,6 +96,8 @@ def test_the_boot_order_is_read_as_the_firmware_would() -> None:
     """The one that stands: not one that was deleted, and none where there is none."""
     once = with_boot_options(BLANK, [MAC, "52:54:00:77:00:11"], 1)
     assert boot_order(once) == (1, 2)
+    names = [f"UEFI PXEv4 (MAC:5254007700{n})" for n in (10, 11)]
+    assert boot_entries(once) == dict(enumerate(names, 1))
     assert boot_order(with_boot_options(once, [MAC], 1)) == (1,)
     assert boot_order(BLANK) == ()
 
