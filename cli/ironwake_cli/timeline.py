@@ -78,7 +78,7 @@ class Timeline:
     def take(self, event: Event) -> str:
         """Take one event; the line that tells it, or "" where the bar tells enough."""
         self.first = self.first or event.time
-        if event.kind == "wake" and not event.detail.get("reason"):  # a reason: it was not sent
+        if _switched_on(event):
             self.woken = self.woken or event.time
         if event.state is not None:
             self._move(event.state, event.time)
@@ -127,8 +127,8 @@ class Timeline:
     def seconds(self) -> float | None:
         """From power-on to the first-boot report, as far as anybody outside can know.
 
-        Power-on is the first magic packet; a machine that was switched on by hand was first seen
-        when it asked for a loader.
+        Power-on is the first magic packet, or when a BMC switched it on; a machine that was
+        switched on by hand was first seen when it asked for a loader.
         """
         began = self.woken or self.seen
         if began is None or self.healthy is None:
@@ -160,6 +160,12 @@ class Timeline:
         again = deploy if self.over else ""
         step = self.next_step or again or f"watch on with: ironwake watch {self.machine}"
         return RefusedError(f"{self.machine}: {what}{cause}", step)
+
+
+def _switched_on(event: Event) -> bool:
+    """By a magic packet, or by a BMC that found it off. A reason is one why that was not done."""
+    told = event.kind == "wake" or (event.kind == "power" and event.detail.get("found") == "off")
+    return told and not event.detail.get("reason")
 
 
 def _printable(text: str) -> str:

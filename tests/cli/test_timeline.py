@@ -81,6 +81,20 @@ def test_the_last_line() -> None:
     )
 
 
+def test_a_bmc_that_switched_it_on_is_its_power_on() -> None:
+    """One that found it running is not, nor one that failed."""
+    for detail, begins in (
+        ({"found": "off"}, "from power-on"),
+        ({"found": "on"}, "from its first request"),
+        ({"found": "off", "reason": "no answer"}, "from its first request"),
+    ):
+        told = event(0.5, "power", "armed", "told to switch on", driver="redfish", **detail)
+        timeline = Timeline("node1", "Debian 12")
+        for one in [told if line["kind"] == "wake" else line for line in WHOLE]:
+            timeline.take(read(one))
+        assert begins in timeline.conclusion()
+
+
 def test_a_machine_switched_on_by_hand() -> None:
     """Without a magic packet (or with one that could not be sent) time begins at its request."""
     unsent = event(0.5, "wake", "armed", "no route", reason="no route")

@@ -17,7 +17,7 @@ from ironwake.errors import IronwakeError
 from ironwake.lifecycle import State
 from ironwake_controller import enrolment, judge, ledger
 from ironwake_controller.power import drivers, keeping
-from ironwake_controller.power.driver import Operation, Outcome, Target, check_can
+from ironwake_controller.power.driver import Operation, Outcome, PowerState, Target, check_can
 from ironwake_controller.power.job import Job
 from ironwake_controller.power.keeping import Equipped
 from ironwake_controller.power.safe import Safe
@@ -184,11 +184,12 @@ class Switchboard:
 
     def _start(self, machine: Machine, record: Record, cycle: bool) -> None:
         """In a thread of its own: nobody hears what it raises."""
-        driver = machine.equipped.driver.name
+        driver, found = machine.equipped.driver.name, PowerState.UNKNOWN
         try:
             if not self._awaits(record):
                 return
-            message, reason = self._hands.carry_out(machine.job(None, cycle)).message, ""
+            outcome = self._hands.carry_out(machine.job(None, cycle))
+            message, reason, found = outcome.message, "", outcome.state
         except IronwakeError as error:
             message, reason = (
                 f"it is not switched on: {error}; or press its power button",
@@ -198,7 +199,7 @@ class Switchboard:
         except Exception as error:  # noqa: BLE001 (else it would be lost without a word)
             message = reason = f"it is not switched on: {type(error).__name__}"
             self._log.error("not switched on", machine=machine.name, error=reason, exc_info=error)
-        self._note(record, driver, message, reason)
+        self._note(record, driver, message, reason, found)
 
     def _awaits(self, record: Record) -> bool:
         """Whether it still waits for its machine: one that is being installed is left alone."""
@@ -206,11 +207,19 @@ class Switchboard:
             now = deployments.by_id(connection, record.id)
         return now is not None and now.state is State.ARMED
 
-    def _note(self, record: Record, driver: str, message: str, reason: str = "") -> None:
+    def _note(
+        self,
+        record: Record,
+        driver: str,
+        message: str,
+        reason: str = "",
+        found: PowerState = PowerState.UNKNOWN,
+    ) -> None:
+        detail = {"driver": driver, "reason": reason, "found": str(found)}
         with self._store.write() as tx:
             now = deployments.by_id(tx.connection, record.id)
             if now is not None:
-                ledger.note(tx, now, "power", message, driver=driver, reason=reason)
+                ledger.note(tx, now, "power", message, **detail)
 
     def resume(self) -> None:
         """After a start: go on bringing up the machines that are still awaited.
