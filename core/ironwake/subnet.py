@@ -115,10 +115,6 @@ class Subnet:
         default = (Route(Network("0.0.0.0/0"), self.router),) if self.router else ()
         return b"".join(route.encoded for route in (*self.routes, *default))
 
-    def __contains__(self, address: IPv4Address) -> bool:
-        """Whether the address is in a pool."""
-        return any(pool.first <= address <= pool.last for pool in self.pools)
-
     def addresses(self) -> Iterator[IPv4Address]:
         """Of all pools, one after the other."""
         for pool in self.pools:

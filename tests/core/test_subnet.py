@@ -86,7 +86,7 @@ def test_a_pool_is_inside_its_network(base: int, prefix: int, data: st.DataObjec
     pool = Range(f"{IPv4Address(first)}-{IPv4Address(last)}")
     subnet = Subnet(Network(str(network)), (pool,))
     assert [int(one) for one in subnet.addresses()] == list(range(first, last + 1))
-    assert all(subnet.has(one) and one in subnet for one in subnet.addresses())
+    assert all(subnet.has(one) for one in subnet.addresses())
 
 
 def test_a_reservation_is_for_a_card_of_the_machine() -> None:

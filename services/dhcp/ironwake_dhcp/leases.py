@@ -91,11 +91,6 @@ class Leases:
         """Whether this card has, or had, an address here."""
         return mac in self._by_mac
 
-    def holder(self, address: IPv4Address, now: float) -> str:
-        """The card that has the address now, "" where none has."""
-        held = self._by_address.get(address)
-        return held.mac if held is not None and held.expires > now else ""
-
     def offer(self, mac: Mac, wanted: IPv4Address | None, now: float) -> IPv4Address | None:
         """An address for `mac`, kept for a minute; None: there is none left.
 
@@ -251,11 +246,8 @@ class Leases:
         # Addresses that were never given come first: who comes back finds the old one free.
         proven = [address for address in self._proven if self.free(address, mac, now)]
         untouched = (address for address in proven if address not in self._by_address)
-        spare = (address for address in self._spare(now))
-        best = next(untouched, None) or next(spare, None)
-        if best is not None and best in self._by_address and proven:
-            return proven[0]
-        return best
+        best = next(untouched, None) or next(self._spare(now), None)
+        return proven[0] if proven and best in self._by_address else best
 
     def _spare(self, now: float) -> Iterator[IPv4Address]:
         """Every address that anybody may have: never given, then the one that ended longest ago."""
