@@ -51,7 +51,8 @@ class Cell:
 
     @property
     def secure_boot(self) -> bool:
-        return self.machine is not None and self.machine.get("firmware") == "uefi-secureboot"
+        name = str(self.machine.get("firmware")) if self.machine else ""
+        return name.endswith("-secureboot")
 
     @property
     def spec(self) -> MachineSpec:
@@ -97,6 +98,7 @@ CELLS: tuple[Cell, ...] = (
     *_both("bios", "bios-ipxe", {"firmware": "bios"}, SUCCEEDED),
     # Its cell of every day is test_arm64.py.
     *_both("arm64", "uefi-arm64-pxe", {"firmware": "arm64"}),
+    *_both("arm64-secureboot", "uefi-arm64-pxe", {"firmware": "arm64-secureboot"}),
 )
 
 
