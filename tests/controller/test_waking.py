@@ -203,6 +203,15 @@ def test_a_place_that_is_not_reached_takes_nothing_from_the_others() -> None:
     assert "0123456789ab" not in str(caught.value)
 
 
+def test_an_interface_that_is_gone_leaves_the_other_places() -> None:
+    """A machine's own interface may be unplugged, or misspelt."""
+    send = waking.sender(lambda: Site("127.0.0.1", 32), ["127.9.0.1"])
+    with _listening() as sock:
+        with pytest.raises(BrokenError, match="'nowhere0'"):
+            send(Magic((Mac(MAC),), interface="nowhere0"))
+        assert len(sock.recv(2000)) == 102
+
+
 def test_targets_are_checked_at_the_start() -> None:
     """Addresses and names, with commas or blanks between them; a typo is told with its setting."""
     assert waking.targets_of("10.1.2.255, relay.example  10.1.2.255") == (

@@ -11,7 +11,7 @@ import ipaddress
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import wakeonlan
@@ -122,7 +122,12 @@ def sender(site: Callable[[], Site], targets: Sequence[str]) -> Send:
 
     def send(magic: Magic) -> None:
         wrong = []
-        for host, source in _places(site(), magic, targets):
+        places: dict[str, str | None] = dict.fromkeys((*targets, *magic.targets))
+        try:
+            places |= _own(site(), magic)
+        except InputError as error:
+            wrong.append(f"by its own interface: {error.what}")
+        for host, source in places.items():
             try:
                 _send(magic, host, source)
             except OSError as error:
@@ -132,7 +137,7 @@ def sender(site: Callable[[], Site], targets: Sequence[str]) -> Send:
             raise BrokenError(
                 f"the magic packet for {magic.macs[0]} can't be sent {'; '.join(wrong)}",
                 "see that IRONWAKE_INTERFACE is up and has this address, IRONWAKE_WAKE_TARGETS, "
-                "and the machine's own targets",
+                "and the machine's own targets and interface",
             )
 
     return send
@@ -145,17 +150,12 @@ def _send(magic: Magic, host: str, source: str | None) -> None:
         wakeonlan.wake(word, host=host, interface=source, family=socket.AF_INET)
 
 
-def _places(site: Site, magic: Magic, targets: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Each host once, with the address to send from; None for the kernel's choice."""
+def _own(site: Site, magic: Magic) -> dict[str, str]:
+    """The broadcast address of the machine's network, and our address there to send from."""
     if magic.interface:
         found = interfaces.find(magic.interface)
-        own, source = str(found.network.broadcast_address), found.address
-    else:
-        own, source = broadcast(site), site.address
-    yield own, source
-    for host in dict.fromkeys((*targets, *magic.targets)):
-        if host != own:
-            yield host, None
+        return {str(found.network.broadcast_address): found.address}
+    return {broadcast(site): site.address}
 
 
 def broadcast(site: Site) -> str:
