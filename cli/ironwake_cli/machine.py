@@ -23,7 +23,7 @@ def enroll(
     context: typer.Context,
     name: str = typer.Argument(..., help="its name: one DNS label", show_default=False),
     mac: list[str] = typer.Option(
-        ..., "--mac", help="MAC address of a network card; the first one wakes it; repeatable"
+        ..., "--mac", help="MAC address of a network card; repeatable; all of them are woken"
     ),
     uuid: str = typer.Option("", "--uuid", help="SMBIOS UUID, as dmidecode prints it"),
     serial: str = typer.Option("", "--serial", help="serial number"),

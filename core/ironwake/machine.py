@@ -56,8 +56,8 @@ class MachineUuid(str):
 class Machine:
     """What a person enrolled.
 
-    `macs`: the first is the one that Wake-on-LAN and the installed system use. `uuid` and `serial`
-    are "" while nobody has named them. `locked` machines are never offered anything.
+    `macs`: all are woken; until it was seen which one it boots from, the first counts. `uuid` and
+    `serial` are "" while nobody has named them. `locked` machines are never offered anything.
     `reservations`: a card's fixed IPv4 address, which our DHCP server gives to no other. `loader`,
     `local_boot` and `personalities` are pinned by a person; where they are empty, the site's quirks
     decide, then what was learned, then the firmware's row.

@@ -20,7 +20,7 @@ class Problem(BaseModel):
 
 
 class NewMachine(BaseModel):
-    """A machine to enrol; the first of `macs` is the one that wakes it."""
+    """A machine to enrol; all of `macs` are woken."""
 
     model_config = ConfigDict(
         **_STRICT,
