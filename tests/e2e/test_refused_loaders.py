@@ -15,10 +15,11 @@ from ironwake_testing.scene import BOOT_SECONDS, copied, node, scene
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
-# The loader, and what may have been asked for by then: shim's own list of keys, when it refuses.
+# The loader, and what may have been asked for by then: shim looks for its own tool when it refuses,
+# and the firmware goes on to HTTP Boot, where it is refused again.
 LOADERS = {
-    "sb/grubx64.efi": {"sb/shimx64.efi", "sb/grubx64.efi", "sb/mmx64.efi"},
-    "sb/shimx64.efi": {"sb/shimx64.efi"},
+    "sb/grubx64.efi": {"shimx64.efi", "grubx64.efi", "mmx64.efi"},
+    "sb/shimx64.efi": {"shimx64.efi"},
 }
 # The loader's deadline of 5 minutes becomes one of half a minute.
 SCALE = "0.1"
@@ -58,8 +59,8 @@ def test_one_flipped_byte(store: Path, tmp_path: Path, role: str) -> None:
         cause = next(e for e in reversed(events) if e["kind"] == "stuck")["detail"]["cause"]
         assert role in cause
         assert "Secure Boot" in cause
-        fetched = {event["detail"]["file"] for event in events if event["kind"] == "loader"}
-        assert role in fetched
-        assert fetched <= LOADERS[role]
+        loaders = [event["detail"]["file"] for event in events if event["kind"] == "loader"]
+        assert role in loaders
+        assert {name.rpartition("/")[2] for name in loaders} <= LOADERS[role]
         assert not {event["kind"] for event in events} & {"script", "kernel", "claimed"}
         assert not there.rack.machine(machine.name).disk.read_bytes().strip(b"\0")
