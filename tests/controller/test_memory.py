@@ -74,6 +74,21 @@ def test_the_offer_that_was_taken_is_the_last_one(appliance: Appliance) -> None:
     assert learned(appliance)["personality"] == {FIRMWARE: "menu"}
 
 
+def test_an_offer_that_needs_port_4011_was_taken_by_who_asked_there(appliance: Appliance) -> None:
+    """Firmware keeps earlier offers: without that question it has taken the last one with a file.
+
+    The question counts, too, where it is told after the loader: by another service.
+    """
+    appliance.enrol()
+    appliance.deploy(wake=False)
+    for shape in ("direct", "boot-server"):
+        offered(appliance, personality=shape, port="67")
+    appliance.see(Seen.LOADER, file="sb/shimx64.efi")
+    assert learned(appliance)["personality"] == {FIRMWARE: "direct"}
+    offered(appliance, personality="boot-server", port="4011")
+    assert learned(appliance)["personality"] == {FIRMWARE: "boot-server"}
+
+
 def test_a_new_board_is_held_until_it_is_confirmed(appliance: Appliance) -> None:
     """Same card, new UUID: nothing moves until a person has said that it is the same machine."""
     appliance.enrol()

@@ -73,9 +73,16 @@ def note(tx: Tx, record: Record, kind: str, message: str = "", **detail: Any) ->
 
 def last(tx: Tx, record: Record, kind: str, state: State | None = None) -> dict[str, Any] | None:
     """The detail of the latest event of this kind in `state`, else in the present one."""
+    return next(iter(told(tx, record, kind, state, 1)), None)
+
+
+def told(
+    tx: Tx, record: Record, kind: str, state: State | None = None, most: int = _MOST
+) -> tuple[dict[str, Any], ...]:
+    """The details of events of this kind in `state`, else in the present one; the newest first."""
     of = str(state or record.state)
     event = Event(kind, record.deployment.machine, record.id, state=of)
-    return next(iter(events.alike(tx.connection, event, 1)), None)
+    return events.alike(tx.connection, event, most)
 
 
 def news(tx: Tx, record: Record, kind: str, message: str, **detail: Any) -> None:

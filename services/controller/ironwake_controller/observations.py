@@ -25,12 +25,13 @@ from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.events import Event
 from ironwake_controller.store.machines import Enrolled
 from ironwake_controller.store.store import Store, Tx
+from ironwake_controller.taken import asked_boot_server, taken
 
 _LONGEST = 500  # characters of one detail
 _DETAILS = 20
 _MOST = 50  # lines of one kind about one machine in one state that are compared
 # What makes two sightings of one kind different things to a person.
-_TOPIC = ("file", "what", "reason", "manifest", "address", "personality")
+_TOPIC = ("file", "what", "reason", "manifest", "address", "personality", "port")
 # A machine that does any of this is awake.
 _AWAKE = frozenset(Seen) - {Seen.REFUSED, Seen.FOREIGN, Seen.CONFLICT}
 
@@ -139,6 +140,8 @@ class Watch:
     def _of_deployment(self, tx: Tx, there: Enrolled, record: Record, item: Observation) -> None:
         self._boot_of(tx, there, record, item)
         event = _event(item, record.deployment.machine, record.id, str(record.state))
+        if item.seen is Seen.OFFERED and asked_boot_server(item.detail):
+            self._took(tx, there, taken((item.detail,)))  # also when it comes after the loader
         evidence = SEEN_EVIDENCE.get(item.seen)
         if evidence is not None and accepts(record.state, evidence):
             after = advance(record.state, evidence)
@@ -151,7 +154,8 @@ class Watch:
                 self._pulse.beat(record.id, tx.steady)
                 return
         # Firmware that asks again and again for the same is no sign of life: it goes nowhere.
-        if self._line(tx, event):
+        # Nor is a refusal: it may be a stranger's.
+        if self._line(tx, event) and item.seen in _AWAKE:
             self._pulse.beat(record.id, tx.steady)
             if record.stuck is not None:
                 deployments.change(tx, record, stuck=None)
@@ -173,15 +177,14 @@ class Watch:
             if uuid:
                 deployments.change(tx, record, uuid=uuid)
                 tx.touch()
-        if record.state is not State.OFFERED or item.seen not in (Seen.LOADER, Seen.KERNEL):
-            return
-        taken = ledger.last(tx, record, str(Seen.OFFERED)) or {}
-        try:
-            personality = Personality(taken.get("personality", ""))
-        except ValueError:
-            return
-        known = {**there.memory.personality, taken.get("firmware", ""): personality}
-        machines.remember(tx, there, replace(there.memory, personality=known))
+        if record.state is State.OFFERED and item.seen in (Seen.LOADER, Seen.KERNEL):
+            offers = ledger.told(tx, record, str(Seen.OFFERED))
+            self._took(tx, there, taken(offers))
+
+    def _took(self, tx: Tx, there: Enrolled, shape: dict[str, Personality]) -> None:
+        known = {**there.memory.personality, **shape}
+        if known != there.memory.personality:
+            machines.remember(tx, there, replace(there.memory, personality=known))
 
     def _alarm(self, tx: Tx, there: Enrolled, live: Record | None, wrong: str) -> None:
         event = Event(
