@@ -65,6 +65,7 @@ class Scene:
     appliance: Appliance
     state: Path
     profiles: Path
+    artifacts: Path
 
     def enrol(self, machine: MachineSpec) -> None:
         """By the API, as `curl` would."""
@@ -127,4 +128,4 @@ def scene(
     with Rack.up(spec) as rack:
         at = ApplianceSpec(folder / "state", artifacts, files, settings or {})
         with Appliance(rack, at) as appliance:
-            yield Scene(rack, appliance, at.state, files)
+            yield Scene(rack, appliance, at.state, files, artifacts)

@@ -22,7 +22,7 @@ from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_testing.captures import CAPTURES, datagrams
 from ironwake_testing.matrix import Cell, Journey, journey
 from ironwake_testing.player import PATIENCE, Player, payload_of, played
-from ironwake_testing.scene import ARTIFACTS, Scene, node
+from ironwake_testing.scene import Scene, node
 
 PLAIN, LOOP = "bios-plainpxe-undionly.pcap", "bios-undionly-loop.pcap"
 LOADER = "ipxe/undionly.kpxe"
@@ -112,7 +112,7 @@ def drive(there: Scene, cell: Cell) -> tuple[Journey, list[dict[str, Any]]]:
     with played(there.rack, spec.mac) as player:
         offer, _ = lease(there.rack, player, rom)
         assert boot_file(offer) == LOADER
-        _fetch_loader(player)
+        _fetch_loader(player, ArtifactStore(there.artifacts))
         offer, _ = lease(there.rack, player, ipxe)
         assert boot_file(offer) == f"http://{player.server}/boot/{spec.mac}/boot.ipxe"
         _run_script(player, player.http(boot_file(offer)).text)
@@ -121,10 +121,10 @@ def drive(there: Scene, cell: Cell) -> tuple[Journey, list[dict[str, Any]]]:
     return journey(cell, events), events
 
 
-def _fetch_loader(player: Player) -> None:
+def _fetch_loader(player: Player, store: ArtifactStore) -> None:
     recorded = next(datagrams(CAPTURES / PLAIN, {69})).payload
     granted, content = player.tftp_read(recorded.replace(b"undionly.kpxe", LOADER.encode()))
-    artifact = ArtifactStore(ARTIFACTS).manifest("loaders").artifacts[LOADER]
+    artifact = store.manifest("loaders").artifacts[LOADER]
     assert granted == {"blksize": "1432", "tsize": str(artifact.size)}
     assert hashlib.sha256(content).hexdigest() == artifact.sha256
 
