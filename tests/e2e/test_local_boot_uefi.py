@@ -13,7 +13,7 @@ import pytest
 
 from ironwake.localboot import Rung
 from ironwake_testing.disks import write_uefi
-from ironwake_testing.scene import Scene, node, scene
+from ironwake_testing.scene import BOOT_SECONDS, Scene, node, scene
 from tests.e2e.rungs import climb
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
@@ -108,3 +108,20 @@ def test_grub_config(there: Scene, name: str, lockdown: str) -> None:
     """The network's GRUB runs the disk's configuration: no other program is started."""
     boot = climb(there, name, Rung.GRUB_CONFIG)
     assert boot.line.endswith(f"cmdpath= lockdown={lockdown}.")
+
+
+@pytest.mark.deep
+def test_a_disk_that_gives_up_leads_to_no_loop(there: Scene, store: Path) -> None:
+    """A configuration that boots nothing comes back to ours, and that ends: nobody asks again."""
+    machine = there.rack.machine(ON.name)
+    write_uefi(machine.disk, store, config="true\n")
+    try:
+        there.appliance.api("PATCH", f"/v1/machines/{ON.name}", {"local_boot": Rung.GRUB_CONFIG})
+        there.appliance.settle()
+        mark = machine.serial_mark()
+        machine.power_on()
+        machine.wait_serial('starting Boot0000 "UiApp"', BOOT_SECONDS, since=mark)
+        assert machine.serial_text(mark).count("Start PXE over IPv4") == 1
+    finally:
+        machine.power_off()
+        write_uefi(machine.disk, store)

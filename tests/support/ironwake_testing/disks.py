@@ -52,7 +52,7 @@ def _chain(store: Path) -> dict[str, bytes]:
     return found
 
 
-def write_uefi(disk: Path, store: Path) -> None:
+def write_uefi(disk: Path, store: Path, config: str = _CONFIG) -> None:
     """A GPT disk with an ESP: Debian's chain in \\EFI\\debian, and in \\EFI\\BOOT."""
     chain = _chain(store)
     size = disk.stat().st_size
@@ -65,7 +65,7 @@ def write_uefi(disk: Path, store: Path) -> None:
     _mtools("mformat", esp, "-F", "-T", str(_ESP_BYTES // 512), "-h", "16", "-s", "63", "::")
     _mtools("mmd", esp, "::EFI", "::EFI/debian", "::EFI/BOOT")
     for folder in ("debian", "BOOT"):
-        files = {**chain, "grub.cfg": _CONFIG.encode()}
+        files = {**chain, "grub.cfg": config.encode()}
         if folder == "BOOT":
             files["BOOTX64.EFI"] = files.pop("shimx64.efi")
         for name, content in files.items():
