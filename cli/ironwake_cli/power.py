@@ -223,7 +223,7 @@ def _body(driver: str, file: Path | None, given: Document) -> Document:
     """What `set` sends: the file's settings, and over them what was named."""
     if not driver:
         raise InputError("no driver is named", "add --driver redfish, or another", "--driver")
-    made: Document = _read_settings(file) if file else {}
+    made: Document = read_settings(file) if file else {}
     for name, value in given.items():
         match name:
             case "ca":
@@ -237,7 +237,8 @@ def _body(driver: str, file: Path | None, given: Document) -> Document:
     return {"driver": driver, "settings": made}
 
 
-def _read_settings(file: Path) -> Document:
+def read_settings(file: Path) -> Document:
+    """A driver's settings as people write them; InputError with the line that is wrong."""
     from ironwake_runtime import yamlfile
 
     raw = _read_file(file).encode()
