@@ -64,7 +64,7 @@ def test_every_variable_is_documented() -> None:
     documented = set(re.findall(r"^\| `(\w+)` \|", DOCS, re.MULTILINE))
     assert used == {name for name in documented if name.startswith("ironwake_")}
     own = documented - used
-    assert own == {"mac", "macs", "profile", "labels", "erase"}
+    assert own == {"mac", "macs", "profile", "labels", "erase", "architecture"}
     assert all(re.search(rf"\b{name}\b", text) for name in own)
 
 
