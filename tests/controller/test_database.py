@@ -241,6 +241,14 @@ def test_a_lost_epoch_file_arms_nothing(opened: Opened, tmp_path: Path) -> None:
     assert opened(tmp_path).state() == "expired"
 
 
+@pytest.mark.parametrize("folder", [".", "epoch", "other/../epoch"])
+def test_the_epoch_stays_outside_of_the_state(opened: Opened, tmp_path: Path, folder: str) -> None:
+    """A setting that would have it restored together with the state is refused by its name."""
+    with pytest.raises(InputError) as caught:
+        opened(tmp_path, epoch_dir=tmp_path / folder)
+    assert caught.value.where == "IRONWAKE_EPOCH_DIR"
+
+
 @pytest.mark.parametrize(
     ("outside", "restored"),
     [

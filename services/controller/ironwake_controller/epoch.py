@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ironwake.errors import BrokenError
+from ironwake.errors import BrokenError, InputError
 from ironwake_runtime import durable
 
 
@@ -22,6 +22,17 @@ class Epoch:
 
     site: str
     number: int
+
+
+def place(folder: Path, state: Path) -> Path:
+    """The file in `folder`; InputError where that is a part of the state folder."""
+    if folder.resolve().is_relative_to(state.resolve()):
+        raise InputError(
+            f"{folder} is in the state folder: who puts that back would put back the boot epoch",
+            "name a folder outside of IRONWAKE_STATE_DIR, or none for the one beside it",
+            "IRONWAKE_EPOCH_DIR",
+        )
+    return folder / "boot-epoch"
 
 
 class EpochFile:

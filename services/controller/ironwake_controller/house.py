@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ironwake.site import Policy
-from ironwake_controller import arming, surroundings, waking
+from ironwake_controller import arming, epoch, surroundings, waking
 from ironwake_controller.arming import Arming
 from ironwake_controller.boots import Boots
 from ironwake_controller.callbacks import Callbacks
@@ -111,7 +111,7 @@ def build(
     lock = WriterLock(_lock_file(settings, file))
     try:
         engine = database.open_engine(settings.database)
-        store = Store(engine, EpochFile(settings.epoch / "boot-epoch"), clock)
+        store = Store(engine, EpochFile(epoch.place(settings.epoch, settings.state_dir)), clock)
         if store.restored:
             log.warning(
                 "the database is an older copy: nothing is armed any more",
