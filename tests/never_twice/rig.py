@@ -8,6 +8,7 @@ address of its own. DHCP and TFTP are the decisions behind their sockets.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import functools
 import itertools
 import shutil
@@ -86,6 +87,7 @@ def workshop() -> Path:
 
 @functools.cache
 def stage() -> Stage:
+    """Made once per process, and taken down with it."""
     folder = workshop()
     profiles = folder / "profiles"
     profiles.mkdir()
@@ -101,9 +103,10 @@ def stage() -> Stage:
     with sqlite3.connect(database) as connection:
         connection.execute("DELETE FROM meta")
     connection.close()
-    return Stage(
-        asyncio.new_event_loop(), current, routes, folder / "artifacts", profiles, database
-    )
+    loop = asyncio.new_event_loop()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(loop.close)
+    return Stage(loop, current, routes, folder / "artifacts", profiles, database)
 
 
 class Line(httpx2.AsyncBaseTransport):
