@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import struct
 from ipaddress import IPv4Address
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from scapy.layers.dhcp import BOOTP
 from ironwake.ipv4 import Network, Range
 from ironwake.lifecycle import State
 from ironwake.mac import Mac
+from ironwake.machine import MachineUuid
 from ironwake.report import Seen
 from ironwake.subnet import Subnet
 from ironwake.view import Index
@@ -151,6 +153,19 @@ def test_strangers_addresses_are_not_collected() -> None:
     house.hear(TAKES_ROUTER.replace(rack.NODE.packed, stranger.packed))
     house.hear(ask(mac=stranger, firmware=phone).replace(b"PXEClient", b"android-d"))
     assert house.told == []
+
+
+def test_another_machine_with_the_same_card_takes_no_address_over() -> None:
+    """Names, and the claim, go by the address: a twin's is not told as the machine's."""
+    own, other = (UUID(int=number) for number in (1, 2))
+    known = rack.entry()
+    machine = dataclasses.replace(known.machine, uuid=MachineUuid(str(own)))
+    house = House(rack.index(dataclasses.replace(known, machine=machine)))
+    takes = ((50, HERE.packed), (54, ROUTER.packed))
+    house.hear(ask(MessageType.REQUEST, *takes, (97, b"\0" + other.bytes)))
+    assert Seen.ADDRESS not in house.seen
+    house.hear(ask(MessageType.REQUEST, *takes, (97, b"\0" + own.bytes)))
+    assert Seen.ADDRESS in house.seen
 
 
 def test_a_machine_that_is_not_armed_is_seen_with_the_reason() -> None:
@@ -291,6 +306,18 @@ def test_what_must_be_on_disk_first_is_named() -> None:
     house.hear(ask(MessageType.DECLINE, (50, HERE.packed)))
     assert [lease.mac for lease in kept] == [rack.NODE, ""]
     assert Seen.CONFLICT in house.seen
+
+
+def test_why_a_machine_gets_no_address_is_told() -> None:
+    """An armed machine behind an unknown relay, or refused its address, was offered nothing."""
+    house = House(rack.armed(), lending([].append))
+    relayed = ask()
+    assert house.hear(relayed[:24] + b"\x0a\x63\0\x01" + relayed[28:]) is None
+    house.hear(ask(MessageType.REQUEST, (50, b"\x0a\x63\0\x02")))
+    assert house.seen == [Seen.DHCP, Seen.DHCP]
+    reasons = [detail["reason"] for _, _, _, detail in house.told]
+    assert "10.99.0.1, which is in none of our subnets" in reasons[0]
+    assert "10.99.0.2 is not this client's to have" in reasons[1]
 
 
 def test_server_mode_reports_machines_and_their_addresses() -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from typing import TypeGuard
 
 from ironwake.firmware import FIRMWARE, Firmware
 from ironwake.lifecycle import BOOTABLE, State
@@ -169,13 +170,16 @@ class Exchange:
         """Report what was seen, once: the offer, or the machine that got none, and its address."""
         entry = index.by_mac(request.mac)
         found, answer = answered.found, answered.answer
-        if isinstance(found, Boot) and found.installs and isinstance(answer, Reply):
+        if isinstance(found, Boot) and found.installs and _offers(answer):
             self._tell_offer(request, answer, found, source.door, now)
         elif _starts_a_boot(request, source.door) and (entry or offer.identify(request)):
-            detail = describe(request) | {"reason": found.reason}
+            # Who gets no address from us gets no loader either, whatever was decided about it.
+            lent = self._lending is None or _offers(answer)
+            reason = found.reason if lent else answer.reason
+            detail = describe(request) | {"reason": reason}
             if isinstance(found, Boot):
                 detail["loader"] = found.led.loader
-            if self._sightings.is_news(Seen.DHCP, request.mac, found.reason, now):
+            if self._sightings.is_news(Seen.DHCP, request.mac, reason, now):
                 self._report(Seen.DHCP, request.mac, "", detail)
         address = _address(request, source, answer)
         if entry is None or address is None or entry.address == str(address):
@@ -201,6 +205,11 @@ class Exchange:
             if found.warning:
                 detail["warning"] = found.warning
             self._report(Seen.OFFERED, request.mac, "", detail)
+
+
+def _offers(answer: Reply | Quiet) -> TypeGuard[Reply]:
+    """Whether it is something that a client goes on with."""
+    return isinstance(answer, Reply) and answer.content.message_type is not MessageType.NAK
 
 
 def _starts_a_boot(request: Request, door: Door) -> bool:
