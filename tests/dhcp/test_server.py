@@ -10,14 +10,19 @@ from contextlib import suppress
 from ipaddress import IPv4Address
 
 import pytest
-from scapy.layers.dhcp import BOOTP
+from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import IP
 from scapy.layers.l2 import Ether
 
-from ironwake.errors import RefusedError
+from ironwake.errors import BrokenError, RefusedError
+from ironwake.ipv4 import Network, Range
+from ironwake.subnet import Subnet
 from ironwake.view import Index
 from ironwake_dhcp.delivery import Datagram, Source
-from ironwake_dhcp.exchange import Exchange, Now, Outgoing
+from ironwake_dhcp.exchange import Exchange, Lending, Now, Outgoing
+from ironwake_dhcp.journal import Done
+from ironwake_dhcp.leases import Lease, Leases
+from ironwake_dhcp.lend import Lender
 from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import MessageType
 from ironwake_dhcp.server import Place, Server, listen
@@ -42,7 +47,7 @@ class Lines:
 class Site:
     """A server on loopback with ports of its own, a wire to read, and a client's socket."""
 
-    def __init__(self, exchange: object, *, index: int = LO) -> None:
+    def __init__(self, exchange: object, *, index: int = LO, journal: object = None) -> None:
         ports = [free_port(), free_port()]
         self.place = Place("lo", index, bytes(6), IPv4Address("127.0.0.1"), *ports)
         ours, self.wire = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -52,6 +57,7 @@ class Site:
             exchange,  # type: ignore[arg-type]
             lambda: self.place,
             self.log,  # type: ignore[arg-type]
+            journal,  # type: ignore[arg-type]
             wire=lambda _: ours,
         )
         self.client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -137,6 +143,60 @@ def test_what_came_in_elsewhere_is_not_even_read() -> None:
         assert made.counts == {"other interface": 1}
 
     on(Site(made, index=LO + 1), story)
+
+
+class HeldDisk:
+    """A journal that is done when a test says so."""
+
+    def __init__(self) -> None:
+        self.is_noted = False
+        self.begun = asyncio.Event()
+        self.done: Done = _nobody
+
+    def note(self, _: Lease) -> None:
+        self.is_noted = True
+
+    def commit(self, done: Done) -> None:
+        self.is_noted = False
+        self.done = done
+        self.begun.set()
+
+
+def _nobody(_: BrokenError | None) -> None:
+    raise AssertionError("nothing was committed")
+
+
+def test_only_what_leases_stand_behind_waits_for_the_disk() -> None:
+    """An ACK leaves once its lease is kept, and never if it is not; an OFFER leaves meanwhile."""
+    disk = HeldDisk()
+    subnet = Subnet(Network("10.77.0.0/24"), (Range("10.77.0.9-10.77.0.20"),))
+    ours = IPv4Address(rack.ADDRESS)
+    lender = Lender(ours, (Leases(subnet, ours),))
+    made = Exchange(lambda *_: None, Lending(lender, disk.note))
+    made.take(rack.index())
+    wanted = (50, IPv4Address("10.77.0.9").packed)
+
+    async def kind(site: Site) -> MessageType:
+        name, value = Ether(await site.frame())[DHCP].options[0]
+        assert name == "message-type"
+        return MessageType(value)
+
+    async def story(site: Site) -> None:
+        for error, after in ((None, MessageType.ACK), (BrokenError("full"), MessageType.OFFER)):
+            disk.begun.clear()
+            site.send(ask(MessageType.REQUEST, wanted, firmware=rack.BIOS), site.place.server_port)
+            await disk.begun.wait()
+            site.send(ask(firmware=rack.BIOS), site.place.server_port)
+            assert await kind(site) is MessageType.OFFER
+            disk.done(error)
+            while error is not None and not made.counts["not kept"]:
+                await asyncio.sleep(0)
+            site.send(ask(firmware=rack.BIOS), site.place.server_port)
+            assert await kind(site) is after
+            if after is MessageType.ACK:
+                assert await kind(site) is MessageType.OFFER
+
+    on(Site(made, journal=disk), story)
 
 
 class Trap:
