@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwake import loaders, routes
+from ironwake.loaders.base import Loader
 from ironwake.mac import Mac
 
 MACS = st.binary(min_size=5, max_size=5).map(lambda tail: Mac.from_bytes(b"\x52" + tail))
 
 
 @given(MACS, st.sampled_from(loaders.LOADERS))
-def test_a_scripts_name_tells_whose_it_is(mac: Mac, loader: loaders.Loader) -> None:
+def test_a_scripts_name_tells_whose_it_is(mac: Mac, loader: Loader) -> None:
     """Whatever name a loader asks by, the machine and the script come out of it."""
     assert routes.asked_script(routes.boot_script(mac, loader.script_name)) == (
         mac,
