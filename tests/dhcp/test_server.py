@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 
 import pytest
 from scapy.layers.dhcp import BOOTP, DHCP
-from scapy.layers.inet import IP
+from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
 from ironwake.errors import BrokenError, RefusedError
@@ -177,7 +177,8 @@ def test_only_what_leases_stand_behind_waits_for_the_disk() -> None:
     wanted = (50, IPv4Address("10.77.0.9").packed)
 
     async def kind(site: Site) -> MessageType:
-        name, value = Ether(await site.frame())[DHCP].options[0]
+        payload = bytes(Ether(await site.frame())[UDP].payload)
+        name, value = BOOTP(payload)[DHCP].options[0]
         assert name == "message-type"
         return MessageType(value)
 
