@@ -241,6 +241,26 @@ def test_a_lost_epoch_file_arms_nothing(opened: Opened, tmp_path: Path) -> None:
     assert opened(tmp_path).state() == "expired"
 
 
+def test_no_copy_of_before_the_epoch_was_lost_arms(opened: Opened, tmp_path: Path) -> None:
+    """After an older copy without its number, a younger copy has the greater one, and is a copy."""
+    first = opened(tmp_path)
+    first.enrol()
+    _copy(tmp_path, tmp_path / "older")
+    for _ in range(3):  # numbers grow
+        first.good("POST", "/v1/machines/node1/lock")
+        first.good("POST", "/v1/machines/node1/unlock")
+    first.deploy()
+    token, _ = first.tokens()
+    _copy(tmp_path, tmp_path / "younger")
+    first.die()
+    (first.settings.epoch / "boot-epoch").unlink()
+    for copy in ("older", "younger"):
+        _restore(tmp_path, tmp_path / copy)
+        last = opened(tmp_path)
+        last.die()
+    assert opened(tmp_path).claim(token).status_code == 410
+
+
 @pytest.mark.parametrize("folder", [".", "epoch", "other/../epoch"])
 def test_the_epoch_stays_outside_of_the_state(opened: Opened, tmp_path: Path, folder: str) -> None:
     """A setting that would have it restored together with the state is refused by its name."""

@@ -18,7 +18,7 @@ from ironwake_runtime import durable
 
 @dataclass(frozen=True)
 class Epoch:
-    """`site` is the random id of this installation, made with its first database."""
+    """`site` is a random id, made with the first database and anew after each restoring."""
 
     site: str
     number: int

@@ -56,10 +56,12 @@ class Store:
 
     def _start(self, connection: Connection) -> bool:
         fresh = meta.get(connection, "site") is None
-        if fresh:
-            meta.put(connection, "site", secrets.token_hex(8))
         old, outside = meta.epoch(connection), self._epoch.read()
         restored = not fresh and is_restored(old, outside)
+        if fresh or restored:
+            # Another one after each restoring: where the file was lost, numbers begin anew, and a
+            # copy of before may have a greater one.
+            meta.put(connection, "site", secrets.token_hex(8))
         beyond = outside.number if outside else 0
         meta.put(connection, "epoch", str(max(old.number, beyond) + 1))
         # A restored copy, noticed as one or not, must not give out versions that were used: by the
