@@ -116,6 +116,8 @@ def test_leases_outlive_the_process() -> None:
     after = book(*before.all())
     assert not after.bind(MACS[1], address(100), 1.0)
     assert after.offer(MACS[0], None, 1.0) == address(100)
+    older = Lease(address(102), MACS[0], -5.0)  # where it was before
+    assert book(*before.all(), older).offer(MACS[0], None, 200.0) == address(100)
 
 
 def test_a_reserved_address_is_its_owners() -> None:

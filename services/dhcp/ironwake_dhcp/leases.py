@@ -70,7 +70,7 @@ class Leases:
         self._ends: list[tuple[float, int]] = []  # a heap; entries of older leases are skipped
         self._walk = iter(subnet.addresses())  # a pool may be too large to be written down
         self._unused: dict[IPv4Address, None] = {}  # come by, and neither given nor offered
-        for lease in known:
+        for lease in sorted(known, key=lambda one: one.expires):  # of a card, the newest counts
             if self.has(lease.address):
                 self._write(lease)
 
