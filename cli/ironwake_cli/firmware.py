@@ -59,7 +59,7 @@ def listing(json: bool = JSON) -> None:
         say(line)
 
 
-def export(context: typer.Context) -> None:
+def export(context: typer.Context, json: bool = JSON) -> None:
     """Print what was learned here as quirks: rows of a file that others can use, too.
 
     Only what differs from the usual: offers that other firmware would not have needed, and ways to
@@ -76,7 +76,10 @@ def export(context: typer.Context) -> None:
         for row in _learned(machine):
             found.setdefault((row["firmware"], row["oui"]), row)
     quirks = [row for _, row in sorted(found.items())]
-    say(yaml.safe_dump({"quirks": quirks}, sort_keys=False).rstrip())
+    if json:
+        as_json({"quirks": quirks})
+    else:
+        say(yaml.safe_dump({"quirks": quirks}, sort_keys=False).rstrip())
 
 
 def _learned(machine: dict[str, Any]) -> Iterator[dict[str, Any]]:
