@@ -74,7 +74,8 @@ def export(context: typer.Context, json: bool = JSON) -> None:
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for machine in of(context).api.listing("machines"):
         for row in _learned(machine):
-            found.setdefault((row["firmware"], row["oui"]), row)
+            known = found.setdefault((row["firmware"], row["oui"]), {})
+            known |= {key: value for key, value in row.items() if key not in known}
     quirks = [row for _, row in sorted(found.items())]
     if json:
         as_json({"quirks": quirks})

@@ -116,7 +116,7 @@ def change(
     if label or reserve:
         there = api.get(path)
         body |= {"labels": there["labels"] | labels_of(label, "--label")} if label else {}
-        fixed = there["reservations"] | _reservations(reserve)
+        fixed = there.get("reservations", {}) | _reservations(reserve)
         kept = {card: address for card, address in fixed.items() if address}
         body |= {"reservations": kept} if reserve else {}
     if not body:
