@@ -51,7 +51,7 @@ class Disk:
             raise InputError(
                 f"{self.match!r:.60} is not a disk",
                 "write auto, a serial number, or a path such as /dev/disk/by-path/…",
-                "disk.match",
+                "match",
             )
 
 
@@ -72,13 +72,13 @@ class User:
                 raise InputError(
                     f"{key!r:.60} is not a public SSH key",
                     "paste the one line of the .pub file",
-                    "user.ssh_keys",
+                    "ssh_keys",
                 )
         if self.password_hash and not _HASH.fullmatch(self.password_hash):
             raise InputError(
                 "this is not a password hash",
                 "make one with: mkpasswd -m sha-512",
-                "user.password_hash",
+                "password_hash",
             )
 
 
@@ -93,11 +93,11 @@ class Parameters:
     kernel_arguments: tuple[KernelWord, ...] = ()
 
     def __post_init__(self) -> None:
-        _match(_ZONE, self.timezone, "parameters.timezone", "write it as in Europe/Berlin")
-        _match(_LOCALE, self.locale, "parameters.locale", "write it as in de_DE.UTF-8")
-        _match(_PACKAGE, self.keyboard, "parameters.keyboard", "write it as in us or de")
+        _match(_ZONE, self.timezone, "timezone", "write it as in Europe/Berlin")
+        _match(_LOCALE, self.locale, "locale", "write it as in de_DE.UTF-8")
+        _match(_PACKAGE, self.keyboard, "keyboard", "write it as in us or de")
         for package in self.packages:
-            _match(_PACKAGE, package, "parameters.packages", "name packages as apt does")
+            _match(_PACKAGE, package, "packages", "name packages as apt does")
 
 
 class BootOrder(StrEnum):

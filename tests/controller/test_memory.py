@@ -134,11 +134,11 @@ def test_a_disk_that_stays_silent_makes_the_next_rung_tried(appliance: Appliance
         boot(appliance)
     assert learned(appliance)["local_boot"] == "silence"
     boot(appliance)
-    assert learned(appliance)["local_boot"] == "grub-config"
-    assert appliance.view().entries[0].memory.local_boot == "grub-config"
+    assert learned(appliance)["local_boot"] == "grub-chain"
+    assert appliance.view().entries[0].memory.local_boot == "grub-chain"
     assert learned(appliance)["proved"] is False
     appliance.healthy(health)
-    assert (learned(appliance)["local_boot"], learned(appliance)["proved"]) == ("grub-config", True)
+    assert (learned(appliance)["local_boot"], learned(appliance)["proved"]) == ("grub-chain", True)
 
 
 def test_one_boots_many_requests_are_one_boot(appliance: Appliance) -> None:
@@ -157,6 +157,7 @@ def test_the_ladder_has_an_end(appliance: Appliance) -> None:
         boot(appliance)
     said = [event.message for event in appliance.history() if event.kind == "local-boot"]
     assert said == [
+        "it came back to the network, and not from its disk: trying grub-chain",
         "it came back to the network, and not from its disk: trying grub-config",
         "no way to its disk has worked: none is left to try",
     ]
