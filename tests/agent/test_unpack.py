@@ -234,7 +234,7 @@ def test_whoever_watches_may_stop_it(packed: bytes, tmp_path: Path) -> None:
         unpack(archive("http://unused", packed), iter([packed]), tmp_path, stop)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.binary(min_size=1, max_size=3000), st.lists(st.integers(0, 900), max_size=6))
 def test_any_breaks_give_the_same_bytes(data: bytes, breaks: list[int]) -> None:
     """Whatever the sizes between breaks, the bytes come in order and once."""

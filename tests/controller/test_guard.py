@@ -143,9 +143,7 @@ _QUERIES = (
 )
 
 
-@hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=_BODIES, query=st.text(max_size=20))
 def test_no_input_breaks_us(appliance: Appliance, body: dict[str, object], query: str) -> None:
     """Whatever is sent, the answer is never that we are broken."""

@@ -237,7 +237,7 @@ def test_recorded_requests_of_unarmed_machines_get_nothing() -> None:
             assert house.hear(item.payload, BOOT) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=700), st.booleans())
 def test_only_malformed_comes_out(tail: bytes, boot: bool) -> None:
     """Whatever an armed machine's firmware appends, it is answered, ignored or malformed."""

@@ -281,7 +281,7 @@ class Book(RuleBasedStateMachine):
         assert len(live) - len(set(live)) <= 1
 
 
-Book.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+Book.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
 TestBook = Book.TestCase
 
 

@@ -177,14 +177,14 @@ def survive(payload: bytes) -> None:
         assert error.reason in REASONS  # noqa: PT017 - not raising is as good
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=1600))
 def test_any_bytes_parse_or_are_malformed(payload: bytes) -> None:
     """No bytes at all make the walker raise anything but `Malformed`."""
     survive(payload)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=400), st.binary(max_size=128), st.binary(max_size=64))
 def test_any_options_parse_or_are_malformed(options: bytes, file: bytes, sname: bytes) -> None:
     """Behind a sound header, arbitrary option areas stay inside the fence, overloaded ones too."""

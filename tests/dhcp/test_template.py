@@ -135,7 +135,7 @@ def built_by_scapy(request: Request, reply: Reply) -> bytes:
     return bytes(packet).ljust(300, b"\0")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(requests(), contents(), st.none() | ADDRESSES)
 def test_patching_equals_building(
     request: Request, content: Content, address: IPv4Address | None
@@ -196,7 +196,7 @@ def test_an_over_long_identifier_is_not_echoed() -> None:
     assert "pxe_client_machine_identifier" not in options_of(payload)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=600), MACS, ADDRESSES, ADDRESSES, st.integers(1, 65535))
 def test_frames_equal_scapys(
     payload: bytes, mac: bytes, ours: IPv4Address, theirs: IPv4Address, port: int

@@ -121,7 +121,7 @@ NAMES = PARTS | st.text(max_size=20).map(quote) | st.binary(max_size=12).map(quo
 RAW = st.binary(max_size=40).filter(lambda raw: b"\n" not in raw)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.lists(st.lists(NAMES, max_size=6).map("/".join).map(str.encode) | RAW, min_size=20),
     st.sampled_from(["GET", "HEAD", "POST", "PUT", "OPTIONS"]),

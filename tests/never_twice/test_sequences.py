@@ -393,7 +393,6 @@ def _home(mac: Mac) -> str:
 _USUAL = settings(
     max_examples=200,
     stateful_step_count=25,
-    deadline=None,
     report_multiple_bugs=False,
     # Without `explain`: it would trace every line.
     phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),

@@ -48,7 +48,7 @@ def sending(size: int, windowsize: int = 4, rtt: float = 0.01) -> Transfer:
     return transfer
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 2**32),
     size=st.integers(0, 40_000),
@@ -96,7 +96,7 @@ def test_a_fifth_lost_is_no_reason_to_fail(seed: int) -> None:
     assert seconds < 120
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     blksize=st.integers(8, 65464), windowsize=st.integers(1, 65535), size=st.integers(0, 200_000)
 )
@@ -253,7 +253,7 @@ def test_acks_from_the_future_and_the_past_are_ignored() -> None:
     assert blocks(transfer) == []
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     events=st.lists(
         st.tuples(st.binary(max_size=40), st.booleans(), st.floats(0, 5, allow_nan=False)),
