@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import itertools
 import random
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ironwake.errors import BrokenError
 from ironwake.lifecycle import State
 from ironwake.mac import Mac
 from ironwake_lab.capture import Frame
@@ -42,7 +39,8 @@ HOPS = (
 )
 _FRAMES = 30
 _END = 2 * DEPLOY_SECONDS
-_BETWEEN_LOOKS = 1.0
+# What ends the waiting: an end, or the judgement that it is stuck.
+_OVER = {str(State.SUCCEEDED), str(State.FAILED), "stuck"}
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +98,6 @@ def _after(number: int) -> Callable[[Frame], bool]:
 
 def _end(there: Scene, deployment: str) -> dict[str, Any]:
     """The deployment once it is over, or stuck; a controller that is away is waited for."""
-    end = time.monotonic() + _END
-    while True:
-        try:
-            found: dict[str, Any] = there.appliance.api("GET", f"/v1/deployments/{deployment}")
-        except (BrokenError, subprocess.CalledProcessError):
-            found = {}
-        if found.get("over") or found.get("stuck"):
-            return found
-        assert time.monotonic() < end, f"{deployment} has no end: {found}"
-        time.sleep(_BETWEEN_LOOKS)
+    there.appliance.wait_event(deployment, lambda event: event["kind"] in _OVER, _END)
+    found: dict[str, Any] = there.appliance.api("GET", f"/v1/deployments/{deployment}")
+    return found

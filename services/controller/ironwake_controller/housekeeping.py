@@ -113,7 +113,8 @@ def _of_loader(tx: Tx, record: Record, verdict: judge.Stuck) -> judge.Stuck:
     """Why a loader that was fetched led no further, as far as what was asked for tells."""
     if ledger.last(tx, record, str(Seen.SCRIPT)) is not None:
         return verdict  # it ran: what came after it is another matter
-    fetched = (ledger.last(tx, record, str(Seen.SENT)) or {}).get("file", "")
+    sent = ledger.last(tx, record, str(Seen.SENT)) or {}
+    fetched = sent.get("file", "") if sent.get("complete") != "no" else ""
     offered = ledger.last(tx, record, str(Seen.OFFERED), State.OFFERED) or {}
     warned = offered.get("warning", "")
     return judge.refused(verdict, fetched, warned)

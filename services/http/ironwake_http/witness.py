@@ -25,7 +25,7 @@ _ROLES = {
     "installer-initrd": Seen.INITRD,
     "archive": Seen.ARCHIVE,
 }
-_LARGE = 1 << 20  # bytes; the end of a smaller transfer tells nobody anything
+_LARGE = 1 << 20  # bytes; of less, only whether a loader was taken in full tells anything
 _MEMORY = 4096  # addresses, and refusals, remembered
 _QUIET = 10.0  # seconds in which the same refusal to the same client is told once
 
@@ -60,18 +60,18 @@ class Witness:
         """A loader, kernel, ramdisk or archive was asked for, from its first byte on."""
         seen = Seen.LOADER if item.manifest == LOADERS else _ROLES.get(item.role)
         if seen is not None:
-            detail = {"file": item.file, "manifest": item.manifest}
+            detail = {"file": _name(item), "manifest": item.manifest}
             self._report(seen, self.mac_of(index, client), client, detail)
 
     def sent(self, index: Index | None, client: str, item: Stored, sent: Sent) -> None:
         """A transfer ended, well or not."""
-        if max(sent.size, sent.wanted) >= _LARGE:
+        if item.manifest == LOADERS or max(sent.size, sent.wanted) >= _LARGE:
             self._report(
                 Seen.SENT,
                 self.mac_of(index, client),
                 client,
                 {
-                    "file": item.file,
+                    "file": _name(item),
                     "manifest": item.manifest,
                     "bytes": str(sent.size),
                     "seconds": f"{sent.seconds:.3f}",
@@ -116,3 +116,8 @@ def _keep(memory: OrderedDict[K, V], key: K, value: V) -> None:
     memory.move_to_end(key)
     if len(memory) > _MEMORY:
         memory.popitem(last=False)
+
+
+def _name(item: Stored) -> str:
+    """As a person knows it: a loader by its path, which TFTP tells, too."""
+    return item.role if item.manifest == LOADERS else item.file

@@ -269,6 +269,7 @@ class Server:
             "bytes": str(transfer.acknowledged),
             "seconds": f"{self._now() - transfer.started:.2f}",
             "outcome": outcome.value,
+            "complete": "yes" if outcome is Outcome.COMPLETED else "no",
         }
         self._around.log.info("transfer ended", client=transfer.client[0], **detail)
         self._around.report(Seen.SENT, session.file.mac, transfer.client[0], detail)
