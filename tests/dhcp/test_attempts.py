@@ -149,3 +149,20 @@ def test_the_menu_is_what_pxe_wants() -> None:
     assert len(menu[9]) == 3 + menu[9][2]
     assert menu[10][:1] == b"\0"
     assert tags(option_43(MENU, bytes(4), offer=False)) == {71: b"\x80\0\0\0"}
+
+
+def test_the_next_deployment_begins_with_what_worked() -> None:
+    """A machine that went on, and comes again a day later, has not complained of anything."""
+    attempts = Attempts()
+    assert discover(attempts, 0.0) is DIRECT
+    attempts.settle(lambda mac: mac != MAC)
+    assert discover(attempts, 86_400.0) is DIRECT
+
+
+def test_a_machine_that_is_led_to_its_disk_complains_of_nothing() -> None:
+    """Boot after boot: nobody waits for what comes after, so that it does not come says nothing."""
+    attempts = Attempts()
+    for day in range(5):
+        request = asking(xid=day + 1)
+        shape = attempts.choose(request, EDK2, led(), 86_400.0 * day, awaited=False)
+        assert shape is DIRECT

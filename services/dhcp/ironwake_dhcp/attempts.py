@@ -5,13 +5,14 @@ understand them. It gets the next personality of its plan, and after the last on
 it may also have had no address yet.
 
 Firmware that has got an address and no boot file from us does not repeat itself: iPXE and edk2 give
-that boot up (iPXE after two DISCOVERs). So whoever begins anew, with another transaction, and has
-not gone on after our last offer, gets the next one at once.
+that boot up (iPXE after two DISCOVERs). So whoever is waited for, begins anew with another
+transaction, and has not gone on after our last offer, gets the next one at once.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,13 +52,17 @@ class Attempts:
         self._known: OrderedDict[tuple[Mac, str], _Attempt] = OrderedDict()
 
     def choose(
-        self, request: Request, firmware: Firmware, led: Led, now: float
+        self, request: Request, firmware: Firmware, led: Led, now: float, *, awaited: bool = True
     ) -> Personality | Quiet:
-        """The shape of the answer; counts a DISCOVER as one more offer."""
-        attempt = self._attempt(request, firmware, led, now)
+        """The shape of the answer; counts a DISCOVER as one more offer.
+
+        :param awaited: it shall go on to an installation, and would be seen to; else it is only
+            led to its disk, and another boot is no complaint
+        """
+        attempt = self._attempt(request, firmware, led, now, awaited)
         if request.message_type is MessageType.DISCOVER:
             attempt.offers += 1
-            begins_anew = attempt.unanswered and request.xid != attempt.xid
+            begins_anew = awaited and attempt.unanswered and request.xid != attempt.xid
             if begins_anew or attempt.unanswered == TRIES:
                 attempt.next_shape()
             attempt.unanswered += 1
@@ -75,17 +80,27 @@ class Attempts:
             if attempt is not None:
                 attempt.unanswered = 0
 
+    def settle(self, awaited: Callable[[Mac], bool]) -> None:
+        """Whoever is not waited for any more has gone on: its next boot is another matter."""
+        for (mac, _), attempt in self._known.items():
+            if not awaited(mac):
+                attempt.unanswered = 0
+
     def __len__(self) -> int:
         return len(self._known)
 
-    def _attempt(self, request: Request, firmware: Firmware, led: Led, now: float) -> _Attempt:
+    def _attempt(
+        self, request: Request, firmware: Firmware, led: Led, now: float, awaited: bool
+    ) -> _Attempt:
         key = (request.mac, firmware.name)
         known = self._known.get(key)
         if known is None or known.order != led.personalities:
             known = self._known[key] = _Attempt(now, led.personalities, request.xid)
         elif now - known.last > BOOT:
             known.offers = 0
-            if known.unanswered:  # old ROMs make the same transaction of their card's address
+            if not awaited:
+                known.unanswered = 0
+            elif known.unanswered:  # old ROMs make the same transaction of their card's address
                 known.next_shape()
         known.last = now
         self._known.move_to_end(key)

@@ -87,6 +87,7 @@ class Exchange:
             for entry in index.view.entries
             if entry.deployment and entry.deployment.state in BOOTABLE
         }
+        self._attempts.settle(lambda mac: _awaited(index.by_mac(mac)))
         self._owners = {name: uuid for name, uuid in self._owners.items() if name in armed}
         if self._lending is not None:
             self._lending.lender.reserve(index)
@@ -142,7 +143,8 @@ class Exchange:
             self._attempts.went_on(request.mac)
 
         def choose(request: Request, firmware: Firmware, led: Led) -> Personality | Quiet:
-            return self._attempts.choose(request, firmware, led, now)
+            awaited = deployment is not None and deployment.state in BOOTABLE
+            return self._attempts.choose(request, firmware, led, now, awaited=awaited)
 
         found = offer.boot(request, index, choose)
         if isinstance(found, Boot) and found.installs and deployment and not deployment.uuid:
@@ -210,6 +212,12 @@ class Exchange:
 def _offers(answer: Reply | Quiet) -> TypeGuard[Reply]:
     """Whether it is something that a client goes on with."""
     return isinstance(answer, Reply) and answer.content.message_type is not MessageType.NAK
+
+
+def _awaited(entry: Entry | None) -> bool:
+    """Whether the machine was offered a loader at most, and has not asked for it."""
+    deployment = entry.deployment if entry else None
+    return deployment is not None and deployment.state in (State.ARMED, State.OFFERED)
 
 
 def _starts_a_boot(request: Request, door: Door) -> bool:
