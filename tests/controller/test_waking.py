@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -169,22 +170,25 @@ def test_packets_go_to_the_subnets_own_broadcast() -> None:
 
 
 @contextmanager
-def _listening() -> Iterator[socket.socket]:
-    """What hears magic packets on the loopback interface: UDP port 9 of an address of ours."""
+def _listening() -> Iterator[tuple[socket.socket, str]]:
+    """What hears magic packets on the loopback interface, and its address there.
+
+    The port is always 9, so the address is one that no other run has.
+    """
+    address = f"127.{'.'.join(str(1 + octet % 254) for octet in secrets.token_bytes(3))}"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.settimeout(30)
+        sock.settimeout(300)
         try:
-            sock.bind(("127.9.0.1", 9))
+            sock.bind((address, 9))
         except PermissionError:
             pytest.skip("a port below 1024 wants root")
-        yield sock
+        yield sock, address
 
 
 def test_the_packets_are_magic() -> None:
     """Six times ff, sixteen times the card, the password: for each card, at each target."""
-    send = waking.sender(lambda: Site("127.0.0.1", 32), ["127.9.0.1"])
-    with _listening() as sock:
+    with _listening() as (sock, address):
+        send = waking.sender(lambda: Site("127.0.0.1", 32), [address])
         send(Magic((Mac(MAC), Mac(OTHER)), secureon="0123456789ab"))
         heard = {sock.recv(2000), sock.recv(2000)}
     password = bytes.fromhex("0123456789ab")
@@ -193,20 +197,20 @@ def test_the_packets_are_magic() -> None:
 
 def test_a_place_that_is_not_reached_takes_nothing_from_the_others() -> None:
     """The error names it with the setting to look at; the other place has its packet."""
-    send = waking.sender(lambda: Site("192.0.2.1", 24), ["127.9.0.1"])
-    with _listening() as sock:
+    with _listening() as (sock, address):
+        send = waking.sender(lambda: Site("192.0.2.1", 24), [address])
         with pytest.raises(BrokenError, match=r"192\.0\.2\.1") as caught:
             send(Magic((Mac(MAC),), secureon="0123456789ab"))
         assert len(sock.recv(2000)) == 108
     assert "IRONWAKE_INTERFACE" in caught.value.next_step
-    assert "127.9.0.1" not in caught.value.what
+    assert address not in caught.value.what
     assert "0123456789ab" not in str(caught.value)
 
 
 def test_an_interface_that_is_gone_leaves_the_other_places() -> None:
     """A machine's own interface may be unplugged, or misspelt."""
-    send = waking.sender(lambda: Site("127.0.0.1", 32), ["127.9.0.1"])
-    with _listening() as sock:
+    with _listening() as (sock, address):
+        send = waking.sender(lambda: Site("127.0.0.1", 32), [address])
         with pytest.raises(BrokenError, match="'nowhere0'"):
             send(Magic((Mac(MAC),), interface="nowhere0"))
         assert len(sock.recv(2000)) == 102

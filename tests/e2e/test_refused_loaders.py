@@ -45,7 +45,7 @@ def with_one_byte_flipped(store: Path, role: str, folder: Path) -> Path:
 )
 def test_one_flipped_byte(store: Path, tmp_path: Path, role: str) -> None:
     """Stuck at the loader, with that file and Secure Boot named; nothing after it was fetched."""
-    machine = node(1, firmware="uefi-secureboot")
+    machine = node(1, firmware="uefi-secureboot", disk_bytes=64 << 20)
     artifacts = with_one_byte_flipped(store, role, tmp_path / "artifacts")
     settings = {"IRONWAKE_DEADLINE_SCALE": SCALE}
     with scene(tmp_path, machine, artifacts=artifacts, settings=settings) as there:
