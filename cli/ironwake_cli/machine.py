@@ -149,8 +149,15 @@ def confirm(context: typer.Context, name: str = NAME, json: bool = JSON) -> None
 
         ironwake machine confirm node1
     """
-    done = f"{name} is who it says: what was held back goes on"
-    _act(context, name, "confirm", done, json)
+    from ironwake_cli.api import segment
+
+    seen = _get(context, name)["learned"]["seen_uuid"]
+    # By name, lest another one has come in between.
+    of(context).api.post(f"machines/{segment(name)}/confirm", {"uuid": seen})
+    if json:
+        as_json(_get(context, name))
+    else:
+        say(f"{name} has the UUID {seen}: what was held back goes on")
 
 
 def listing(context: typer.Context, json: bool = JSON) -> None:

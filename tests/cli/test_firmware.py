@@ -72,8 +72,11 @@ def test_nothing_to_change_is_a_mistake(cli: Cli) -> None:
 
 
 def test_another_board_is_confirmed(cli: Cli) -> None:
-    """One request, and a word that what was held back goes on."""
-    cli.controller.on("POST", "/v1/machines/node1/confirm", Answer(200, MACHINE))
+    """By the UUID that was shown, and a word that what was held back goes on."""
+    there = {**MACHINE, "learned": {**LEARNED, "seen_uuid": "another"}}
+    cli.controller.on("GET", "/v1/machines/node1", Answer(200, there))
+    cli.controller.on("POST", "/v1/machines/node1/confirm", Answer(200, there))
     done = cli("machine", "confirm", "node1")
     assert (done.code, done.err) == (0, "")
-    assert [asked.path for asked in cli.controller.asked] == ["/v1/machines/node1/confirm"]
+    assert "goes on" in done.out
+    assert cli.controller.asked[-1].body == {"uuid": "another"}

@@ -14,10 +14,12 @@ from alembic.runtime.migration import MigrationContext
 
 from ironwake.errors import BrokenError, InputError, RefusedError
 from ironwake.report import Callback, Stage
+from ironwake_controller import epoch
 from ironwake_controller.epoch import Epoch, EpochFile, is_restored
 from ironwake_controller.store import database
 from ironwake_controller.store.lock import WriterLock
 from ironwake_controller.store.schema import metadata
+from ironwake_controller.store.store import Store
 from tests.controller.appliance import Appliance, FakeClock, Opened
 
 
@@ -143,6 +145,28 @@ def test_a_restored_backup_arms_nothing(opened: Opened, tmp_path: Path, meanwhil
     assert second.power.woken == []
     assert second.view().version > version
     assert second.deploy()["state"] == "armed"
+
+
+def test_a_start_that_ends_early_leaves_no_restored_arm(opened: Opened, tmp_path: Path) -> None:
+    """The copy is noticed again: what is armed in it is void before anything is served."""
+    first = opened(tmp_path)
+    first.enrol()
+    first.deploy()
+    token, _ = first.tokens()
+    _copy(tmp_path, tmp_path / "backup")
+    _consume(first)
+    first.die()
+    _restore(tmp_path, tmp_path / "backup")
+    settings = first.settings
+    outside = EpochFile(epoch.place(settings.epoch, settings.state_dir))
+    half = Store(database.open_engine(settings.database), outside, first.clock)
+    assert half.restored
+    half.engine.dispose()  # killed before its arms were void
+    second = opened(tmp_path)
+    assert second.state() == "expired"
+    assert second.claim(token).status_code == 410
+    second.close()
+    assert opened(tmp_path).house.store.restored is False
 
 
 @pytest.mark.parametrize("meanwhile", [_consume, _cancel, _lock, _nothing])

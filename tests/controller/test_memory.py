@@ -98,7 +98,9 @@ def test_a_new_board_is_held_until_it_is_confirmed(appliance: Appliance) -> None
     offered(appliance, uuid=OTHER)
     assert appliance.state() == "armed"
     assert learned(appliance)["seen_uuid"] == OTHER
-    appliance.good("POST", "/v1/machines/node1/confirm")
+    path = "/v1/machines/node1/confirm"
+    assert appliance.call("POST", path, {"uuid": FIRST}).status_code == 409
+    appliance.good("POST", path, {"uuid": OTHER})
     assert (learned(appliance)["uuid"], learned(appliance)["seen_uuid"]) == (OTHER, "")
     offered(appliance, uuid=OTHER)
     assert appliance.state() == "offered"
@@ -268,3 +270,42 @@ def test_a_machine_is_pinned(appliance: Appliance) -> None:
         assert reply.status_code == 422
         assert reply.json()["where"].startswith(next(iter(wrong)))
     assert appliance.view().entries[0].machine.macs == (MAC,)
+
+
+def test_a_deployment_is_whose_uuid_was_told_first(appliance: Appliance) -> None:
+    """An offer to somebody who told none binds nobody; the next one who does is it."""
+    appliance.enrol()
+    appliance.deploy(wake=False)
+    offered(appliance, uuid="")
+    offered(appliance, personality="boot-server")
+    (entry,) = appliance.view().entries
+    assert entry.deployment is not None
+    assert entry.deployment.uuid == FIRST
+    appliance.see(Seen.DHCP, uuid=OTHER, firmware=FIRMWARE)
+    assert "alarm" in appliance.kinds()
+
+
+def test_ever_new_strangers_do_not_fill_the_history(appliance: Appliance) -> None:
+    """Anyone can send a machine's card with made-up UUIDs, firmware and reasons."""
+    appliance.enrol()
+    finished(appliance)
+    for number in range(120):
+        appliance.see(Seen.DHCP, uuid=f"{number:08x}-0077-4000-0000-525400770010")
+        appliance.see(Seen.DHCP, reason=f"no boot loader for client architecture {number}")
+    kinds = appliance.kinds()
+    assert kinds.count("alarm") <= 50
+    assert kinds.count("dhcp") <= 60
+
+
+def test_what_the_agent_tells_of_its_board_can_be_confirmed(appliance: Appliance) -> None:
+    """Firmware without a UUID is found out by the agent; its hold ends with the confirmation."""
+    appliance.enrol()
+    finished(appliance)
+    deployment = appliance.deploy(wake=False)["id"]
+    token, _ = appliance.tokens()
+    appliance.report(token, Callback(Stage.FACTS, "g", facts={"uuid": OTHER}))
+    assert appliance.good("GET", f"/v1/deployments/{deployment}")["held"]
+    assert appliance.claim(token).status_code == 409
+    appliance.good("POST", "/v1/machines/node1/confirm", {"uuid": OTHER})
+    assert appliance.good("GET", f"/v1/deployments/{deployment}")["held"] == ""
+    assert appliance.claim(token).status_code == 200

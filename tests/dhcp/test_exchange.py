@@ -350,3 +350,14 @@ def test_sightings_stay_bounded() -> None:
     for number in range(5000):
         sightings.is_news(Seen.DHCP, str(number), "x", 0.0)
     assert sightings.is_news(Seen.DHCP, "first", "x", 0.0)
+
+
+def test_a_deployment_is_whose_uuid_was_told_first() -> None:
+    """Before the controller has told anyone: a twin gets nothing, whoever asked without a UUID."""
+    house = House(rack.armed())
+    mine = (97, b"\0" + bytes(range(16)))
+    twin = (97, b"\0" + bytes(range(16, 32)))
+    assert house.hear(ask()) is not None
+    assert house.hear(ask(MessageType.DISCOVER, mine)) is not None
+    assert house.hear(ask(MessageType.DISCOVER, twin)) is None
+    assert house.hear(ask(MessageType.DISCOVER, mine)) is not None

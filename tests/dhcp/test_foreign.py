@@ -95,6 +95,13 @@ def test_an_overloaded_field_is_no_file_name() -> None:
     )
 
 
+def test_what_a_server_says_is_safe_to_show() -> None:
+    """Its boot file stands in warnings: on a terminal, too."""
+    heard = read(frame(file=b"\x1b[2Jx\n"), _XID)
+    assert heard is not None
+    assert heard.boot_file == "\\x1b[2Jx\\x0a"
+
+
 @pytest.mark.root
 def test_a_real_server_is_found_with_its_boot_file(tmp_path: Path) -> None:
     """dnsmasq, which boots PXE clients only, shows its address, next server and file."""

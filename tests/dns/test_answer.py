@@ -143,7 +143,9 @@ def test_no_client_takes_a_name_that_is_somebodys() -> None:
         lent("192.0.2.50", "52:54:00:aa:00:01", "node1"),
         lent("192.0.2.51", "52:54:00:aa:00:02", "node3"),
         lent("192.0.2.52", "52:54:00:aa:00:03", "ironwake"),
+        lent("192.0.2.53", "52:54:00:aa:00:04", "wpad"),
     )
+    assert labels("wpad.site.example") not in thieves.addresses
     assert thieves.addresses[labels("node1.site.example")] == "192.0.2.10"
     assert labels("node3.site.example") not in thieves.addresses
     assert thieves.addresses[labels("ironwake.site.example")] == "192.0.2.1"

@@ -209,6 +209,7 @@ def void(store: Store) -> int:
         for record in armed:
             message = "void: the database was restored from an older copy"
             ledger.move(tx, record, Evidence.EXPIRE, ledger.Entry("expired", message))
+        store.voided(tx)
     return len(armed)
 
 

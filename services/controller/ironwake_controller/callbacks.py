@@ -86,6 +86,7 @@ class Callbacks:
         else:
             self._metrics.alarms.inc()
             deployments.change(tx, record, held=wrong)
+            machines.remember(tx, there, identity.noted(there.machine, there.memory, facts))
             tx.disarm()  # no further boot: the ramdisk would only be refused again, and restart
             ledger.note(tx, record, "alarm", f"{wrong}: its answers are held back", facts=facts)
 

@@ -12,7 +12,7 @@ from ironwake import wire
 from ironwake.errors import InputError, RefusedError, UnknownError
 from ironwake.lifecycle import BOOTABLE
 from ironwake.mac import Mac
-from ironwake.machine import Machine
+from ironwake.machine import Machine, MachineUuid
 from ironwake.site import Site
 from ironwake_controller.store import deployments, events, machines
 from ironwake_controller.store.events import Event
@@ -110,10 +110,11 @@ def lock(store: Store, name: str, locked: bool) -> str:
     return there.machine.name
 
 
-def confirm(store: Store, name: str) -> str:
+def confirm(store: Store, name: str, uuid: str = "") -> str:
     """Take the UUID that was seen last for the machine's own; the machine's name.
 
-    A held deployment goes on: what held it back was that UUID. RefusedError where none was seen.
+    A deployment that this UUID held back goes on. RefusedError where none was seen, or another one
+    than `uuid`, which the person has looked at.
     """
     with store.write() as tx:
         there = find(tx.connection, name)
@@ -124,6 +125,12 @@ def confirm(store: Store, name: str) -> str:
                 "confirm it after it was switched on, and an alarm came",
                 "uuid",
             )
+        if uuid and not MachineUuid(uuid).is_same(seen):
+            raise RefusedError(
+                f"{there.machine.name} has shown {seen} last, and not {uuid}",
+                "look again whose it is: two machines may have this card",
+                "uuid",
+            )
         machine = there.machine
         if machine.uuid:
             machine = dataclasses.replace(machine, uuid=seen)
@@ -132,7 +139,9 @@ def confirm(store: Store, name: str) -> str:
         machines.remember(tx, there, memory)
         record = deployments.latest(tx.connection, there.id)
         if record is not None and record.state in BOOTABLE:
-            deployments.change(tx, record, uuid=seen, held="")
+            # A wrong serial number is not explained by this.
+            held = "" if "UUID" in record.held else record.held
+            deployments.change(tx, record, uuid=seen, held=held)
         tx.touch()
         _tell(tx, "changed", machine)
     return there.machine.name

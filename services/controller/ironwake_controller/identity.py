@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ironwake.errors import InputError
 from ironwake.machine import Machine, MachineUuid
 from ironwake.memory import Memory
@@ -24,6 +26,14 @@ def mismatch(machine: Machine, memory: Memory, begun: str, seen: dict[str, str])
         if known and other and not MachineUuid(known).is_same(other):
             return f"{machine.name} {how} UUID {known}, this one has {other}"
     return ""
+
+
+def noted(machine: Machine, memory: Memory, seen: dict[str, str]) -> Memory:
+    """What is remembered once somebody was seen: another UUID, for a person to judge."""
+    uuid, known = uuid_of(seen), machine.uuid or memory.uuid
+    if known and uuid and not MachineUuid(known).is_same(uuid):
+        return replace(memory, seen_uuid=uuid)
+    return memory
 
 
 def uuid_of(seen: dict[str, str]) -> str:

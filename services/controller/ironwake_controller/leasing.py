@@ -84,12 +84,15 @@ def address_of(machine: Machine, held: Mapping[str, str], learned: str, *, serve
     return next((address for address in known if address), "")
 
 
+_END_OF_TIME = 253_402_300_799  # the last second of year 9999, which dates end with
+
+
 def _check(item: Lease) -> None:
     if item.mac:
         Mac(item.mac)
     try:
         IPv4Address(item.address)
-        if not 0 <= item.since < 1 << 40:
+        if not 0 <= item.since < _END_OF_TIME:
             raise ValueError(item.since)
     except ValueError:
         raise InputError(f"{item.address} has no lease like this", "", "items") from None

@@ -10,11 +10,11 @@ from typing import Any
 from ironwake import wire
 from ironwake.errors import InputError
 from ironwake.firmware import BY_NAME
-from ironwake.lifecycle import State, accepts, advance
+from ironwake.lifecycle import BOOTABLE, State, accepts, advance
 from ironwake.mac import Mac
-from ironwake.machine import MachineUuid
 from ironwake.personality import Personality
 from ironwake.report import SEEN_EVIDENCE, Observation, Observations, Seen
+from ironwake.site import ForeignServer
 from ironwake_controller import boots, identity, ledger
 from ironwake_controller.boots import Boots
 from ironwake_controller.foreign import Foreign
@@ -104,8 +104,10 @@ class Watch:
         begun = live.deployment.uuid if live else ""
         wrong = identity.mismatch(there.machine, there.memory, begun, item.detail)
         if wrong:
-            self._alarm(tx, there, live, wrong)
-            self._stranger(tx, there, item)
+            if self._alarm(tx, there, live, wrong):
+                machines.remember(
+                    tx, there, identity.noted(there.machine, there.memory, item.detail)
+                )
         elif live is not None:
             self._of_deployment(tx, there, live, item)
         else:
@@ -123,23 +125,18 @@ class Watch:
         except InputError:
             return
         if news:
-            server = next(s for s in self._foreign.servers() if s.address == item.client)
+            server = wire.decode(ForeignServer, item.detail["server"])
             file = f", and names the boot file {server.boot_file}" if server.boot_file else ""
             what = "a DHCP server" if server.gives_address else "a boot server"
             message = f"{what} that is not ours answers from {server.address}{file}"
             events.add(tx, Event(str(Seen.FOREIGN), message=message, detail=wire.dump(server)))
             tx.touch()
 
-    def _stranger(self, tx: Tx, there: Enrolled, item: Observation) -> None:
-        """Keep who it was, for the person who has to say whether it is the same machine."""
-        uuid = identity.uuid_of(item.detail)
-        known = there.machine.uuid or there.memory.uuid
-        if known and uuid and not MachineUuid(known).is_same(uuid):
-            machines.remember(tx, there, replace(there.memory, seen_uuid=uuid))
-
     def _of_deployment(self, tx: Tx, there: Enrolled, record: Record, item: Observation) -> None:
         self._boot_of(tx, there, record, item)
         event = _event(item, record.deployment.machine, record.id, str(record.state))
+        if item.seen is Seen.OFFERED:
+            self._begun(tx, record, item)
         if item.seen is Seen.OFFERED and asked_boot_server(item.detail):
             self._took(tx, there, taken((item.detail,)))  # also when it comes after the loader
         evidence = SEEN_EVIDENCE.get(item.seen)
@@ -170,13 +167,15 @@ class Watch:
         elif boots.means_boot(record):
             self._boots.came_back(tx, there, record, firmware)
 
+    def _begun(self, tx: Tx, record: Record, item: Observation) -> None:
+        """Whose deployment it is: the first UUID that it was offered to."""
+        uuid = identity.uuid_of(item.detail)
+        if uuid and not record.deployment.uuid and record.state in BOOTABLE:
+            deployments.change(tx, record, uuid=uuid)
+            tx.touch()
+
     def _learn(self, tx: Tx, there: Enrolled, record: Record, item: Observation) -> None:
-        """Who began the deployment, and which offer its firmware took."""
-        if item.seen is Seen.OFFERED and not record.deployment.uuid:
-            uuid = identity.uuid_of(item.detail)
-            if uuid:
-                deployments.change(tx, record, uuid=uuid)
-                tx.touch()
+        """Which offer its firmware took."""
         if record.state is State.OFFERED and item.seen in (Seen.LOADER, Seen.KERNEL):
             offers = ledger.told(tx, record, str(Seen.OFFERED))
             self._took(tx, there, taken(offers))
@@ -186,7 +185,7 @@ class Watch:
         if known != there.memory.personality:
             machines.remember(tx, there, replace(there.memory, personality=known))
 
-    def _alarm(self, tx: Tx, there: Enrolled, live: Record | None, wrong: str) -> None:
+    def _alarm(self, tx: Tx, there: Enrolled, live: Record | None, wrong: str) -> bool:
         event = Event(
             "alarm",
             there.machine.name,
@@ -195,16 +194,17 @@ class Watch:
             message=f"{wrong}: what it does moves nothing",
             detail={"reason": wrong},
         )
-        if self._line(tx, event):
+        news = self._line(tx, event)
+        if news:
             self._metrics.alarms.inc()
+        return news
 
     def _line(self, tx: Tx, event: Event) -> bool:
         """Tell it, unless the same was told of this machine in this state."""
         topic = _topic(event.detail or {})
         told = events.alike(tx.connection, event, _MOST)
-        # Strangers can have themselves refused in ever new ways, and seen at ever new addresses.
-        full = event.kind in (Seen.REFUSED, Seen.ADDRESS) and len(told) == _MOST
-        if full or any(_topic(detail) == topic for detail in told):
+        # Strangers can be refused in ever new ways, at ever new addresses, as ever new machines.
+        if len(told) == _MOST or any(_topic(detail) == topic for detail in told):
             self._metrics.repeats.labels(event.kind).inc()
             return False
         events.add(tx, event)

@@ -32,12 +32,10 @@ async def listen(
     """
     while True:
         try:
-            found = await ask()
-        except IronwakeError as error:
+            for server in await ask():
+                if server.address != ours():
+                    detail = {"server": wire.encode(server).decode()}
+                    report(Seen.FOREIGN, "", server.address, detail)
+        except IronwakeError as error:  # also where our own address has just gone
             log.warning("who else serves this network is not known", error=str(error))
-            found = ()
-        for server in found:
-            if server.address != ours():
-                detail = {"server": wire.encode(server).decode()}
-                report(Seen.FOREIGN, "", server.address, detail)
         await asyncio.sleep(pause)

@@ -77,7 +77,13 @@ async def open_desk(settings: Settings, place: Place, client: ControllerClient, 
     if not settings.dhcp_beside:
         await _be_alone(place)
     books = tuple(Leases(subnet, place.address, kept) for subnet in known)
-    file.start(lease for book in books for lease in book.all())
+    # A subnet that was taken out of the file, or mistyped in it, may come back with its leases.
+    others = [
+        lease
+        for lease in kept
+        if lease.expires > time.time() and not any(lease.address in b.network for b in books)
+    ]
+    file.start((*others, *(lease for book in books for lease in book.all())))
     authority = settings.dhcp_authoritative
     lender = Lender(
         place.address,

@@ -150,8 +150,8 @@ class Exchange:
         if isinstance(found, Boot) and found.installs and deployment and not deployment.uuid:
             # Until the controller has told everyone whose deployment this is, the first has it.
             uuid = uuid_of(request)
-            owner = self._owners.setdefault(deployment.id, uuid)
-            if uuid and owner and owner != uuid:
+            # One that tells none cannot be told apart, and does not make it anybody's.
+            if uuid and self._owners.setdefault(deployment.id, uuid) != uuid:
                 return Quiet("another machine with this card was offered the deployment first")
         return found
 

@@ -11,6 +11,7 @@ from ironwake_dhcp.packet import FIXED, MAGIC, OVERLOAD, Malformed, collect
 _UDP = 17
 _SERVER_PORT = (67).to_bytes(2, "big")
 _NO_ADDRESS = bytes(4)
+_LONGEST = 255  # octets of a name
 
 
 def read(frame: bytes, xid: int) -> ForeignServer | None:
@@ -53,7 +54,9 @@ def _field(field: bytes, options: Mapping[int, bytes]) -> str:
 
 
 def _text(value: bytes) -> str:
-    return value.split(b"\0", 1)[0].decode("ascii", "backslashreplace")
+    """As text that is safe to show: it stands in warnings."""
+    shown = value[:_LONGEST].split(b"\0", 1)[0].decode("ascii", "backslashreplace")
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
 
 
 def _udp(frame: bytes) -> bytes | None:

@@ -81,6 +81,9 @@ async def _listen(
 ) -> None:
     loop = asyncio.get_running_loop()
     while True:
+        # While something is queued, to receive is not to wait: others have their turn, and time
+        # runs out, only because of this.
+        await asyncio.sleep(0)
         server = read(await loop.sock_recv(wire, 65535), xid)
         if server is not None:
             found[server.address] = server

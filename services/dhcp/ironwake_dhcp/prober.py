@@ -22,6 +22,7 @@ from ironwake_dhcp.leases import Lease, Leases
 _ETH_P_ARP: Final = 0x0806
 _ARP: Final = struct.Struct("!HHBBH6s4s6s4s")  # RFC 826: types, sizes, operation, sender, target
 _PATIENCE: Final = 1.0  # seconds: RFC 5227 section 2.1.1's PROBE_MAX is 2, for three probes
+_BATCH: Final = 64  # packets in one turn
 _ROUND: Final = 1.0  # seconds between looks at what is to be tried
 _ECHO, _ECHO_REPLY = 8, 0  # RFC 792
 
@@ -110,14 +111,14 @@ class Prober:
 
     def _arp_came(self, arp: socket.socket, ours: bytes) -> None:
         with contextlib.suppress(OSError):
-            while True:
+            for _ in range(_BATCH):  # more is read in the next turn: a flood is not served alone
                 came = arp_sender(arp.recv(64))
                 if came is not None and came[0].packed != ours and self._link is not None:
                     self._found(self._link, came[1], str(came[0]))
 
     def _echo_came(self, icmp: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while True:
+            for _ in range(_BATCH):
                 packet, sender = icmp.recvfrom(256)
                 address = IPv4Address(sender[0])
                 if is_echo_reply(packet):

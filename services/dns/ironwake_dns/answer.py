@@ -29,6 +29,9 @@ TTL = 10  # seconds: machines get new addresses while they are installed
 NEGATIVE_TTL = 5  # seconds: "not there yet" must not be remembered for long
 
 Labels = tuple[str, ...]  # lower case, without the root: ("node1", "site", "example")
+# Names that computers look up by themselves and believe: whoever calls itself so would be
+# everyone's proxy (CERT VU#598349), or router.
+_NOBODYS = frozenset({"wpad", "isatap", "localhost"})
 _REVERSE: Labels = ("in-addr", "arpa")
 
 
@@ -108,7 +111,7 @@ class Zone:
         machines: dict[str, str] = {
             mac: str(e.machine.name) for e in view.entries for mac in e.machine.macs
         }
-        taken = {APPLIANCE, *machines.values()}
+        taken = {APPLIANCE, *_NOBODYS, *machines.values()}
         for lent in view.leases:  # who came first stands first
             if lent.mac in machines:
                 names[str(lent.address)] = (machines[lent.mac], *domain)

@@ -15,6 +15,7 @@ from ironwake_controller import arming, enrolment
 from ironwake_controller.api import show
 from ironwake_controller.api.shapes import (
     ERRORS,
+    Confirmed,
     DeploymentShape,
     MachineChange,
     MachinePage,
@@ -131,9 +132,10 @@ def _deeds(house: House, router: APIRouter) -> None:
         return _show(house, enrolment.lock(house.store, name, True))
 
     @router.post("/{name}/confirm")
-    def confirm(name: str) -> MachineShape:
+    def confirm(name: str, body: Confirmed | None = None) -> MachineShape:
         """The UUID that was seen last is this machine's: its board was changed."""
-        return _show(house, enrolment.confirm(house.store, name))
+        uuid = body.uuid if body else ""
+        return _show(house, enrolment.confirm(house.store, name, uuid))
 
     @router.post("/{name}/unlock")
     def unlock(name: str) -> MachineShape:

@@ -59,6 +59,16 @@ class MachineChange(BaseModel):
     personalities: list[str] | None = Field(None, max_length=8)
 
 
+class Confirmed(BaseModel):
+    """Which UUID a person has seen and knows; left out, it is whichever was seen last."""
+
+    model_config = ConfigDict(
+        **_STRICT,
+        json_schema_extra={"examples": [{"uuid": "2e0e2e0e-0077-4000-0000-525400770010"}]},
+    )
+    uuid: str = Field("", max_length=40)
+
+
 class StuckShape(BaseModel):
     """Past a deadline: in which stage, why as far as can be told, and what to do."""
 

@@ -16,6 +16,8 @@ from ironwake_controller.epoch import Epoch, EpochFile, is_restored
 from ironwake_controller.store import meta
 from ironwake_controller.store.database import writing
 
+_RESTORED = "restored"  # there while an older copy's arms may still stand
+
 
 class Tx:
     """One writing transaction. `now` is the time of all that is written in it."""
@@ -39,7 +41,10 @@ class Tx:
 
 
 class Store:
-    """`bell` rings after every commit. `restored` says that this database is an older copy."""
+    """`bell` rings after every commit.
+
+    `restored` says that this database is an older copy, and that `voided` was not called yet.
+    """
 
     def __init__(self, engine: Engine, epoch: EpochFile, clock: Clock) -> None:
         self.engine = engine
@@ -62,6 +67,9 @@ class Store:
             # Another one after each restoring: where the file was lost, numbers begin anew, and a
             # copy of before may have a greater one.
             meta.put(connection, "site", secrets.token_hex(8))
+        if restored:
+            # Until all arms are void, in a transaction of their own: a start may end before that.
+            meta.put(connection, _RESTORED, "yes")
         beyond = outside.number if outside else 0
         meta.put(connection, "epoch", str(max(old.number, beyond) + 1))
         # A restored copy, noticed as one or not, must not give out versions that were used: by the
@@ -69,7 +77,7 @@ class Store:
         seed = int(self.clock.wall().timestamp() * 1000)
         leap = secrets.randbelow(1 << 32)
         meta.put(connection, "version", str(max(meta.version(connection) + 1, seed) + leap))
-        return restored
+        return meta.get(connection, _RESTORED) is not None
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
@@ -94,6 +102,10 @@ class Store:
                     self._epoch.write(epoch)
             finally:
                 self.bell.ring()  # it is committed, whatever became of the copy outside
+
+    def voided(self, tx: Tx) -> None:
+        """With this transaction, nothing of an older copy is armed any more."""
+        meta.drop(tx.connection, _RESTORED)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

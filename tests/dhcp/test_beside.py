@@ -1,0 +1,63 @@
+"""Who else is there is asked for ever, and told; what goes wrong ends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from ironwake import wire
+from ironwake.errors import InputError, RefusedError
+from ironwake.report import Seen
+from ironwake.site import ForeignServer
+from ironwake_dhcp import beside
+
+ROUTER, OURS = ForeignServer("10.77.0.1", boot_file="x"), ForeignServer("10.77.0.2")
+
+
+def listen(ours: Callable[[], str], rounds: int = 3) -> list[tuple[Seen, str, dict[str, str]]]:
+    """What is told in so many rounds, in which the second question is refused."""
+    told: list[tuple[Seen, str, dict[str, str]]] = []
+    asked = 0
+
+    def report(
+        seen: Seen, mac: str = "", client: str = "", detail: dict[str, str] | None = None
+    ) -> None:
+        told.append((seen, client, detail or {}))
+
+    async def run() -> None:
+        done = asyncio.Event()
+
+        async def ask() -> tuple[ForeignServer, ...]:
+            nonlocal asked
+            asked += 1
+            if asked > rounds:
+                done.set()
+                await asyncio.Event().wait()
+            if asked == 2:
+                raise RefusedError("no right to ask")
+            return (ROUTER, OURS)
+
+        task = asyncio.create_task(beside.listen(ask, ours, report, structlog.get_logger(), 0))
+        await done.wait()
+        task.cancel()
+
+    asyncio.run(run())
+    return told
+
+
+def test_others_are_told_again_and_again() -> None:
+    """Everyone but ourselves, after a question that could not be asked, too."""
+    told = listen(lambda: "10.77.0.2")
+    assert [(seen, client) for seen, client, _ in told] == [(Seen.FOREIGN, "10.77.0.1")] * 2
+    assert wire.decode(ForeignServer, told[0][2]["server"]) == ROUTER
+
+
+def test_an_interface_without_an_address_ends_nothing() -> None:
+    """It may go at any moment, and come back."""
+
+    def gone() -> str:
+        raise InputError("lan0 has no IPv4 address")
+
+    assert listen(gone) == []
