@@ -78,7 +78,7 @@ class History:
         return "" if now - arm.taken_at < REPEAT else "the time for repeats is over"
 
     def grant(self, token: str, client: tuple[str, str], now: float) -> None:
-        """It was handed out. AssertionError where it must not have been (I1, I2, I6, T12, T13)."""
+        """It was handed out. AssertionError where it must not have been."""
         why = self.forbids(token, client, now)
         assert not why, f"handed out to {client}, though: {why}"
         arm = self.arms[token]

@@ -1,7 +1,7 @@
 """Never twice: whatever happens in whatever order, a disk is given up once per arm, or not at all.
 
-I1 to I6 as in the machine's invariants below; T12: an arm is used up by the claim; T13: a copy that
-is put back arms nobody. The history that judges is the test's own.
+What must hold is said by the invariants below; beside them: an arm is used up by the claim, and a
+copy that is put back arms nobody. The history that judges is the test's own.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ class NeverTwice(RuleBasedStateMachine):
             assert reply.status == 200, (reply, arm)  # what is armed can be had
 
     def _no_route_boots(self, arm: Arm) -> None:
-        """T12: used up by the claim, not by what follows it."""
+        """Used up by the claim, not by what follows it."""
         with self.rig.house.store.read() as connection:
             record = deployments.by_id(connection, arm.id)
         assert record is not None
@@ -329,7 +329,7 @@ class NeverTwice(RuleBasedStateMachine):
 
     @invariant()
     def every_question_has_an_answer(self) -> None:
-        """I4: each card, known or not, by each firmware: the same reasoned answer, twice."""
+        """Each card, known or not, by each firmware: the same reasoned answer, twice."""
         index = self.rig.index
         if index is None:
             return
@@ -343,7 +343,7 @@ class NeverTwice(RuleBasedStateMachine):
 
     @invariant()
     def what_is_over_boots_the_disk(self) -> None:
-        """I2, I3, I6: with the present view, no script of any route leads to what is over."""
+        """With the present view, no script of any route leads to what is over."""
         if self.rig.line.cut or self.rig.index is None:
             return
         self._settle()
@@ -364,7 +364,7 @@ class NeverTwice(RuleBasedStateMachine):
             assert token not in text or self.history.may_show(token), text
 
     def _sound(self) -> None:
-        """I5: the history, folded, is the state."""
+        """The history, folded, is the state."""
         with self.rig.house.store.read() as connection:
             told = replay(events.after(connection, limit=100_000))
             states = {r.id: r.state for r in deployments.page(connection, limit=1000)}
