@@ -62,8 +62,10 @@ class Attempts:
         attempt = self._attempt(request, firmware, led, now, awaited)
         if request.message_type is MessageType.DISCOVER:
             attempt.offers += 1
-            begins_anew = awaited and attempt.unanswered and request.xid != attempt.xid
-            if begins_anew or attempt.unanswered == TRIES:
+            begins_anew = attempt.unanswered and request.xid != attempt.xid
+            if begins_anew and not awaited:
+                attempt.offers, attempt.place, attempt.unanswered = 1, 0, 0
+            elif begins_anew or attempt.unanswered == TRIES:
                 attempt.next_shape()
             attempt.unanswered += 1
             attempt.xid = request.xid

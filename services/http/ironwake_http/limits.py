@@ -22,6 +22,9 @@ class Limits:
     # GRUB opens the ramdisk, then lets the kernel be checked and started, and only then reads: with
     # not a byte acknowledged for 5 s on a busy emulated machine, and for longer on a busier one.
     grub_stall: float = 30.0
+    # A script may start the disk while GRUB still holds its connection: the machine is then gone
+    # without a word, and its next boot, within seconds, comes from the same port.
+    grub_script_stall: float = 4.0
     line: int = 4096
     headers: int = 64
     callback: int = 64 << 10

@@ -13,6 +13,7 @@ from ironwake.errors import IronwakeError
 from ironwake.report import Callback, ClaimRequest, Grant, HealthReport
 from ironwake.view import Index
 from ironwake_http import routing
+from ironwake_http.connection import set_stall
 from ironwake_http.hold import Patience
 from ironwake_http.limits import Limits
 from ironwake_http.replies import NOTHING, closes, refusal
@@ -98,7 +99,13 @@ class Dispatcher:
             tell("refused", client=request.remote, status=error.status, error=error.what)
             more = _RETRY if error.status == 503 else None
             reply = refusal(error.status, str(error), more)
-        if not reply.prepared and (reply.status == 413 or closes(agent(request))):
+        if reply.prepared:
+            return reply
+        if closes(agent(request)):
+            if request.transport is not None:
+                set_stall(request.transport, self._service.limits.grub_script_stall)
+            reply.force_close()
+        elif reply.status == 413:
             reply.force_close()
         return reply
 
