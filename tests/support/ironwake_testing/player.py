@@ -52,11 +52,17 @@ def recorded(firmware: str) -> bytes:
     raise LookupError(f"{file} has no DISCOVER of {vendor_class}")
 
 
+_UUID = b"\x61\x11\0"  # option 97: its length, and the type of what follows (RFC 4578 §2.3)
+
+
 def readdressed(request: bytes, mac: str, xid: int) -> bytes:
-    """The same request, as the card `mac` would send it."""
+    """The same request, as the card `mac` would send it, in the one machine that has it."""
     changed = bytearray(request)
     changed[_XID] = struct.pack("!I", xid)
     changed[_CHADDR] = Mac(mac).packed
+    uuid = changed.find(_UUID)
+    if uuid >= 0:  # with another one, it would be another machine with the same card
+        changed[uuid + len(_UUID) : uuid + len(_UUID) + 16] = Mac(mac).packed.ljust(16, b"\1")
     return bytes(changed)
 
 
