@@ -13,14 +13,14 @@ from ironwake.lease import Lease, in_order
 from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake_controller import clock, enrolment, reserving
-from ironwake_controller.api.shapes import (
-    ERRORS,
+from ironwake_controller.api.lease_shapes import (
     LeasePage,
     LeaseShape,
     ReservationChange,
     ReservationPage,
     ReservationWish,
 )
+from ironwake_controller.api.shapes import ERRORS
 from ironwake_controller.house import House
 from ironwake_controller.reserving import Change
 from ironwake_controller.store import leases, machines

@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from fastapi import APIRouter
 
-from ironwake_controller.api.shapes import ERRORS, NewPower, PowerShape, SwitchedShape
+from ironwake_controller.api.power_shapes import NewPower, PowerShape, SwitchedShape
+from ironwake_controller.api.shapes import ERRORS
 from ironwake_controller.house import House
 from ironwake_controller.power import drivers
 from ironwake_controller.power.driver import Operation

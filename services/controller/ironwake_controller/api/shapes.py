@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_STRICT = ConfigDict(extra="forbid", strict=True)
+STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 class Problem(BaseModel):
@@ -23,7 +23,7 @@ class NewMachine(BaseModel):
     """A machine to enrol; all of `macs` are woken."""
 
     model_config = ConfigDict(
-        **_STRICT,
+        **STRICT,
         json_schema_extra={
             "examples": [{"name": "node1", "macs": ["52:54:00:77:00:10"], "labels": {"rack": "a3"}}]
         },
@@ -46,7 +46,7 @@ class MachineChange(BaseModel):
     """What to change; what is not given stays."""
 
     model_config = ConfigDict(
-        **_STRICT, json_schema_extra={"examples": [{"labels": {"rack": "b1"}}]}
+        **STRICT, json_schema_extra={"examples": [{"labels": {"rack": "b1"}}]}
     )
     macs: list[str] | None = Field(None, max_length=32)
     uuid: str | None = None
@@ -63,7 +63,7 @@ class Confirmed(BaseModel):
     """Which UUID a person has seen and knows; left out, it is whichever was seen last."""
 
     model_config = ConfigDict(
-        **_STRICT,
+        **STRICT,
         json_schema_extra={"examples": [{"uuid": "2e0e2e0e-0077-4000-0000-525400770010"}]},
     )
     uuid: str = Field("", max_length=40)
@@ -188,76 +188,6 @@ class MachineShape(BaseModel):
     learned: LearnedShape = LearnedShape()
 
 
-class LeaseShape(BaseModel):
-    """Who has, or had, an address; `first_seen`: when this card first had one of the subnet."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "address": "10.77.0.100",
-                    "mac": "52:54:00:77:00:10",
-                    "machine": "node1",
-                    "hostname": "debian",
-                    "subnet": "10.77.0.0/24",
-                    "state": "live",
-                    "reserved": False,
-                    "expires": "2026-01-02T04:04:05.678Z",
-                    "first_seen": "2026-01-02T03:04:05.678Z",
-                }
-            ]
-        }
-    )
-    address: str
-    mac: str | None
-    machine: str | None
-    hostname: str
-    subnet: str
-    state: str
-    reserved: bool
-    expires: str
-    first_seen: str
-
-
-class LeasePage(BaseModel):
-    """By address; `next` goes into `after` for the next page; null at the end."""
-
-    items: list[LeaseShape]
-    next: str | None
-
-
-class ReservationWish(BaseModel):
-    """Machines whose leases become reservations, in the order in which they came up.
-
-    `first`: number them anew, from this address on. Nothing is changed without `write`.
-    """
-
-    model_config = ConfigDict(
-        **_STRICT, json_schema_extra={"examples": [{"all": True, "first": "10.77.0.10"}]}
-    )
-    machines: list[str] = Field(default_factory=list, max_length=1000)
-    all: bool = False
-    first: str = ""
-    write: bool = False
-
-
-class ReservationChange(BaseModel):
-    """The card's reservation, as it was (`before`) and as it becomes."""
-
-    machine: str
-    mac: str
-    before: str | None
-    address: str
-
-
-class ReservationPage(BaseModel):
-    """What changes, in the order in which the machines came up; `written`: it has."""
-
-    items: list[ReservationChange]
-    written: bool
-    next: None = None
-
-
 class Wanted(BaseModel):
     """What shall become of a machine; `erase` names the disks that may lose what is on them.
 
@@ -265,50 +195,13 @@ class Wanted(BaseModel):
     """
 
     model_config = ConfigDict(
-        **_STRICT, json_schema_extra={"examples": [{"profile": "web", "erase": ["WD-1234"]}]}
+        **STRICT, json_schema_extra={"examples": [{"profile": "web", "erase": ["WD-1234"]}]}
     )
     profile: str = Field(max_length=100)
     erase: list[str] = Field(default_factory=list, max_length=64)
     wake: bool = True
     cycle: bool = False
     minutes: float | None = None
-
-
-class NewPower(BaseModel):
-    """What switches a machine. Every driver has settings of its own: see docs/power.md."""
-
-    model_config = ConfigDict(
-        **_STRICT,
-        json_schema_extra={
-            "examples": [
-                {
-                    "driver": "redfish",
-                    "settings": {"address": "10.0.0.7", "user": "admin", "password": "…"},
-                }
-            ]
-        },
-    )
-    driver: str = Field(max_length=20)
-    settings: dict[str, Any] = Field(default_factory=dict, max_length=64)
-
-
-class PowerShape(BaseModel):
-    """What switches a machine, and what it can do; in place of a secret stands `set`."""
-
-    machine: str
-    driver: str
-    settings: dict[str, Any]
-    can: list[str]
-
-
-class SwitchedShape(BaseModel):
-    """How it went, in words; `state` is what was found: on, off or unknown."""
-
-    machine: str
-    driver: str
-    operation: str
-    message: str
-    state: str
 
 
 class EventShape(BaseModel):
