@@ -26,7 +26,7 @@ test-fast: setup ## what needs neither root nor virtual machines
 	@$(PYTEST) -m "not root and not qemu and not docker and not deep" -n 2 -q $(ARGS)
 
 test-deep: setup ## what is too long for every day
-	@$(ROOT) $(PYTEST) -m deep $(ARGS)
+	@$(ROOT) $(PYTEST) -m deep -n 2 --dist loadfile -v $(ARGS)
 
 e2e-first: setup ## the first machine: from power-on to healthy, and three more boots from its disk
 	@$(ROOT) $(PYTEST) tests/e2e/test_first_machine.py $(ARGS)

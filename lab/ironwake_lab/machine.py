@@ -248,7 +248,8 @@ class Machine:
             if found := wanted.search(text):
                 return found
             if late or not is_on:
-                last = "\n".join(text.splitlines()[-10:])
+                lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+                last = "\n".join(lines[-30:])
                 why = f"within {timeout:g} s" if late else "before it went off"
                 raise BrokenError(
                     f"machine {self.name} did not write {pattern!r} {why}; its last lines:\n{last}",

@@ -6,13 +6,15 @@ the disk's configuration, and `lockdown=y` under Secure Boot.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ironwake.localboot import Rung
-from ironwake_testing.disks import write_uefi
+from ironwake_testing.disks import BOOTED, write_uefi
 from ironwake_testing.scene import BOOT_SECONDS, Scene, node, scene
 from tests.e2e.rungs import climb
 
@@ -108,6 +110,24 @@ def test_grub_config(there: Scene, name: str, lockdown: str) -> None:
     """The network's GRUB runs the disk's configuration: no other program is started."""
     boot = climb(there, name, Rung.GRUB_CONFIG)
     assert boot.line.endswith(f"cmdpath= lockdown={lockdown}.")
+
+
+def test_grub_asks_again(there: Scene) -> None:
+    """The http service hangs when GRUB wants its script: GRUB says so, and gets it when it can."""
+    machine = there.rack.machine(ON.name)
+    there.appliance.api("PATCH", f"/v1/machines/{ON.name}", {"local_boot": Rung.GRUB_CONFIG})
+    there.appliance.settle()
+    http = there.appliance.service_pid("http")
+    os.kill(http, signal.SIGSTOP)
+    try:
+        mark = machine.serial_mark()
+        machine.power_on()
+        machine.wait_serial("asking again in 1 s", BOOT_SECONDS, since=mark)
+        os.kill(http, signal.SIGCONT)
+        machine.wait_serial(BOOTED, BOOT_SECONDS, since=mark)
+    finally:
+        os.kill(http, signal.SIGCONT)
+        machine.power_off()
 
 
 @pytest.mark.deep

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -170,6 +171,49 @@ def test_a_client_that_leaves_is_no_error() -> None:
         assert (await rig.ask("/healthz")).status == 200
 
     run(test)
+
+
+@pytest.mark.root  # to vanish without a word, a socket must be taken apart by TCP_REPAIR
+def test_a_machine_that_vanished_can_come_from_the_same_port() -> None:
+    """GRUB acknowledges our end, starts a disk, and is gone; its next boot begins at that port."""
+
+    async def test(rig: Rig) -> None:
+        loop = asyncio.get_running_loop()
+        sock = await _grub(rig)
+        mine = sock.getsockname()
+        await loop.sock_sendall(sock, REQUEST[:-2] + b"User-Agent: GRUB 2.12\r\n\r\n")
+        while await loop.sock_recv(sock, 65536):
+            pass
+        async with asyncio.timeout(40):  # less than the minute that the kernel waits by itself
+            while _state(rig.port, mine[1]) == _FIN_WAIT1:
+                await asyncio.sleep(0)
+            sock.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
+            sock.close()
+            while _state(rig.port, mine[1]) is not None:
+                await asyncio.sleep(0)
+
+    run(test, limits=Limits(grub_script_stall=1))
+
+
+_TCP_REPAIR = 19  # tcp(7), linux/tcp.h; the socket module has no name for it
+_FIN_WAIT1 = 4  # include/net/tcp_states.h
+
+
+async def _grub(rig: Rig) -> socket.socket:
+    sock = socket.socket()
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", rig.port))
+    return sock
+
+
+def _state(port: int, other: int) -> int | None:
+    """Of our end of that connection, as the kernel has it; None when it has let go of it."""
+    ends = f":{port:04X}", f":{other:04X}"
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, ours, theirs, state, *_ = line.split()
+        if (ours[-5:], theirs[-5:]) == ends:
+            return int(state, 16)
+    return None
 
 
 def test_a_slow_client_is_none_that_stands_still() -> None:

@@ -78,12 +78,25 @@ done
 LOADER = Grub()
 
 
-def common_config(site: Site) -> str:
-    """`/grub/grub.cfg`, by TFTP and by HTTP.
+# Seconds between one try and the next; some of GRUB's own follow each. Together about what a
+# service or a laptop needs to come back.
+_PAUSES = (1, 2, 5, 10, 20)
 
-    The address is written out: `$net_default_server` has the port in it after HTTP Boot with one.
+
+def common_config(site: Site) -> str:
+    """`/grub/grub.cfg`, by TFTP and by HTTP: to the machine's own, again when that did not come.
+
+    GRUB would stop at its prompt for good. What the machine's own script starts does not return;
+    what failed in it is tried again with it. The address is written out: `$net_default_server` has
+    the port in it after HTTP Boot with one.
     """
     return (
         "set timeout=0\n"
-        f"source (http,{site.authority})/boot/${{net_default_mac}}/{LOADER.script_name}\n"
+        f"for pause in {' '.join(map(str, _PAUSES))}; do\n"
+        f"  source (http,{site.authority})/boot/${{net_default_mac}}/{LOADER.script_name}\n"
+        f'  echo "Ironwake: no script from http://{site.authority}; asking again in $pause s"\n'
+        "  sleep $pause\n"
+        "done\n"
+        f'echo "Ironwake: gave up on http://{site.authority}; leaving the network"\n'
+        "exit 1\n"
     )

@@ -106,3 +106,16 @@ def set_stall(transport: asyncio.BaseTransport, seconds: float) -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+
+
+def let_go_soon(transport: asyncio.BaseTransport, seconds: int) -> None:
+    """Forget a peer that goes without a word after the reply, acknowledging our end or not.
+
+    A client of one boot may come from the same port at the next: GRUB counts both its ports and
+    its sequence numbers from the same start, and stops for good when its SYN meets what is left of
+    the connection before (RFC 9293 section 3.10.7.4).
+    """
+    set_stall(transport, seconds)
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, seconds)

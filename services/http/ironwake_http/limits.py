@@ -24,7 +24,7 @@ class Limits:
     grub_stall: float = 30.0
     # A script may start the disk while GRUB still holds its connection: the machine is then gone
     # without a word, and its next boot, within seconds, comes from the same port.
-    grub_script_stall: float = 4.0
+    grub_script_stall: int = 4
     line: int = 4096
     headers: int = 64
     callback: int = 64 << 10

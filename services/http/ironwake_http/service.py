@@ -13,7 +13,7 @@ from ironwake.errors import IronwakeError
 from ironwake.report import Callback, ClaimRequest, Grant, HealthReport
 from ironwake.view import Index
 from ironwake_http import routing
-from ironwake_http.connection import set_stall
+from ironwake_http.connection import let_go_soon
 from ironwake_http.hold import Patience
 from ironwake_http.limits import Limits
 from ironwake_http.replies import NOTHING, closes, refusal
@@ -103,7 +103,7 @@ class Dispatcher:
             return reply
         if closes(agent(request)):
             if request.transport is not None:
-                set_stall(request.transport, self._service.limits.grub_script_stall)
+                let_go_soon(request.transport, self._service.limits.grub_script_stall)
             reply.force_close()
         elif reply.status == 413:
             reply.force_close()
