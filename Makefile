@@ -1,8 +1,7 @@
 # `make demo` and `make test` are all that most people need.
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
-# A folder of its own for each run: two may stand side by side.
-PYTEST := .venv/bin/pytest --basetemp=$(shell mktemp -du /tmp/ironwake-tests-XXXXXX)
+PYTEST := .venv/bin/pytest
 MATRIX := $(addprefix tests/e2e/test_,matrix.py refused_loaders.py routers.py)
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
@@ -33,6 +32,9 @@ e2e-first: setup ## the first machine: from power-on to healthy, and three more 
 
 e2e-matrix: setup ## every firmware, beside a foreign DHCP server and with ours (JSON=file keeps the lines)
 	@$(ROOT) env $(if $(JSON),MATRIX_JSON=$(JSON)) $(PYTEST) $(MATRIX) -n 2 --dist loadgroup -q $(ARGS)
+
+bench-%: setup ## one figure against its peer: dhcp, dhcp-lease, tftp, tftp-loss, http, render, dns, controller, storm
+	@$(ROOT) $(PYTHON) -m ironwake_bench.$(subst -,_,$*) $(ARGS)
 
 check: setup ## format, lint, types, import contracts
 	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q .
