@@ -116,9 +116,9 @@ def _network(session: Session, seconds: float) -> Iterator[checks.Finding]:
     yield checks.fine("interface", f"machines are looked for on {interface.name} ({place})")
     yield checks.link(interface.name, *interfaces.link_of(interface.name))
     try:
-        from ironwake_dhcp.probe import probe
+        from ironwake_dhcp.ask_foreign import ask
 
-        answers = asyncio.run(probe(interface.name, seconds))
+        answers = asyncio.run(ask(interface.name, seconds))
     except IronwakeError as error:  # only root may ask
         yield checks.Finding("boot servers", checks.Grade.WARNING, error.what, error.next_step)
         return

@@ -9,9 +9,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from ironwake.errors import BrokenError
+from ironwake_dhcp.book import Lease
 from ironwake_dhcp.journal import Journal
 from ironwake_dhcp.lease_file import LeaseFile
-from ironwake_dhcp.leases import Lease
 
 _BATCH = 7
 

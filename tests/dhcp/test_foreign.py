@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwake.site import ForeignServer
+from ironwake_dhcp.ask_foreign import ask
 from ironwake_dhcp.foreign import read
-from ironwake_dhcp.probe import probe
 from ironwake_lab import network
 from tests.dhcp.cable import bench, inside, ip
 
@@ -124,9 +124,9 @@ def test_a_real_server_is_found_with_its_boot_file(tmp_path: Path) -> None:
             assert other.stderr
             next(line for line in other.stderr if "sockets bound" in line)
             answer = inside(
-                place.ours, lambda: asyncio.run(probe("lan0", enough=lambda one: one.boots))
+                place.ours, lambda: asyncio.run(ask("lan0", enough=lambda one: one.boots))
             )
-            nobody = inside(place.ours, lambda: asyncio.run(probe("lo", 0.1)))
+            nobody = inside(place.ours, lambda: asyncio.run(ask("lo", 0.1)))
         finally:
             other.kill()
             other.communicate()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ironwake.errors import BrokenError
+from ironwake_dhcp.book import Lease
 from ironwake_dhcp.lease_file import LeaseFile
-from ironwake_dhcp.leases import Lease
 
 ONE = Lease(IPv4Address("10.77.0.100"), "52:54:00:77:00:10", 1000.5, "phone", 900.0)
 AGAIN = Lease(IPv4Address("10.77.0.100"), "52:54:00:77:00:11", 2000.0)

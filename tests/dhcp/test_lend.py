@@ -12,7 +12,7 @@ from ironwake.mac import Mac
 from ironwake.names import DomainName
 from ironwake.subnet import Route, Subnet
 from ironwake.view import Index
-from ironwake_dhcp.leases import Leases
+from ironwake_dhcp.book import Book
 from ironwake_dhcp.lend import Lender, Outcome, serve
 from ironwake_dhcp.offer import boot
 from ironwake_dhcp.packet import MessageType, Request, parse
@@ -49,7 +49,7 @@ class Desk:
 
     def __init__(self, index: Index | None = None, *, authoritative: bool = True) -> None:
         self.index = index or rack.index()
-        books = tuple(Leases(subnet, OURS) for subnet in SUBNETS)
+        books = tuple(Book(subnet, OURS) for subnet in SUBNETS)
         self.lender = Lender(OURS, books, "ironwake.internal", authoritative)
         self.lender.reserve(self.index)
         self.to_all = True

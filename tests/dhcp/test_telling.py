@@ -16,7 +16,7 @@ from ironwake.ipv4 import Network, Range
 from ironwake.lease import in_order
 from ironwake.mac import Mac
 from ironwake.subnet import Subnet
-from ironwake_dhcp.leases import Lease, Leases
+from ironwake_dhcp.book import Book, Lease
 from ironwake_dhcp.telling import Telling, pages
 
 EVERYTHING = (0, 2**32 - 1)
@@ -71,7 +71,7 @@ def test_everything_first_then_news_then_everything_after_a_failure() -> None:
     async def story() -> None:
         controller = Controller(3)
         subnet = Subnet(Network("10.77.0.0/24"), (Range("10.77.0.100-10.77.0.110"),))
-        book = Leases(subnet, IPv4Address("10.77.0.1"))
+        book = Book(subnet, IPv4Address("10.77.0.1"))
         telling = Telling(controller, (book,), get_logger())  # type: ignore[arg-type]
         task = asyncio.create_task(telling.run())
         try:

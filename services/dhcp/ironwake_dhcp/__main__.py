@@ -6,10 +6,10 @@ import asyncio
 from ipaddress import AddressValueError, IPv4Address
 
 from ironwake.errors import InputError
-from ironwake_dhcp import beside
+from ironwake_dhcp import watch_foreign
+from ironwake_dhcp.ask_foreign import ask
 from ironwake_dhcp.desk import Desk, open_desk
 from ironwake_dhcp.exchange import Exchange
-from ironwake_dhcp.probe import probe
 from ironwake_dhcp.server import Place, Server
 from ironwake_runtime import interfaces, service
 from ironwake_runtime.controller import ControllerClient, Reporter, ViewFollower
@@ -56,8 +56,8 @@ async def run(settings: Settings, log: service.Log) -> None:
 
 
 async def _beside(settings: Settings, reporter: Reporter, log: service.Log) -> None:
-    await beside.listen(
-        lambda: probe(interfaces.find(settings.interface).name),
+    await watch_foreign.watch(
+        lambda: ask(interfaces.find(settings.interface).name),
         lambda: str(find_place(settings).address),
         reporter.report,
         log,

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from ironwake.errors import BrokenError, RefusedError
 from ironwake.report import Report
 from ironwake.site import ForeignServer
+from ironwake_dhcp.ask_foreign import ask
+from ironwake_dhcp.book import Book, Lease
 from ironwake_dhcp.exchange import Lending
+from ironwake_dhcp.in_use import Prober
 from ironwake_dhcp.journal import Journal
 from ironwake_dhcp.lease_file import LeaseFile
-from ironwake_dhcp.leases import Lease, Leases
 from ironwake_dhcp.lend import Lender
-from ironwake_dhcp.probe import probe
-from ironwake_dhcp.prober import Prober
 from ironwake_dhcp.server import Place
 from ironwake_dhcp.telling import Telling
 from ironwake_runtime import interfaces, subnets
@@ -76,7 +76,7 @@ async def open_desk(settings: Settings, place: Place, client: ControllerClient, 
     kept = file.load()
     if not settings.dhcp_beside:
         await _be_alone(place)
-    books = tuple(Leases(subnet, place.address, kept) for subnet in known)
+    books = tuple(Book(subnet, place.address, kept) for subnet in known)
     # A subnet that was taken out of the file, or mistyped in it, may come back with its leases.
     others = [
         lease
@@ -101,7 +101,7 @@ async def _be_alone(place: Place) -> None:
     def is_other(server: ForeignServer) -> bool:
         return server.gives_address and server.address != ours
 
-    others = [one.address for one in await probe(place.interface, enough=is_other) if is_other(one)]
+    others = [one.address for one in await ask(place.interface, enough=is_other) if is_other(one)]
     if others:
         raise RefusedError(
             f"another DHCP server, {' and '.join(others)}, gives addresses on {place.interface}",

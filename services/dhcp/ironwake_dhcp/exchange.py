@@ -16,8 +16,8 @@ from ironwake.report import Report, Seen
 from ironwake.view import Entry, Index
 from ironwake_dhcp import lend, offer
 from ironwake_dhcp.attempts import Attempts
+from ironwake_dhcp.book import Lease
 from ironwake_dhcp.delivery import Datagram, Frame, Source, deliver
-from ironwake_dhcp.leases import Lease
 from ironwake_dhcp.offer import Boot, Door
 from ironwake_dhcp.packet import Malformed, MessageType, Request, parse
 from ironwake_dhcp.reply import Quiet, Reply

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from ironwake.errors import BrokenError
+from ironwake_dhcp.book import Lease
 from ironwake_dhcp.lease_file import LeaseFile
-from ironwake_dhcp.leases import Lease
 
 Done = Callable[[BrokenError | None], None]
 _Item = tuple[Sequence[Lease], Done]

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from ironwake.errors import BrokenError, InputError
 from ironwake.mac import Mac
-from ironwake_dhcp.leases import Lease
+from ironwake_dhcp.book import Lease
 from ironwake_runtime.durable import sync_folder
 
 # Leases that are out of date, beside as many as are in force, before a new file is written.

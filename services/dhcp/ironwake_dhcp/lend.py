@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 from ironwake.mac import Mac
 from ironwake.names import label_of
 from ironwake.view import Index
-from ironwake_dhcp.leases import Lease, Leases
+from ironwake_dhcp.book import Book, Lease
 from ironwake_dhcp.offer import Boot, content
 from ironwake_dhcp.packet import MessageType, Request
 from ironwake_dhcp.reply import Content, Quiet, Reply, Terms
@@ -28,11 +28,11 @@ class Lender:
     """
 
     server: IPv4Address
-    books: tuple[Leases, ...]
+    books: tuple[Book, ...]
     domain: str = ""
     authoritative: bool = True
 
-    def book(self, address: IPv4Address) -> Leases | None:
+    def book(self, address: IPv4Address) -> Book | None:
         """The book of the subnet that has the address, or is called by it."""
         return next((book for book in self.books if address in book.network), None)
 
@@ -46,7 +46,7 @@ class Lender:
         for book in self.books:
             book.reserve(reserved)
 
-    def terms(self, book: Leases) -> Terms:
+    def terms(self, book: Book) -> Terms:
         """What goes with each address of the subnet."""
         told = book.subnet
         return Terms(
@@ -78,7 +78,7 @@ class _Call:
     lender: Lender
     now: float
 
-    def reply(self, kind: MessageType, book: Leases, address: IPv4Address | None) -> Reply:
+    def reply(self, kind: MessageType, book: Book, address: IPv4Address | None) -> Reply:
         """Address and terms, and the loader for those that boot from the network now."""
         terms = self.lender.terms(book)
         if kind is MessageType.ACK and address is None:
@@ -118,7 +118,7 @@ def serve(
     return Outcome(Quiet(f"{request.message_type.name} asks for nothing"))
 
 
-def _book(request: Request, lender: Lender, to_all: bool) -> Leases | Quiet:
+def _book(request: Request, lender: Lender, to_all: bool) -> Book | Quiet:
     """The book of the client's subnet."""
     relay = request.giaddr
     if relay == lender.server:
@@ -135,14 +135,14 @@ def _book(request: Request, lender: Lender, to_all: bool) -> Leases | Quiet:
     return Quiet(f"{where or lender.server} is in none of our subnets")
 
 
-def _discover(call: _Call, book: Leases) -> Outcome:
+def _discover(call: _Call, book: Book) -> Outcome:
     address = book.offer(call.request.mac, call.request.requested_address, call.now)
     if address is None:
         return Outcome(Quiet("the pool is used up"))
     return Outcome(call.reply(MessageType.OFFER, book, address))
 
 
-def _request(call: _Call, book: Leases) -> Outcome:
+def _request(call: _Call, book: Book) -> Outcome:
     """Selecting, back from a reboot, renewing or rebinding (RFC 2131 section 4.3.2)."""
     request, ours = call.request, call.lender.server
     if request.server_id is not None and request.server_id != ours:

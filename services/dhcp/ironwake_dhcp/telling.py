@@ -12,7 +12,7 @@ import structlog
 from ironwake import lease as told
 from ironwake.errors import IronwakeError
 from ironwake.ipv4 import Address
-from ironwake_dhcp.leases import Lease, Leases
+from ironwake_dhcp.book import Book, Lease
 from ironwake_runtime.controller import ControllerClient, Waits
 
 _BATCH: Final = 1000  # leases in one call, which has to stay below a mebibyte
@@ -29,7 +29,7 @@ class Telling:
     def __init__(
         self,
         client: ControllerClient,
-        books: tuple[Leases, ...],
+        books: tuple[Book, ...],
         log: structlog.stdlib.BoundLogger,
     ) -> None:
         self._client = client

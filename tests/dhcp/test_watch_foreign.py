@@ -11,7 +11,7 @@ from ironwake import wire
 from ironwake.errors import InputError, RefusedError
 from ironwake.report import Seen
 from ironwake.site import ForeignServer
-from ironwake_dhcp import beside
+from ironwake_dhcp.watch_foreign import watch
 
 ROUTER, OURS = ForeignServer("10.77.0.1", boot_file="x"), ForeignServer("10.77.0.2")
 
@@ -39,7 +39,7 @@ def listen(ours: Callable[[], str], rounds: int = 3) -> list[tuple[Seen, str, di
                 raise RefusedError("no right to ask")
             return (ROUTER, OURS)
 
-        task = asyncio.create_task(beside.listen(ask, ours, report, structlog.get_logger(), 0))
+        task = asyncio.create_task(watch(ask, ours, report, structlog.get_logger(), 0))
         await done.wait()
         task.cancel()
 

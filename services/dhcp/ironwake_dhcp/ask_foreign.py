@@ -34,7 +34,7 @@ def _everything(_: ForeignServer) -> bool:
     return False
 
 
-async def probe(
+async def ask(
     interface: str,
     seconds: float = PATIENCE,
     enough: Callable[[ForeignServer], bool] = _everything,
@@ -51,7 +51,7 @@ async def probe(
     found: dict[str, ForeignServer] = {}
     with _open(interface) as wire:
         asking = asyncio.create_task(
-            _ask(wire, frames.frame(question, b"\xff" * 6, _EVERYONE, 67)), name="probe"
+            _ask(wire, frames.frame(question, b"\xff" * 6, _EVERYONE, 67)), name="ask"
         )
         try:
             async with asyncio.timeout(seconds):

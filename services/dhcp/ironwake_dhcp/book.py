@@ -46,7 +46,7 @@ class Lease:
     since: float = 0.0
 
 
-class Leases:
+class Book:
     """The book of one subnet; every change comes back as `Lease`s, for the caller to write down.
 
     `server` is our own address, which is never given.

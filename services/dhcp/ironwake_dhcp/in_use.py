@@ -1,6 +1,6 @@
 """Tries addresses before they are given: by ARP on our own link, by ICMP echo behind relays.
 
-What to try, and what an answer means, is `leases`'s to say; this asks, and waits a second.
+What to try, and what an answer means, is the `Book`'s to say; this asks, and waits a second.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 from ironwake.errors import InputError
 from ironwake.mac import Mac
 from ironwake.report import Report, Seen
-from ironwake_dhcp.leases import Lease, Leases
+from ironwake_dhcp.book import Book, Lease
 
 _ETH_P_ARP: Final = 0x0806
 _ARP: Final = struct.Struct("!HHBBH6s4s6s4s")  # RFC 826: types, sizes, operation, sender, target
@@ -34,8 +34,8 @@ class Prober:
 
     def __init__(
         self,
-        books: tuple[Leases, ...],
-        link: Leases | None,
+        books: tuple[Book, ...],
+        link: Book | None,
         place: Callable[[], tuple[str, bytes]],
         keep: Keep,
         report: Report,
@@ -74,7 +74,7 @@ class Prober:
 
         Raises OSError where the interface is away; nothing is taken for tried then.
         """
-        asked: list[tuple[Leases, IPv4Address]] = []
+        asked: list[tuple[Book, IPv4Address]] = []
         for book in self._books:
             waiting = list(book.to_probe(self._clock()))
             while waiting:
@@ -94,7 +94,7 @@ class Prober:
 
     def _ask(
         self,
-        book: Leases,
+        book: Book,
         address: IPv4Address,
         arp: socket.socket,
         icmp: socket.socket,
@@ -105,7 +105,7 @@ class Prober:
         else:
             icmp.sendto(echo_request(), (str(address), 0))
 
-    def _silent(self, asked: list[tuple[Leases, IPv4Address]]) -> None:
+    def _silent(self, asked: list[tuple[Book, IPv4Address]]) -> None:
         for book, address in asked:
             book.tried(address, self._clock())
 
@@ -126,7 +126,7 @@ class Prober:
                         if book is not self._link and book.has(address):
                             self._found(book, address, "")
 
-    def _found(self, book: Leases, address: IPv4Address, by: str) -> None:
+    def _found(self, book: Book, address: IPv4Address, by: str) -> None:
         changed = book.in_use(address, by, self._clock())
         if not changed:
             return

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from ironwake.ipv4 import Network, Range
 from ironwake.mac import Mac
 from ironwake.subnet import Subnet
-from ironwake_dhcp.leases import RESERVE, Lease, Leases
+from ironwake_dhcp.book import RESERVE, Book, Lease
 
 MACS = tuple(Mac.from_bytes(bytes((0x52, 0, 0, 0, 0, number))) for number in range(1, 7))
 STRANGER = "52:00:00:00:00:99"
@@ -22,11 +22,11 @@ def address(last: int) -> IPv4Address:
     return IPv4Address(f"10.77.0.{last}")
 
 
-def book(*known: Lease, first: int = 100, last: int = 103) -> Leases:
+def book(*known: Lease, first: int = 100, last: int = 103) -> Book:
     """Three addresses to give: .100, .102, .103, and the server's own between them."""
     pool = Range(f"{address(first)}-{address(last)}")
     subnet = Subnet(Network("10.77.0.0/24"), (pool,), lease_seconds=100)
-    return Leases(subnet, address(101), known)
+    return Book(subnet, address(101), known)
 
 
 def test_a_machine_gets_its_last_address_again() -> None:
@@ -200,7 +200,7 @@ def test_who_outstays_its_lease_finds_it_again() -> None:
     assert leases.offer(MACS[0], None, 152.0) == address(100)
 
 
-class Book(RuleBasedStateMachine):
+class AnyOrder(RuleBasedStateMachine):
     """Any order of asking, taking, giving back, trying, reserving and waiting, with restarts."""
 
     def __init__(self) -> None:
@@ -281,15 +281,15 @@ class Book(RuleBasedStateMachine):
         assert len(live) - len(set(live)) <= 1
 
 
-Book.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
-TestBook = Book.TestCase
+AnyOrder.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
+TestAnyOrder = AnyOrder.TestCase
 
 
 @pytest.mark.parametrize("count", [3000])
 def test_many_at_once(count: int) -> None:
     """Thousands that ask at once get as many addresses, each its own."""
     subnet = Subnet(Network("10.64.0.0/16"), (Range("10.64.1.0-10.64.200.255"),))
-    leases = Leases(subnet, IPv4Address("10.64.0.1"))
+    leases = Book(subnet, IPv4Address("10.64.0.1"))
     macs = [Mac.from_bytes((0x520000000000 + n).to_bytes(6, "big")) for n in range(count)]
     offered = [leases.offer(mac, None, 0.0) for mac in macs]
     assert len(set(offered)) == count

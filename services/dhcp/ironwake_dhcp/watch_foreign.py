@@ -18,7 +18,7 @@ from ironwake_runtime.service import Log
 PAUSE = 240.0  # seconds between questions; the controller forgets a server after 900
 
 
-async def listen(
+async def watch(
     ask: Callable[[], Awaitable[tuple[ForeignServer, ...]]],
     ours: Callable[[], str],
     report: Report,

@@ -17,8 +17,8 @@ from scapy.layers.l2 import ARP, Ether
 
 from ironwake.ipv4 import Network, Range
 from ironwake.subnet import Subnet
-from ironwake_dhcp.leases import Lease, Leases
-from ironwake_dhcp.prober import (
+from ironwake_dhcp.book import Book, Lease
+from ironwake_dhcp.in_use import (
     Prober,
     arp_probe,
     arp_sender,
@@ -83,7 +83,7 @@ class Bench:
 
     def __init__(self) -> None:
         subnet = Subnet(Network("10.77.0.0/24"), (Range("10.77.0.100-10.77.0.102"),))
-        self.book = Leases(subnet, IPv4Address("10.77.0.1"))
+        self.book = Book(subnet, IPv4Address("10.77.0.1"))
         self.kept: list[Lease] = []
         self.prober = Prober(
             (self.book,),
