@@ -8,7 +8,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 .PHONY: help setup demo test test-fast test-deep check e2e-first e2e-matrix docs constraints
 
 help: ## what there is
-	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z0-9%-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 setup: ## install what is missing: packages, and the virtual environment
 	@tools/setup

@@ -1,0 +1,63 @@
+"""Where it is measured: racks without machines, ours with the whole appliance, the peer's bare.
+
+The load comes from the far end of the rack's cable, where a router would be: a veth pair and a
+bridge, for both sides alike. The two racks stand side by side, and one is asked at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ironwake_lab import Rack, RackSpec
+from ironwake_lab.appliance import Appliance, ApplianceSpec
+from ironwake_lab.host import call_each
+from ironwake_lab.network import enter
+
+LOAD_ADDRESS = "10.77.0.200"  # of the generator
+
+
+@dataclass(frozen=True)
+class Ours:
+    """The appliance as it is shipped: every service, every check."""
+
+    rack: Rack
+    appliance: Appliance
+    folder: Path
+
+
+@contextlib.contextmanager
+def bare() -> Iterator[Rack]:
+    """A rack with nobody in it, for a peer."""
+    spec = RackSpec(f"b{secrets.token_hex(4)}", (), None)
+    with Rack.up(spec) as rack:
+        inside = enter(rack.router_namespace)
+        mask = spec.network.prefixlen
+        call_each(
+            [
+                [*inside, "ip", "address", "add", f"{LOAD_ADDRESS}/{mask}", "dev", "eth0"],
+                [*inside, "ip", "link", "set", "eth0", "up"],
+            ]
+        )
+        yield rack
+
+
+@contextlib.contextmanager
+def ours(
+    settings: Mapping[str, str] | None = None, profiles: Mapping[str, str] | None = None
+) -> Iterator[Ours]:
+    """The appliance in such a rack. Its state and its artifacts are gone afterwards."""
+    with bare() as rack, tempfile.TemporaryDirectory(prefix="ironwake-bench-") as name:
+        folder = Path(name)
+        (folder / "profiles").mkdir()
+        for profile, text in (profiles or {}).items():
+            (folder / "profiles" / f"{profile}.yaml").write_text(text)
+        at = ApplianceSpec(
+            folder / "state", folder / "artifacts", folder / "profiles", settings or {}
+        )
+        with Appliance(rack, at) as appliance:
+            yield Ours(rack, appliance, folder)
