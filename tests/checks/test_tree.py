@@ -16,7 +16,15 @@ PROJECT: dict[str, Any] = tomllib.loads(read("pyproject.toml"))
 # Top-level domains of RFC 2606 and RFC 6761, and the one set aside for private use.
 _OURS = {"example", "test", "invalid", "localhost", "internal"}
 _NOTATION = {"yaml.org"}  # where a person reads how a notation is written
-_SETUP = ("Makefile", "Dockerfile", "compose.yaml", "pyproject.toml", ".env.example", "tools/setup", "tools/install")
+_SETUP = (
+    "Makefile",
+    "Dockerfile",
+    "compose.yaml",
+    "pyproject.toml",
+    ".env.example",
+    "tools/setup",
+    "tools/install",
+)
 FILES = (
     *python(),
     *python("tests"),
@@ -81,12 +89,12 @@ def test_the_wheel_has_every_package() -> None:
         for path in python()
         if path.name == "__init__.py" and not (path.parents[1] / "__init__.py").exists()
     }
-    folders = {str(Path(package).parent) for package in packages}
-    packages.remove("bench/ironwake_bench")  # measured from a checkout, never shipped
     wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert set(wheel["only-include"]) == packages
     names = {Path(package).name for package in packages}
     assert set(PROJECT["tool"]["importlinter"]["root_packages"]) == names
+    # Benchmarks are run from a checkout, and never shipped.
+    folders = {str(Path(package).parent) for package in packages} | {"bench"}
     assert set(PROJECT["tool"]["hatch"]["build"]["dev-mode-dirs"]) == folders
 
 
