@@ -19,7 +19,6 @@ class Release:
     codename: str
     architectures: tuple[Architecture, ...]
     media: str
-    least_memory: int
     least_disk: int
 
     def medium(self, architecture: Architecture) -> str:
@@ -37,7 +36,6 @@ RELEASES: tuple[Release, ...] = (
         "bookworm",
         (Architecture.AMD64, Architecture.ARM64),
         "debian-12",
-        768 << 20,
         2 * _GIB,
     ),
     # The same system with Debian's smaller kernel for virtual machines.
@@ -48,7 +46,6 @@ RELEASES: tuple[Release, ...] = (
         "bookworm",
         (Architecture.AMD64, Architecture.ARM64),
         "debian-12-cloud",
-        768 << 20,
         2 * _GIB,
     ),
     Release(
@@ -58,7 +55,6 @@ RELEASES: tuple[Release, ...] = (
         "trixie",
         (Architecture.AMD64, Architecture.ARM64),
         "debian-13",
-        768 << 20,
         2 * _GIB,
     ),
 )

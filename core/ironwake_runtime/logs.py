@@ -11,15 +11,6 @@ import structlog
 from ironwake_runtime.settings import Settings
 
 
-class Secret(str):
-    """Text that no log, repr or traceback shows; `str.__str__` of it is the text itself."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-
 def set_up(settings: Settings, service: str) -> structlog.stdlib.BoundLogger:
     """Configure this process's logging, once, at its composition root."""
     level = getattr(logging, settings.log_level.upper())

@@ -206,12 +206,6 @@ class Machine:
                 raise BrokenError(f"nobody switched machine {self.name} on within {timeout:g} s")
             time.sleep(_POLL_SECONDS)
 
-    def wait_off(self, timeout: float) -> None:
-        """Wait up to `timeout` seconds until it is off; BrokenError if it stays on."""
-        pid = self.pid
-        if pid is not None and not process.wait_gone(pid, timeout):
-            raise BrokenError(f"machine {self.name} was still on after {timeout:g} s")
-
     def status(self) -> str:
         """`off`, or QEMU's run state (`running`, `paused`, `shutdown`, …)."""
         return str(qmp.command(self.paths.qmp, "query-status")["status"]) if self.is_on else "off"

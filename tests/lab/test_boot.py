@@ -138,15 +138,6 @@ def test_another_board_and_a_card_without_a_cable(raise_rack: RaiseRack) -> None
     assert (rack.directory / "button.log").read_text().count("switched on") == 1
 
 
-def wait_listened_to(node: Machine) -> None:
-    """Return once somebody sits at its serial line: what it writes before reaches nobody."""
-    while any(
-        line["label"] == "serial0" and line["filename"].startswith("disconnected")
-        for line in qmp.command(node.paths.qmp, "query-chardev")
-    ):
-        pass
-
-
 def test_the_console_shows_and_leaves(raise_rack: RaiseRack, tmp_path: Path) -> None:
     """What the machine writes reaches the screen; Ctrl-] leaves, and the machine stays on."""
     rack = raise_rack()

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -183,8 +183,3 @@ def _bridge(namespace: str) -> Iterator[list[str]]:
         yield [f"--bridge={name}"]
     finally:
         subprocess.run(["ip", "link", "delete", name], check=False)
-
-
-def compose_environment(project: str, settings: Mapping[str, str]) -> dict[str, str]:
-    """What a `.env` file would say, and a project name so that runs stand side by side."""
-    return {"COMPOSE_PROJECT_NAME": project, **settings}
