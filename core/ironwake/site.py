@@ -10,6 +10,7 @@ from ironwake.artifact import Manifest
 from ironwake.errors import RefusedError
 from ironwake.names import DomainName
 from ironwake.quirks import Quirk
+from ironwake.subnet import Subnet
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,7 @@ class Site:
 
     `ramdisk` names the flavour: `generic`, or `cloud` for virtual machines. `mirror` is where the
     vendor's installer gets its packages: a URL, or "" where nothing was configured. `proxy`: beside
-    a foreign DHCP server (True) or with our own. `subnets`: the networks in which we give
-    addresses.
+    a foreign DHCP server (True) or with our own. `subnets`: in which we give addresses.
     """
 
     address: str
@@ -29,18 +29,29 @@ class Site:
     ramdisk: str = "generic"
     mirror: str = ""
     proxy: bool = True
-    subnets: tuple[str, ...] = ()
+    subnets: tuple[Subnet, ...] = ()
 
     @property
     def networks(self) -> tuple[IPv4Network, ...]:
         """Those whose machines are ours: our own interface's, then the others."""
         own = IPv4Network(f"{self.address}/{self.prefix}", strict=False)
-        found = dict.fromkeys((own, *map(IPv4Network, self.subnets)))
+        found = dict.fromkeys((own, *(one.network.ip for one in self.subnets)))
         return tuple(found)
 
     def network_of(self, address: str) -> IPv4Network | None:
         """The one of them that has the address."""
         return next((one for one in self.networks if IPv4Address(address) in one), None)
+
+    @property
+    def nobodys(self) -> dict[str, str]:
+        """Addresses that no machine gets, with whose they are: our own, and our subnets' routers.
+
+        None of these is ever given by the dhcp service.
+        """
+        routers = {
+            str(one.router): f"the router of {one.network}" for one in self.subnets if one.router
+        }
+        return {**routers, self.address: "the appliance"}
 
     @property
     def authority(self) -> str:

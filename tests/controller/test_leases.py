@@ -16,7 +16,11 @@ from tests.controller.appliance import MAC, Appliance
 OTHER, PHONE = "52:54:00:77:00:11", "52:54:00:aa:00:01"
 NETWORK, FAR = "10.77.0.0/24", "10.78.0.0/24"
 HOUR = 3600.0
-POOL: dict[str, Any] = {"dhcp_mode": "server", "dhcp_pool": "10.77.0.100-10.77.0.199"}
+POOL: dict[str, Any] = {
+    "dhcp_mode": "server",
+    "dhcp_pool": "10.77.0.100-10.77.0.199",
+    "dhcp_router": "10.77.0.254",
+}
 
 
 @pytest.fixture
@@ -93,6 +97,33 @@ def test_a_part_of_the_list_is_whole_for_its_range_only(served: Appliance) -> No
     assert [one["address"] for one in listed] == ["10.77.0.100"]
 
 
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ("10.77.0", "10.77.0.255"),
+        ("10.77.0.0", ""),
+        ("", "10.77.0.255"),
+        ("10.77.0.0", "2001:db8::1"),
+        ("10.77.0.9", "10.77.0.1"),
+    ],
+)
+def test_a_range_that_is_none_is_refused(served: Appliance, first: str, last: str) -> None:
+    """Whoever tells it hears which; what was known stays."""
+    tell(served, lease(served, 100, PHONE))
+    reply = served.call("POST", "/internal/leases", Leases((), first, last))
+    assert reply.status_code == 422, reply.text
+    assert "no range of addresses" in reply.text
+    assert len(served.good("GET", "/v1/leases")["items"]) == 1
+
+
+@pytest.mark.parametrize("expires", [float("nan"), float("inf"), -1.0, 1e18])
+def test_a_lease_without_a_proper_end_is_refused(served: Appliance, expires: float) -> None:
+    """It could be neither kept nor shown."""
+    wrong = Lease(Address("10.77.0.100"), PHONE, NETWORK, expires)
+    assert served.call("POST", "/internal/leases", Leases((wrong,))).status_code == 422
+    assert served.good("GET", "/v1/leases")["items"] == []
+
+
 def test_an_address_passes_on(served: Appliance) -> None:
     """A machine that was there before is not found where another client is now."""
     served.enrol()
@@ -141,6 +172,8 @@ def test_a_reservation_is_one_machines(served: Appliance) -> None:
         ({OTHER: "10.77.0.2"}, 409, "belongs to the appliance"),
         ({OTHER: "10.99.0.1"}, 409, "no host's address"),
         ({OTHER: "10.77.0.255"}, 409, "no host's address"),
+        ({OTHER: "10.77.0.0"}, 409, "no host's address"),
+        ({OTHER: "10.77.0.254"}, 409, "belongs to the router of 10.77.0.0/24"),
         ({PHONE: "10.77.0.21"}, 422, "no card of this machine"),
         ({OTHER: "10.77.0"}, 422, "not an IPv4 address"),
     ):
@@ -157,6 +190,21 @@ def test_a_reservation_is_one_machines(served: Appliance) -> None:
         ).status_code
         == 409
     )
+
+
+@pytest.mark.parametrize(
+    ("address", "word"),
+    [("10.77.0.2", "the appliance"), ("10.77.0.0", "no host's"), ("10.77.0.255", "no host's")],
+)
+def test_beside_a_router_some_addresses_are_nobodys_either(
+    appliance: Appliance, address: str, word: str
+) -> None:
+    """A proxy's reservation tells where a machine will be: not at our address, nor at an edge."""
+    wish = {"name": "node1", "macs": [MAC], "reservations": {MAC: address}}
+    reply = appliance.call("POST", "/v1/machines", wish)
+    assert (reply.status_code, word in reply.text) == (409, True), reply.text
+    wish["reservations"] = {MAC: "192.168.5.7"}  # the other server knows more networks than we do
+    assert appliance.call("POST", "/v1/machines", wish).status_code == 201
 
 
 def came_up(appliance: Appliance) -> None:
@@ -207,7 +255,8 @@ def test_leases_become_reservations_in_the_order_of_coming_up(served: Appliance)
         ({"machines": ["x"]}, 404, "no machine"),
         ({"machines": ["late"]}, 409, "late never had a lease"),
         ({"all": True, "first": "10.99.0.1"}, 404, "in none of our subnets"),
-        ({"all": True, "first": "10.77.0.253"}, 409, "no room for 3 machines"),
+        ({"all": True, "first": "10.77.0.252"}, 409, "no room for 3 machines"),
+        ({"machines": ["a"], "first": "10.77.0.254"}, 409, "a would get 10.77.0.255"),
     ],
 )
 def test_what_cannot_be_reserved_is_said(

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironwake.ipv4 import Address
+from ironwake.ipv4 import Address, Network
 from ironwake.lease import Lent
+from ironwake.subnet import Subnet
 from ironwake_dns.answer import Code, Labels, Question, Type, Zone, answer
 from tests.dns.site import view, zone
 
@@ -113,7 +114,7 @@ def lent(address: str, mac: str, hostname: str) -> Lent:
 def served(*leases: Lent) -> Zone:
     """The same site, as the DHCP server of two networks: these clients came in this order."""
     before = view()
-    subnets = ("192.0.2.0/24", "198.51.100.0/25")
+    subnets = (Subnet(Network("192.0.2.0/24")), Subnet(Network("198.51.100.0/25")))
     site = dataclasses.replace(before.site, proxy=False, subnets=subnets)
     return Zone.of(dataclasses.replace(before, site=site, leases=leases))
 

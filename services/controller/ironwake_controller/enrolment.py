@@ -173,7 +173,7 @@ def _check_cards(tx: Tx, machine: Machine) -> None:
 
 
 def _check_reservations(tx: Tx, changed: list[Machine], site: Site) -> None:
-    """Each address is one machine's, in a network that we serve, and not our own."""
+    """Each address is one machine's, in a network that we serve, and no router's nor our own."""
     names = {machine.name for machine in changed}
     others = [there.machine for there in machines.every(tx.connection)]
     taken = {
@@ -182,20 +182,22 @@ def _check_reservations(tx: Tx, changed: list[Machine], site: Site) -> None:
         if machine.name not in names
         for address in machine.reservations.values()
     }
+    nobodys = site.nobodys
     for machine in changed:
         for address in machine.reservations.values():
-            owner = "the appliance" if address == site.address else taken.get(address)
+            owner = nobodys.get(address) or taken.get(address)
             if owner is not None:
                 raise RefusedError(
                     f"{address} belongs to {owner}", "reserve another one", "reservations"
                 )
             taken[address] = machine.name
-            if not site.proxy:
-                _check_network(address, site)
+            _check_network(address, site)
 
 
 def _check_network(address: str, site: Site) -> None:
     network = site.network_of(address)
+    if network is None and site.proxy:
+        return  # the server beside us may serve more networks than we know
     edges = (network.network_address, network.broadcast_address) if network else ()
     if network is None or IPv4Address(address) in edges:
         known = ", ".join(str(one) for one in site.networks)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address
 
 from ironwake.errors import InputError
 from ironwake.lease import Lease, Leases, Lent, in_order
@@ -24,9 +23,10 @@ class Leasing:
         """Commit them. InputError for what can't be right."""
         for item in news.items:
             _check(item)
+        whole = _range(news)
         now = self._now()
         with self._store.write() as tx:
-            before = self._known(tx, news)
+            before = self._known(tx, news, whole)
             after = {item.address: item for item in news.items}
             leases.drop(tx, before.keys() - after.keys())
             leases.put(tx, list(after.values()))
@@ -50,16 +50,12 @@ class Leasing:
             with self._store.write() as tx:
                 tx.touch()
 
-    def _known(self, tx: Tx, news: Leases) -> dict[str, Lease]:
+    def _known(self, tx: Tx, news: Leases, whole: range | None) -> dict[str, Lease]:
         """What is known of these addresses, and of all in the range that `news` is whole for."""
-        if not news.first:
+        if whole is None:
             return leases.some(tx.connection, [item.address for item in news.items])
-        first, last = in_order(news.first), in_order(news.last)
-        return {
-            item.address: item
-            for item in leases.every(tx.connection)
-            if first <= in_order(item.address) <= last
-        }
+        every = leases.every(tx.connection)
+        return {item.address: item for item in every if in_order(item.address) in whole}
 
     def _now(self) -> float:
         return self._store.clock.wall().timestamp()
@@ -90,12 +86,29 @@ _END_OF_TIME = 253_402_300_799  # the last second of year 9999, which dates end 
 def _check(item: Lease) -> None:
     if item.mac:
         Mac(item.mac)
+    if not all(0 <= moment < _END_OF_TIME for moment in (item.since, item.expires)):
+        raise InputError(
+            f"{item.address} can't have been leased since {item.since:g} until {item.expires:g}",
+            "give both in seconds since 1970",
+            "items",
+        )
+
+
+def _range(news: Leases) -> range | None:
+    """The addresses that `news` is whole for, as numbers; None where it is a part."""
+    if not news.first and not news.last:
+        return None
     try:
-        IPv4Address(item.address)
-        if not 0 <= item.since < _END_OF_TIME:
-            raise ValueError(item.since)
+        first, last = in_order(news.first), in_order(news.last)
+        if first <= last:
+            return range(first, last + 1)
     except ValueError:
-        raise InputError(f"{item.address} has no lease like this", "", "items") from None
+        pass
+    raise InputError(
+        f"from {news.first!r:.60} to {news.last!r:.60} is no range of addresses",
+        "give its first and its last address, or neither",
+        "first",
+    )
 
 
 def _name(item: Lease | None, now: float) -> tuple[str, str] | None:

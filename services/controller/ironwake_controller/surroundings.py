@@ -85,7 +85,7 @@ def from_settings(settings: Settings, log: Log) -> Surroundings:
             ramdisk=settings.ramdisk,
             mirror=mirror,
             proxy=settings.dhcp_mode != "server",
-            subnets=tuple(str(one.network) for one in subnets.of(settings, own)),
+            subnets=subnets.of(settings, own),
         )
 
     return Surroundings(find, store.manifests, lambda: _quirks(settings.quirks), log)

@@ -105,7 +105,7 @@ def _changes(house: House, wish: ReservationWish) -> list[Change]:
     cards = {one.lease.mac for one in ordered}
     taken = {address for one in others for address in one.reservations.values()}
     taken |= {str(one.address) for one in found if one.expires > now and one.mac not in cards}
-    taken.add(site.address)
+    taken |= site.nobodys.keys()
     network = site.network_of(first)
     if network is None:
         raise UnknownError(f"{first} is in none of our subnets", "name one inside", "first")
