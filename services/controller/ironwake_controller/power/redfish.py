@@ -110,6 +110,8 @@ def _system(settings: Settings) -> Iterator[System]:
     from sushy import auth
     from sushy.connector import Connector
 
+    from ironwake_controller.power import origin
+
     with tls.for_requests(settings.verify, settings.ca) as verify:
         connector = Connector(
             settings.address,
@@ -122,10 +124,14 @@ def _system(settings: Settings) -> Iterator[System]:
         )
         # No proxy from the environment, no ~/.netrc: the password goes to the BMC alone.
         connector._session.trust_env = False
+        origin.keep_to(connector._session, settings.address)
         # Each call by itself (DSP0266 §13.3.2): sessions are few on a BMC, and stay when we die.
         basic = auth.BasicAuth(settings.user, settings.password)
         try:
-            root = sushy.Sushy(settings.address, auth=basic, connector=connector)
+            # Registries of messages may be anywhere on the Internet: not for us.
+            root = sushy.Sushy(
+                settings.address, auth=basic, connector=connector, public_connector=connector
+            )
             yield root.get_system(settings.path)
         finally:
             connector.close()
