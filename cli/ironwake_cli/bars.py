@@ -14,7 +14,7 @@ from ironwake_cli.output import note
 
 
 @contextmanager
-def bars(console: Console | None = None) -> Iterator[Progress]:
+def bars() -> Iterator[Progress]:
     """One live bar for each step, on standard error."""
     columns = (
         TextColumn("{task.fields[step]}"),
@@ -23,7 +23,7 @@ def bars(console: Console | None = None) -> Iterator[Progress]:
         TextColumn("{task.description}"),
     )
     tasks: dict[str, TaskID] = {}
-    with Bars(*columns, console=console or Console(stderr=True)) as drawing:
+    with Bars(*columns, console=Console(stderr=True)) as drawing:
 
         def show(step: str, fraction: float | None, message: str) -> None:
             if step not in tasks:

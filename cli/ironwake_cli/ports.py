@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from ironwake.errors import IronwakeError
 from ironwake_runtime.ports import Port, endpoint, refusal
@@ -35,17 +34,17 @@ def wanted(settings: Settings, address: str) -> tuple[Port, ...]:
     return tuple(ports)
 
 
-def problems(ports: Iterable[Port], proc: Path = Path("/proc")) -> tuple[IronwakeError, ...]:
+def problems(ports: Iterable[Port]) -> tuple[IronwakeError, ...]:
     """One error for each port that cannot be opened, the process that has it named."""
-    return tuple(error for port in ports if (error := _try(port, proc)) is not None)
+    return tuple(error for port in ports if (error := _try(port)) is not None)
 
 
-def _try(port: Port, proc: Path) -> IronwakeError | None:
+def _try(port: Port) -> IronwakeError | None:
     try:
         with _bound(port):
             return None
     except OSError as error:
-        return refusal(port, error, proc)
+        return refusal(port, error)
 
 
 @contextlib.contextmanager

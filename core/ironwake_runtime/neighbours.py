@@ -11,12 +11,13 @@ from pathlib import Path
 from ironwake.errors import InputError
 from ironwake.mac import Mac
 
+_TABLE = Path("/proc/net/arp")
 _COMPLETE = 0x2  # ATF_COM
 
 
-def lookup(address: str, table: Path = Path("/proc/net/arp")) -> Mac | None:
+def lookup(address: str) -> Mac | None:
     """The MAC address of an IPv4 neighbour, or None where the kernel does not know it."""
-    for line in table.read_text().splitlines()[1:]:
+    for line in _TABLE.read_text().splitlines()[1:]:
         columns = line.split()
         if columns[0] == address and int(columns[2], 16) & _COMPLETE:
             try:

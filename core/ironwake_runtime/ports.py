@@ -57,11 +57,11 @@ def opening(port: Port) -> Iterator[None]:
         raise refusal(port, error) from error
 
 
-def refusal(port: Port, error: OSError, proc: Path = _PROC) -> IronwakeError:
+def refusal(port: Port, error: OSError) -> IronwakeError:
     """Why the port cannot be opened, in words, the process that has it named."""
     wants = f"{port}, which the {port.service} service needs, is"
     if error.errno == errno.EADDRINUSE:
-        who = holder(port, proc)
+        who = holder(port)
         return RefusedError(
             f"{wants} in use by {who or 'another program'}",
             f"stop {who or 'that program'}, or choose another port with {port.setting}",

@@ -105,7 +105,6 @@ def describe(status: int) -> str:
 async def supervise(
     children: Sequence[Child],
     log: structlog.stdlib.BoundLogger,
-    clock: Callable[[], float] = time.monotonic,
     grace: float = _GRACE,
 ) -> None:
     """Keep the children running, started in this order, until cancelled; then stop them all.
@@ -116,7 +115,7 @@ async def supervise(
     try:
         async with asyncio.TaskGroup() as group:
             for child in children:
-                group.create_task(_keep(child, log, clock, grace))
+                group.create_task(_keep(child, log, grace))
                 if child.ready is not None:
                     waiting = group.create_task(child.ready())
                     _, late = await asyncio.wait({waiting}, timeout=_READY)
@@ -130,12 +129,11 @@ async def supervise(
 async def _keep(
     child: Child,
     log: structlog.stdlib.BoundLogger,
-    clock: Callable[[], float],
     grace: float,
 ) -> None:
     restarts = Restarts(child.name)
     while True:
-        began = clock()
+        began = time.monotonic()
         process = await _start(child)
         log.info("started", child=child.name, pid=process.pid)
         try:
@@ -146,7 +144,7 @@ async def _keep(
             raise
         # What it left behind may still hold its port.
         _signal_group(process.pid, signal.SIGKILL)
-        verdict = restarts.died(status, clock() - began)
+        verdict = restarts.died(status, time.monotonic() - began)
         if isinstance(verdict, GiveUp):
             raise verdict.error
         log.error("died", child=child.name, how=describe(status), restart_in=verdict.pause)

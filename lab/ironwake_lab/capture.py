@@ -67,17 +67,16 @@ class Capture:
     this host may be unfinished.
     """
 
-    def __init__(self, namespace: str, pcap: Path, tcp_bytes: int = _TCP_HEADERS) -> None:
+    def __init__(self, namespace: str, pcap: Path) -> None:
         self.pcap = pcap
         self._namespace = namespace
-        self._tcp_bytes = tcp_bytes
         self._frames: list[Frame] = []
         self._arrived = threading.Condition()
         self._stop_read, self._stop_write = -1, -1
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Capture:
-        tap = open_tap(self._namespace, self._tcp_bytes)
+        tap = open_tap(self._namespace, _TCP_HEADERS)
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._run, args=(tap,), name="capture", daemon=True)
         self._thread.start()

@@ -96,9 +96,9 @@ def exec_in(name: str, argv: list[str], directory: Path | None = None) -> int:
     return code if code >= 0 else 128 - code  # as a shell tells of a signal
 
 
-def console(name: str, machine: str, directory: Path | None = None) -> None:
+def console(name: str, machine: str) -> None:
     """Put this terminal on the machine's serial line until Ctrl-] or until it goes off."""
-    one = attach(name, directory).machine(machine)
+    one = attach(name).machine(machine)
     if not one.is_on:
         raise RefusedError(
             f"machine {machine} is off", f"switch it on: ironwake lab power {name} {machine} on"

@@ -224,14 +224,14 @@ class Rack:
         self._children.append(child)
         return child
 
-    def capture(self, tcp_bytes: int = 128) -> Capture:
+    def capture(self) -> Capture:
         """All frames on the bridge during a `with` block; also `capture-*.pcap` in the directory.
 
-        TCP frames are cut to `tcp_bytes`: an installation moves hundreds of megabytes.
+        Of TCP their headers only: an installation moves hundreds of megabytes.
         """
         self._captures += 1
         number = f"{os.getpid()}-{self._captures}"
-        return Capture(self.namespace, self.directory / f"capture-{number}.pcap", tcp_bytes)
+        return Capture(self.namespace, self.directory / f"capture-{number}.pcap")
 
 
 @contextlib.contextmanager

@@ -34,8 +34,8 @@ def tcp_cut_to(length: int) -> list[tuple[int, int, int, int]]:
     ]
 
 
-def open_tap(namespace: str, tcp_bytes: int, interface: str = network.BRIDGE) -> socket.socket:
-    """A non-blocking socket that gets every frame on the interface, the host's own included.
+def open_tap(namespace: str, tcp_bytes: int) -> socket.socket:
+    """A non-blocking socket that gets every frame on the bridge, the host's own included.
 
     Promiscuous, since a bridge else passes up only what is for the host or for all. TCP, which
     is bulk here, is cut to `tcp_bytes` by the kernel. Opened inside, usable from anywhere.
@@ -51,10 +51,10 @@ def open_tap(namespace: str, tcp_bytes: int, interface: str = network.BRIDGE) ->
             tap.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, steps)
             tap.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
             tap.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-            index = socket.if_nametoindex(interface)
+            index = socket.if_nametoindex(network.BRIDGE)
             membership = struct.pack("iHH8s", index, _PACKET_MR_PROMISC, 0, b"")
             tap.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, membership)
-            tap.bind((interface, ETH_P_ALL))
+            tap.bind((network.BRIDGE, ETH_P_ALL))
         except BaseException:  # no socket is left behind, whatever stopped us
             tap.close()
             raise

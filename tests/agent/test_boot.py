@@ -65,12 +65,12 @@ def test_a_bios_machine_gets_grub_on_its_disk(tmp_path: Path) -> None:
     assert words[-1] == "/dev/vda"
 
 
-def firmware(before: str = BEFORE) -> Recorder:
+def firmware() -> Recorder:
     """A firmware that has one entry more once efibootmgr was called with -C."""
 
     def answer(words: tuple[str, ...]) -> str:
         created = any("-C" in call for call in run.calls[:-1])
-        return before + ("Boot0009* Ironwake\tHD(1,GPT,CCCC)\n" if created else "")
+        return BEFORE + ("Boot0009* Ironwake\tHD(1,GPT,CCCC)\n" if created else "")
 
     run = Recorder(wants=answer)
     return run

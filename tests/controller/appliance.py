@@ -181,9 +181,9 @@ class Appliance:
     def view(self) -> View:
         return wire.decode(View, self.call("GET", "/internal/view").content)
 
-    def tokens(self, name: str = "node1") -> tuple[str, str]:
+    def tokens(self) -> tuple[str, str]:
         """The deployment's token and its health token, as the data plane knows them."""
-        entry = Index(self.view()).by_name(name)
+        entry = Index(self.view()).by_name("node1")
         assert entry is not None
         assert entry.deployment is not None
         return entry.deployment.token, entry.deployment.health_token

@@ -10,9 +10,9 @@ from ironwake.view import Entry, View
 from ironwake_dns.answer import Zone
 
 
-def zone(address: str = "192.0.2.1", prefix: int = 24, version: int = 7) -> Zone:
+def zone(address: str = "192.0.2.1", prefix: int = 24) -> Zone:
     """The zone of `view`."""
-    return Zone.of(view(address, prefix, version))
+    return Zone.of(view(address, prefix))
 
 
 def view(address: str = "192.0.2.1", prefix: int = 24, version: int = 7) -> View:

@@ -22,10 +22,16 @@ from ironwake_runtime.artifacts import ArtifactStore
 BUILT = "2026-01-02T03:04:05+00:00"
 
 
-def manifest(store: ArtifactStore, name: str = "debian-12", data: bytes = b"kernel") -> Manifest:
+def manifest(store: ArtifactStore, data: bytes = b"kernel") -> Manifest:
     artifact = store.add_bytes(data)
     return Manifest(
-        name, "media", BUILT, "inputs", {"kernel": artifact}, {"kernel": "vmlinuz"}, {"packages": 7}
+        "debian-12",
+        "media",
+        BUILT,
+        "inputs",
+        {"kernel": artifact},
+        {"kernel": "vmlinuz"},
+        {"packages": 7},
     )
 
 

@@ -23,9 +23,9 @@ class CpioWriter:
         self._stream = stream
         self._inode = 0
 
-    def directory(self, name: str, mode: int = 0o755) -> None:
-        """Add a folder; `name` is relative to the root, without a leading slash."""
-        self._entry(name, stat.S_IFDIR | mode)
+    def directory(self, name: str) -> None:
+        """Add a folder of mode 0755; `name` is relative to the root, without a leading slash."""
+        self._entry(name, stat.S_IFDIR | 0o755)
 
     def file(self, name: str, data: bytes, mode: int = 0o644) -> None:
         """Add a regular file."""

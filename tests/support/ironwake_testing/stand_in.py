@@ -91,7 +91,7 @@ class StandIn:
 
 
 @contextmanager
-def standing_in(token: str = "a-token") -> Iterator[StandIn]:  # noqa: S107
+def standing_in() -> Iterator[StandIn]:
     """A controller on a free port until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -118,7 +118,7 @@ def standing_in(token: str = "a-token") -> Iterator[StandIn]:  # noqa: S107
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        stand_in = StandIn(f"http://127.0.0.1:{server.server_address[1]}", token)
+        stand_in = StandIn(f"http://127.0.0.1:{server.server_address[1]}", "a-token")
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:

@@ -18,10 +18,6 @@ _LONGEST = 60.0  # seconds that a poll may wait
 _LARGEST = 2**63 - 1
 
 
-def _json(value: object, status: int = 200) -> Response:
-    return Response(wire.encode(value), status, media_type="application/json")
-
-
 def routes(house: House) -> APIRouter:
     """The internal routes."""
     router = APIRouter(prefix="/internal", tags=["internal"], responses=ERRORS)
@@ -50,7 +46,8 @@ def routes(house: House) -> APIRouter:
     async def claim(request: Request) -> Response:
         """Hand out the answers, once."""
         asked = wire.decode(ClaimRequest, await request.body())
-        return _json(await asyncio.to_thread(house.claims.claim, asked))
+        grant = await asyncio.to_thread(house.claims.claim, asked)
+        return Response(wire.encode(grant), media_type="application/json")
 
     @router.post("/deployments/{token}/callbacks", status_code=204)
     async def callback(token: str, request: Request) -> None:

@@ -23,8 +23,8 @@ def take(tx: Tx, scope: str, name: str) -> bool:
     return True
 
 
-def prune(tx: Tx, kept: int = _KEPT) -> None:
+def prune(tx: Tx) -> None:
     """Forget the oldest observations' ids."""
     newest = tx.connection.scalar(select(func.max(receipts.c.number))) or 0
-    old = (receipts.c.scope == OBSERVATIONS) & (receipts.c.number <= newest - kept)
+    old = (receipts.c.scope == OBSERVATIONS) & (receipts.c.number <= newest - _KEPT)
     tx.connection.execute(delete(receipts).where(old))
