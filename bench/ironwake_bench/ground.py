@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from ironwake_lab import Rack, RackSpec
 from ironwake_lab.appliance import Appliance, ApplianceSpec
 from ironwake_lab.host import call_each
 from ironwake_lab.network import enter
+from ironwake_runtime.artifacts import ArtifactStore
 
 LOAD_ADDRESS = "10.77.0.200"  # of the generator
 
@@ -48,14 +49,21 @@ def bare() -> Iterator[Rack]:
 
 @contextlib.contextmanager
 def ours(
-    settings: Mapping[str, str] | None = None, profiles: Mapping[str, str] | None = None
+    settings: Mapping[str, str] | None = None,
+    profiles: Mapping[str, str] | None = None,
+    media: Callable[[ArtifactStore], None] | None = None,
 ) -> Iterator[Ours]:
-    """The appliance in such a rack. Its state and its artifacts are gone afterwards."""
+    """The appliance in such a rack. Its state and its artifacts are gone afterwards.
+
+    `media` puts what is to be served into the store before anything starts.
+    """
     with bare() as rack, tempfile.TemporaryDirectory(prefix="ironwake-bench-") as name:
         folder = Path(name)
         (folder / "profiles").mkdir()
         for profile, text in (profiles or {}).items():
             (folder / "profiles" / f"{profile}.yaml").write_text(text)
+        if media is not None:
+            media(ArtifactStore(folder / "artifacts"))
         at = ApplianceSpec(
             folder / "state", folder / "artifacts", folder / "profiles", settings or {}
         )

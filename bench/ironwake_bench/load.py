@@ -38,9 +38,12 @@ def program(name: str) -> Path:
     return target
 
 
-def run(rack: Rack, name: str, *words: object) -> dict[str, Any]:
-    """Run a generator at the far end of the rack's cable (`eth0`); the JSON object it prints."""
-    inside = network.enter(rack.router_namespace)
+def run(rack: Rack, name: str, *words: object, beside: bool = False) -> dict[str, Any]:
+    """Run a generator at the far end of the rack's cable (`eth0`); the JSON object it prints.
+
+    `beside`: in the appliance's place instead, for what listens on its loopback address only.
+    """
+    inside = network.enter(rack.namespace if beside else rack.router_namespace)
     argv: list[str | Path] = [*inside, program(name), *map(str, words)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -29,6 +29,14 @@ def need(program: str, package: str) -> str:
     return found
 
 
+def wait_tcp(rack: Rack, address: str, port: int, log: Path) -> None:
+    """Wait until somebody takes connections there; BrokenError with the log's end if not."""
+    script = f"until (exec 3<>/dev/tcp/{address}/{port}) 2>/dev/null; do sleep 0.1; done"
+    done = rack.run(["timeout", "60", "bash", "-c", script], check=False)
+    if done.returncode:
+        raise BrokenError(f"nobody listens on port {port}: {log.read_text()[-2000:]}")
+
+
 @contextlib.contextmanager
 def running(rack: Rack, argv: Sequence[str | Path], log: Path) -> Iterator[int]:
     """The peer in the appliance's place of its rack; its pid. It is ended afterwards."""

@@ -1,0 +1,146 @@
+"""Machines by the hundred, enrolled and armed by the API as people do it; their media in small."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ironwake.artifact import Manifest
+from ironwake.errors import BrokenError
+from ironwake_bench import load, requests
+from ironwake_bench.ground import Ours
+from ironwake_runtime.artifacts import ArtifactStore
+
+API_HOST = "127.0.0.1:8080"
+PROFILES = {
+    "debian": "release: debian-12-cloud\nmethod: archive\n",
+    "installer": "release: debian-12-cloud\nmethod: script\n",
+}
+_MEDIA = (
+    ("ramdisk-cloud", "ramdisk", ("kernel", "initrd")),
+    ("loaders", "loaders", ("sb/shimx64.efi", "sb/grubx64.efi", "ipxe/undionly.kpxe")),
+    ("debian-12-cloud", "media", ("archive", "installer-kernel", "installer-initrd")),
+)
+_AT_ONCE = 4
+_PATIENCE = 600  # seconds for all calls of one kind, on the busiest of hosts
+_BATCH = 200  # observations in one call
+
+
+def add_media(store: ArtifactStore) -> None:
+    """What `ironwake media add` would publish, with a few bytes in place of each file."""
+    for name, kind, roles in _MEDIA:
+        artifacts = {role: store.add_bytes(f"{name} {role}".encode()) for role in roles}
+        files = {role: role.rpartition("/")[2] for role in roles}
+        facts = {"unpacked_bytes": 900_000_000}
+        built = "2026-01-02T03:04:05Z"
+        store.publish(Manifest(name, kind, built, "f" * 64, artifacts, files, facts))
+
+
+@dataclass(frozen=True)
+class Armed:
+    """A machine that waits for its boot; `token` is its deployment's."""
+
+    name: str
+    mac: str
+    deployment: str
+    token: str
+    health_token: str
+
+
+def name_of(number: int) -> str:
+    return f"node{number:05d}"
+
+
+def mac_of(number: int) -> str:
+    """A card of its own for each machine, as long as there are fewer than 65,536."""
+    return f"52:54:00:b0:{number >> 8:02x}:{number & 255:02x}"
+
+
+def enrol(ours: Ours, count: int, first: int = 0) -> None:
+    """Machines number `first` and on."""
+    bodies = (
+        {"name": name_of(n), "macs": [mac_of(n)], "labels": {"rack": f"r{n % 50}"}}
+        for n in range(first, first + count)
+    )
+    call(ours, (_post(ours, "/v1/machines", body) for body in bodies), "enrolled")
+
+
+def arm(ours: Ours, numbers: Sequence[int], profile: str = "debian") -> list[Armed]:
+    """Arm these machines; returns once every service goes by it."""
+    body = {"profile": profile, "wake": False}
+    call(
+        ours,
+        (_post(ours, f"/v1/machines/{name_of(n)}/deploy", body) for n in numbers),
+        "armed",
+    )
+    ours.appliance.settle()
+    wanted = {name_of(n) for n in numbers}
+    return [one for one in armed(ours) if one.name in wanted]
+
+
+def armed(ours: Ours) -> Iterator[Armed]:
+    """All whose latest deployment is not over, by name."""
+    for entry in view(ours)["entries"]:
+        deployment = entry["deployment"]
+        if deployment and deployment["token"]:
+            machine = entry["machine"]
+            yield Armed(
+                machine["name"],
+                machine["macs"][0],
+                deployment["id"],
+                deployment["token"],
+                deployment["health_token"],
+            )
+
+
+def give_addresses(ours: Ours, addresses: Sequence[str]) -> None:
+    """Let machine number N be seen with address N, as the dhcp service would tell."""
+    for start in range(0, len(addresses), _BATCH):
+        items = [
+            {
+                "id": f"bench-{n}",
+                "service": "dhcp",
+                "seen": "address",
+                "mac": mac_of(n),
+                "client": addresses[n],
+                "detail": {},
+            }
+            for n in range(start, min(start + _BATCH, len(addresses)))
+        ]
+        _internal(ours, "/internal/observations", {"items": items})
+    ours.appliance.settle()
+
+
+def view(ours: Ours) -> dict[str, Any]:
+    """The data plane's view, as JSON."""
+    found: dict[str, Any] = json.loads(_internal(ours, "/internal/view?after=-1"))
+    return found
+
+
+def service_token(ours: Ours) -> str:
+    return (ours.folder / "state" / "secrets" / "service.token").read_text().strip()
+
+
+def call(ours: Ours, made: Iterator[bytes], what: str) -> dict[str, Any]:
+    """Send these requests to the API, each once; BrokenError where one did not succeed."""
+    file = requests.write(ours.folder / "requests", made)
+    words = (*API_HOST.split(":"), file, _AT_ONCE, _PATIENCE)
+    done = load.run(ours.rack, "http", *words, beside=True)
+    if done["fine"] != done["started"] or done["failed"] or not done["fine"]:
+        raise BrokenError(f"not all were {what}: {done}", f"read {ours.appliance.log}")
+    return done
+
+
+def _post(ours: Ours, target: str, body: Any) -> bytes:
+    admin = {"Authorization": f"Bearer {ours.appliance.token}"}
+    return requests.post(target, API_HOST, body, admin)
+
+
+def _internal(ours: Ours, path: str, body: Any = None) -> str:
+    words = ["curl", "-fsS", "-H", f"Authorization: Bearer {service_token(ours)}"]
+    if body is not None:
+        words += ["-d", "@-"]
+    text = json.dumps(body) if body is not None else None
+    return ours.rack.run([*words, f"http://{API_HOST}{path}"], input=text).stdout
