@@ -37,7 +37,8 @@ class Subnet:
 
     `pools` are the addresses for whoever asks; reserved ones may lie outside of them. `dns`: ()
     names the appliance. `domain`: None is the site's own. `routes` are the static ones beside the
-    default route, which is `router`.
+    default route, which is `router`. `relays` pass requests on for this network from an address in
+    none of ours, by the link selection (RFC 3527) or the subnet selection (RFC 3011).
     """
 
     network: Network
@@ -48,6 +49,7 @@ class Subnet:
     ntp: tuple[Address, ...] = ()
     domain: DomainName | None = None
     routes: tuple[Route, ...] = ()
+    relays: tuple[Address, ...] = ()
 
     def __post_init__(self) -> None:
         if self.network.ip.prefixlen > 30:

@@ -13,8 +13,9 @@ from ironwake.names import DomainName
 from ironwake.subnet import Route, Subnet
 from ironwake.view import Index
 from ironwake_dhcp.book import Book
+from ironwake_dhcp.delivery import Datagram, Source, deliver
 from ironwake_dhcp.lend import Lender, Outcome, serve
-from ironwake_dhcp.offer import boot
+from ironwake_dhcp.offer import Door, boot
 from ironwake_dhcp.packet import MessageType, Request, parse
 from ironwake_dhcp.rehearse import discover
 from ironwake_dhcp.reply import Quiet, Reply, Terms
@@ -40,6 +41,7 @@ SUBNETS = (
         ntp=(Address("10.78.0.7"),),
         domain=DomainName("far.example"),
         routes=(Route(Network("10.99.0.0/16"), Address("10.78.0.254")),),
+        relays=(Address("172.16.0.1"),),
     ),
 )
 
@@ -183,6 +185,7 @@ def test_inform_gets_the_terms_and_no_lease() -> None:
         ({"giaddr": IPv4Address("10.79.0.1")}, "in none of our subnets"),
         ({"giaddr": OURS}, "in our own name"),
         ({"giaddr": IPv4Address("10.78.0.255")}, "no relay's address"),
+        ({"giaddr": IPv4Address("10.78.0.0")}, "no relay's address"),
         ({"message_type": MessageType.REQUEST}, "names no address"),
         ({"message_type": MessageType.INFORM}, "asks for nothing"),
         ({"message_type": MessageType.RELEASE}, "asks for nothing"),
@@ -226,14 +229,49 @@ def test_selections_come_before_the_relays_own_address() -> None:
     """Link selection, then subnet selection, then `giaddr` (RFC 3527, RFC 3011)."""
     desk = Desk()
     elsewhere = IPv4Address("172.16.0.1")
-    near, far = IPv4Address("10.77.0.0"), IPv4Address("10.78.0.0")
+    near, far = NEAR_NET, FAR_NET
     assert desk.reply(PHONE, giaddr=elsewhere, link=far).address == FAR
     assert desk.reply(PHONE, giaddr=elsewhere, link=far, selected=near).address == FAR
     assert desk.reply(PHONE, giaddr=RELAY, selected=near).address == FIRST
     assert desk.reply(PHONE, selected=far).address == FAR
+    assert desk.reply(PHONE, giaddr=RELAY, link=near).address == FIRST
     # Without a relay, nobody vouches for option 82.
     assert desk.reply(PHONE, link=far).address == FIRST
     assert "in none of our subnets" in desk.quiet(PHONE, giaddr=RELAY, link=elsewhere)
+
+
+NEAR_NET, FAR_NET = IPv4Address("10.77.0.0"), IPv4Address("10.78.0.0")
+
+
+def test_the_answer_goes_to_the_relay_whatever_was_selected() -> None:
+    """The link says which subnet, `giaddr` where the relay is reached (RFC 3527 section 3)."""
+    outside = IPv4Address("172.16.0.1")
+    request = dataclasses.replace(PHONE, giaddr=outside, link=FAR_NET)
+    for kind in (MessageType.DISCOVER, MessageType.REQUEST):
+        asked = dataclasses.replace(request, message_type=kind, requested_address=FAR)
+        reply = Desk().reply(asked)
+        assert reply.address == FAR
+        assert deliver(asked, reply, Source(outside, 67, Door.SERVER)) == Datagram(outside, 67)
+
+
+@pytest.mark.parametrize(
+    ("relay", "selection", "reason"),
+    [
+        ("198.51.100.9", {"link": FAR_NET}, "198.51.100.9 is no relay's address that we know"),
+        ("198.51.100.9", {"selected": FAR_NET}, "198.51.100.9 is no relay's address"),
+        ("172.16.0.1", {"link": NEAR_NET}, "172.16.0.1 is no relay's address"),
+        ("172.16.0.1", {}, "in none of our subnets"),
+        ("10.77.0.255", {"link": FAR_NET}, "10.77.0.255 is no relay's address"),
+    ],
+)
+@pytest.mark.parametrize("kind", [MessageType.DISCOVER, MessageType.REQUEST, MessageType.INFORM])
+def test_nobody_has_us_send_to_any_address(
+    relay: str, selection: dict[str, IPv4Address], reason: str, kind: MessageType
+) -> None:
+    """Who names a subnet of ours is not a relay for that: it lies in one, or is told for it."""
+    asked = {"message_type": kind, "ciaddr": FAR, "requested_address": FAR}
+    said = Desk().quiet(PHONE, giaddr=IPv4Address(relay), **selection, **asked)
+    assert reason in said
 
 
 def test_a_renewal_from_afar_is_for_the_address_it_names() -> None:

@@ -4,6 +4,10 @@ RFC 2131 section 4.3. What changes in the books of leases comes back beside the 
 disk before the reply leaves. Which subnet a client is in is told by, in this order: the relay's
 link selection (RFC 3527), the subnet selection (RFC 3011), the relay's address; for a client that
 has an address and speaks to us alone, that address; else the network of our own interface.
+
+The answer to a relay goes to its `giaddr`, whatever was selected (RFC 2131 section 4.1). Requests
+can be forged: only an address in one of our subnets, or one told as the relay of the chosen subnet,
+is taken for a relay's, so that nobody has us send to anywhere.
 """
 
 from __future__ import annotations
@@ -35,6 +39,11 @@ class Lender:
     def book(self, address: IPv4Address) -> Book | None:
         """The book of the subnet that has the address, or is called by it."""
         return next((book for book in self.books if address in book.network), None)
+
+    def believes(self, relay: IPv4Address, book: Book) -> bool:
+        """Whether `relay` may speak for clients of the book's subnet."""
+        told = (one.ip for one in book.subnet.relays)
+        return any(one.has(relay) for one in self.books) or relay in told
 
     def reserve(self, index: Index) -> None:
         """From now on the reservations are those of this view."""
@@ -127,12 +136,16 @@ def _book(request: Request, lender: Lender, to_all: bool) -> Book | Quiet:
     if where is None and request.ciaddr is not None and not to_all:
         where = request.ciaddr  # it renews from afar, past its relay (RFC 2131 section 4.4.5)
     book = lender.book(where or lender.server)
-    if book is not None:
-        edge = relay in (book.network.network_address, book.network.broadcast_address)
-        return Quiet(f"{relay} is no relay's address") if edge else book
-    if relay is not None:
+    if book is None and relay is not None:
         return Quiet(f"relayed by {relay} for {where}, which is in none of our subnets")
-    return Quiet(f"{where or lender.server} is in none of our subnets")
+    if book is None:
+        return Quiet(f"{where or lender.server} is in none of our subnets")
+    if relay is not None and not lender.believes(relay, book):
+        return Quiet(
+            f"{relay} is no relay's address that we know: it is in none of our subnets, nor among "
+            f"the relays of {book.network}"
+        )
+    return book
 
 
 def _discover(call: _Call, book: Book) -> Outcome:
