@@ -19,8 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ironwake_runtime.apt import AptRoot
-from ironwake_runtime.aptsources import host_mirror
+from ironwake_testing import packages
 
 BASE = "python:3.13-slim-trixie"
 _BASE_RECIPE = (
@@ -148,16 +147,11 @@ class Engine:
         plugin = self._cache / "config" / "cli-plugins" / "docker-compose"
         if plugin.exists():
             return
-        root = AptRoot(self._cache / "apt", "trixie", host_mirror())
-        root.update()
-        versions = root.resolve(["docker-compose"], dependencies=False)
-        unpacked = self._runtime / "compose"
-        unpacked.mkdir(parents=True)
-        for package in root.download(versions, self._runtime / "debs"):
-            subprocess.run(["dpkg-deb", "-x", package, unpacked], check=True)
+        member = "usr/libexec/docker/cli-plugins/docker-compose"
+        found = packages.take(member, "docker-compose", "trixie", self._runtime / "compose")
         plugin.parent.mkdir(parents=True, exist_ok=True)
         aside = plugin.with_suffix(".new")
-        shutil.copy2(unpacked / "usr/libexec/docker/cli-plugins/docker-compose", aside)
+        shutil.copy2(found, aside)
         aside.rename(plugin)
 
 
