@@ -10,13 +10,14 @@ that nobody answered at are given first. `now` is wall-clock seconds: leases out
 
 from __future__ import annotations
 
-import heapq
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from ironwake.mac import Mac
 from ironwake.subnet import Subnet
+from ironwake_dhcp.spare import Spare
 
 # How long an offered address is kept for the client that was offered it.
 _OFFER_SECONDS = 60.0
@@ -25,6 +26,8 @@ _ASIDE_SECONDS = 600.0
 # How many free addresses are known to be free, and for how long that is believed.
 RESERVE = 16
 _FRESH_SECONDS = 300.0
+# How many are tried at once at most: a rush of clients must not become one of ARP requests.
+ROUND = 64
 _NOBODY = ""
 # In the place of a client that has nothing yet; a card of this address is no one's.
 _ANYBODY = Mac("02:00:00:00:00:00")
@@ -60,16 +63,16 @@ class Book:
         self._never = {server} | ({subnet.router.ip} if subnet.router else set())
         self._by_address: dict[IPv4Address, Lease] = {}
         self._by_mac: dict[str, IPv4Address] = {}
-        self._offers: dict[IPv4Address, Lease] = {}
+        self._offers: OrderedDict[IPv4Address, Lease] = OrderedDict()  # the oldest first
         self._offered: dict[str, IPv4Address] = {}
         self._reserved: Mapping[Mac, IPv4Address] = _NONE
         self._owners: dict[IPv4Address, Mac] = {}
         self._proven: dict[IPv4Address, float] = {}  # nobody answered there, at that time
         self._asked: set[IPv4Address] = set()  # being probed
-        self._untested: dict[IPv4Address, None] = {}  # offered before it could be probed
-        self._ends: list[tuple[float, int]] = []  # a heap; entries of older leases are skipped
-        self._walk = iter(subnet.addresses())  # a pool may be too large to be written down
-        self._unused: dict[IPv4Address, None] = {}  # come by, and neither given nor offered
+        # Offered before they could be probed; taken from the front.
+        self._untested: OrderedDict[IPv4Address, None] = OrderedDict()
+        walk = (one for one in subnet.addresses() if one not in self._never)
+        self._spare = Spare(walk, self._by_address, self._is_kept)
         for lease in sorted(known, key=lambda one: one.expires):  # of a card, the newest counts
             if self.has(lease.address):
                 self._write(lease)
@@ -77,8 +80,13 @@ class Book:
     def reserve(self, reserved: Mapping[Mac, IPv4Address]) -> None:
         """From now on these cards, and no others, get these addresses; the rest is not ours."""
         own = {mac: address for mac, address in reserved.items() if self.has(address)}
+        before = self._owners
         self._reserved = own
         self._owners = {address: mac for mac, address in own.items()}
+        for address in self._owners:
+            self._spare.gone(address)
+        for address in before:
+            self._maybe_back(address)
 
     def reserved(self, mac: Mac) -> IPv4Address | None:
         return self._reserved.get(mac)
@@ -106,7 +114,8 @@ class Book:
             self.forget_offer(Mac(self._offers[address].mac))
         self._offers[address] = Lease(address, mac, now + _OFFER_SECONDS)
         self._offered[mac] = address
-        self._unused.pop(address, None)
+        self._proven.pop(address, None)
+        self._spare.gone(address)
         return address
 
     def bind(
@@ -146,18 +155,16 @@ class Book:
         address = self._offered.pop(mac, None)
         if address is not None:
             del self._offers[address]
-            if address not in self._by_address:
-                self._unused[address] = None
+            self._maybe_back(address)
 
     def free(self, address: IPv4Address, mac: Mac, now: float) -> bool:
         """Whether `mac` may have `address`."""
         owner = self._owners.get(address)
         if owner is not None and owner != mac:
             return False
-        number = int(address)
-        if owner is None and not any(number in pool for pool in self._pools):
+        if owner is None and not self._in_pool(address):
             return False
-        if address in self._never or number not in self._hosts:
+        if address in self._never or not self.has(address):
             return False
         for held in (self._by_address.get(address), self._offers.get(address)):
             if held is not None and held.mac != mac and held.expires > now:
@@ -171,13 +178,17 @@ class Book:
     # -- trying addresses before they are given ---------------------------------------------------
 
     def to_probe(self, now: float) -> tuple[IPv4Address, ...]:
-        """Addresses to try now: those offered untried, and so many that `RESERVE` are known free.
+        """Up to `ROUND` addresses to try now: those offered untried, then so many that `RESERVE`
+        are known free.
 
         Each is asked for once, until `tried`, `untried` or `in_use` tells what became of it.
         """
         self._proven = {a: at for a, at in self._proven.items() if now - at < _FRESH_SECONDS}
-        found = [address for address in self._untested if address not in self._asked]
-        self._untested.clear()
+        found: list[IPv4Address] = []
+        while self._untested and len(found) < ROUND:
+            address, _ = self._untested.popitem(last=False)
+            if address not in self._asked:
+                found.append(address)
         missing = RESERVE - len(self._proven) - len(self._asked) - len(found)
         if missing > 0:
             found.extend(self._next_free(now, missing))
@@ -189,8 +200,7 @@ class Book:
         if address not in self._asked:  # somebody has answered
             return
         self._asked.discard(address)
-        held = self._by_address.get(address)
-        if held is None or held.expires <= now:
+        if self.free(address, _ANYBODY, now):
             self._proven[address] = now
 
     def untried(self, address: IPv4Address) -> None:
@@ -225,11 +235,13 @@ class Book:
         held = self._by_address.get(address)
         if held is not None and held.mac == mac:
             return False
+        if self._offered.get(mac) == address:
+            return False  # that was seen to when it was offered first
         return now - self._proven.get(address, -_FRESH_SECONDS) >= _FRESH_SECONDS
 
     def _next_free(self, now: float, count: int) -> Iterator[IPv4Address]:
         """The next ones to be given that are neither proven nor being tried."""
-        for address in self._spare(now):
+        for address in self._common(now):
             if count == 0:
                 return
             if address not in self._proven and address not in self._asked:
@@ -246,40 +258,29 @@ class Book:
         # Addresses that were never given come first: who comes back finds the old one free.
         proven = [address for address in self._proven if self.free(address, mac, now)]
         untouched = (address for address in proven if address not in self._by_address)
-        best = next(untouched, None) or next(self._spare(now), None)
+        best = next(untouched, None) or next(self._common(now), None)
         return proven[0] if proven and best in self._by_address else best
 
-    def _spare(self, now: float) -> Iterator[IPv4Address]:
-        """Every address that anybody may have: never given, then the one that ended longest ago."""
+    def _common(self, now: float) -> Iterator[IPv4Address]:
+        """Every address that anybody may have, the best first."""
         while self._offers:  # the oldest stands first: all are kept equally long
             oldest = next(iter(self._offers.values()))
             if oldest.expires > now:
                 break
             self.forget_offer(Mac(oldest.mac))
-        for address in tuple(self._unused):
-            if self.free(address, _ANYBODY, now):
-                yield address
-        for address in self._walk:
-            if address not in self._by_address and address not in self._offers:
-                self._unused[address] = None
-                if self.free(address, _ANYBODY, now):
-                    yield address
-        yield from self._lapsed(now)
+        return (one for one in self._spare.addresses(now) if self.free(one, _ANYBODY, now))
 
-    def _lapsed(self, now: float) -> Iterator[IPv4Address]:
-        seen: list[tuple[float, int]] = []
-        try:
-            while self._ends and self._ends[0][0] <= now:
-                end = heapq.heappop(self._ends)
-                address = IPv4Address(end[1])
-                if self._by_address[address].expires != end[0]:
-                    continue  # it was renewed since
-                seen.append(end)
-                if self.free(address, _ANYBODY, now):
-                    yield address
-        finally:
-            for end in seen:
-                heapq.heappush(self._ends, end)
+    def _is_kept(self, address: IPv4Address) -> bool:
+        return address in self._offers or address in self._owners
+
+    def _maybe_back(self, address: IPv4Address) -> None:
+        """It is not offered, or not reserved, any more: anybody may have it unless it is both."""
+        if not self._is_kept(address) and self._in_pool(address) and address not in self._never:
+            self._spare.back(address)
+
+    def _in_pool(self, address: IPv4Address) -> bool:
+        number = int(address)
+        return any(number in pool for pool in self._pools)
 
     # -- writing ----------------------------------------------------------------------------------
 
@@ -291,14 +292,11 @@ class Book:
         if before is not None and self._by_mac.get(before.mac) == lease.address:
             del self._by_mac[before.mac]
         self._by_address[lease.address] = lease
-        self._unused.pop(lease.address, None)
         offer = self._offers.pop(lease.address, None)
         if offer is not None:
             del self._offered[offer.mac]
         if lease.mac:
             self._by_mac[lease.mac] = lease.address
-        heapq.heappush(self._ends, (lease.expires, int(lease.address)))
-        if len(self._ends) > 4 * len(self._by_address) + 1000:
-            self._ends = [(held.expires, int(a)) for a, held in self._by_address.items()]
-            heapq.heapify(self._ends)
+        self._untested.pop(lease.address, None)
+        self._spare.written(lease.address)
         return lease

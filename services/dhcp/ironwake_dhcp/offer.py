@@ -106,6 +106,7 @@ def content(found: Boot, kind: MessageType, server: IPv4Address) -> Content:
         vendor_class=found.firmware.vendor_class,
         boot_file=found.led.first_file if found.personality.names_file or not offers else "",
         discovery=option_43(found.personality, server.packed, offers),
+        overrides=found.firmware.ipxe,
     )
 
 

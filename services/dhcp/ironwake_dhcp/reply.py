@@ -32,7 +32,9 @@ class Content:
 
     `boot_file` is a TFTP path or a URL and stands in the BOOTP field *and* in option 67: shim takes
     its directory from the field, some firmware reads only the option. `discovery` is option 43,
-    PXE's own list of tags (`ironwake.personality`).
+    PXE's own list of tags (`ironwake.personality`). `overrides` tells iPXE to believe this reply
+    before what any other server says: without it, a boot file in the answer of the server that gave
+    the address comes first, wherever it stands there, and ours is never fetched.
     """
 
     message_type: MessageType
@@ -41,6 +43,7 @@ class Content:
     boot_file: str = ""
     discovery: bytes = b""
     terms: Terms | None = None
+    overrides: bool = False
 
 
 @dataclass(frozen=True, slots=True)

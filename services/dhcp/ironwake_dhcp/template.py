@@ -25,6 +25,10 @@ _LEAST: Final = 300
 # RFC 2131 section 2: the field is text that ends with a zero.
 _FILE_FIELD: Final = 127
 _NO_ADDRESS: Final = IPv4Address(0)
+# iPXE, src/include/ipxe/dhcp.h: DHCP_EB_PRIORITY, in the option that it calls its own. Everybody
+# who does not say it has zero.
+_IPXE: Final = 175
+_PRIORITY_OF_ONE: Final = b"\1\1\1"
 
 
 class Template:
@@ -169,6 +173,8 @@ def _options(content: Content) -> list[tuple[object, ...]]:
         options.extend(_terms(content.terms))
     if content.boot_file:
         options.append(("boot-file-name", content.boot_file.encode("ascii")))
+    if content.overrides:
+        options.append((_IPXE, _PRIORITY_OF_ONE))
     return options
 
 
