@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scapy.layers.dhcp import BOOTP, DHCP
 
 from ironwake.mac import Mac
 from ironwake.machine import MachineUuid
 from ironwake_lab import Card, MachineSpec
 from ironwake_lab.capture import Capture, Frame
 from ironwake_lab.machine import Machine
+from ironwake_testing.dhcp import UUID, options
 from ironwake_testing.player import payload_of
 from ironwake_testing.scene import BOOT_SECONDS, DEPLOY_SECONDS, PROFILES, Scene, node, scene
 
@@ -82,13 +82,7 @@ def are(found: set[str], *machines: MachineSpec) -> bool:
 def offered_to(there: Scene, frames: Capture) -> set[str]:
     """The UUIDs of whom our answers to DHCP are for: each gives its client's own back."""
     answers = [frame for frame in there.ours(frames.all) if _is_dhcp(frame)]
-    echoed = [
-        dict(o[:2] for o in BOOTP(payload_of(f))[DHCP].options if len(o) > 1) for f in answers
-    ]
-    return {
-        str(MachineUuid.from_option_97(options["pxe_client_machine_identifier"]))
-        for options in echoed
-    }
+    return {str(MachineUuid.from_option_97(options(payload_of(f))[UUID])) for f in answers}
 
 
 def _is_dhcp(frame: Frame) -> bool:

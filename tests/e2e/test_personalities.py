@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scapy.layers.dhcp import BOOTP, DHCP
 
 from ironwake_lab.capture import Capture
+from ironwake_testing.dhcp import DISCOVERY, options
 from ironwake_testing.player import payload_of
 from ironwake_testing.scene import BOOT_SECONDS, Scene, node, scene
 
@@ -57,9 +57,8 @@ def asked_at_4011(frames: Capture, mac: str) -> bool:
 
 def discoveries(there: Scene, frames: Capture) -> list[bytes]:
     """Option 43 of each of our OFFERs, "" where it has none."""
-    offers = [BOOTP(payload_of(f)) for f in there.ours(frames.all) if f.udp_ports == (67, 68)]
-    options = [dict(o[:2] for o in offer[DHCP].options if len(o) > 1) for offer in offers]
-    return [found.get("vendor_specific", b"") for found in options]
+    offers = [payload_of(f) for f in there.ours(frames.all) if f.udp_ports == (67, 68)]
+    return [options(offer).get(DISCOVERY, b"") for offer in offers]
 
 
 @pytest.mark.parametrize(

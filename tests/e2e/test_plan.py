@@ -21,14 +21,8 @@ from ironwake_dhcp.rehearse import discover
 from ironwake_lab import MachineSpec
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_testing.core import OWN_FIRMWARE
-from ironwake_testing.player import (
-    RECORDED,
-    Player,
-    payload_of,
-    played,
-    readdressed,
-    recorded,
-)
+from ironwake_testing.dhcp import RECORDED, readdressed, recorded
+from ironwake_testing.player import Player, payload_of, played
 from ironwake_testing.scene import ARTIFACTS, Scene, node, scene
 
 pytestmark = pytest.mark.root

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ironwake_testing.player import RECORDED, payload_of, played, readdressed, recorded
+from ironwake_testing.dhcp import RECORDED, readdressed, recorded
+from ironwake_testing.player import payload_of, played
 from ironwake_testing.scene import Scene, node, scene
 
 pytestmark = pytest.mark.root

@@ -14,7 +14,8 @@ import pytest
 from ironwake.errors import BrokenError, InputError, RefusedError, UnknownError
 from ironwake.mac import Mac
 from ironwake_lab import Rack, RackSpec, RouterSpec, commands, network, process, wire
-from ironwake_testing.player import played, readdressed, recorded
+from ironwake_testing.dhcp import readdressed, recorded
+from ironwake_testing.player import played
 
 pytestmark = pytest.mark.root
 

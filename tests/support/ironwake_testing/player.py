@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import socket
-import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,46 +23,10 @@ from ironwake_lab import Rack, network
 from ironwake_lab.capture import Capture, Frame
 from ironwake_lab.host import call, call_each
 from ironwake_lab.wire import send_frame
-from ironwake_testing.captures import CAPTURES, datagrams
 
 PATIENCE = 120.0  # seconds: an end for a broken run, never a measure
 _SERVER, _CLIENT = 67, 68
-_XID, _CHADDR, _OPTIONS = slice(4, 8), slice(28, 34), 240
-
-
-# Real firmware's first words: the capture, and how option 60 begins in them.
-_RECORDED = {
-    "bios": ("bios-plainpxe-undionly.pcap", "PXEClient:Arch:00000"),
-    "bios-ipxe": ("bios-ipxe-virtio.pcap", "PXEClient:Arch:00000"),
-    "uefi": ("proxydirect-ovmf-shim.pcap", "PXEClient:Arch:00007"),
-    "uefi-http": ("ovmf-httpboot-ipxe.pcap", "HTTPClient:Arch:00016"),
-    "arm64": ("aa64-edk2-virtio-shim.pcap", "PXEClient:Arch:00011"),
-}
-RECORDED = tuple(_RECORDED)
-
-
-def recorded(firmware: str) -> bytes:
-    """The DISCOVER that such firmware sent once: its UDP payload."""
-    file, vendor_class = _RECORDED[firmware]
-    for item in datagrams(CAPTURES / file, {_SERVER}):
-        is_discover = item.payload[_OPTIONS : _OPTIONS + 3] == b"\x35\x01\x01"
-        if is_discover and vendor_class.encode() in item.payload:
-            return item.payload
-    raise LookupError(f"{file} has no DISCOVER of {vendor_class}")
-
-
-_UUID = b"\x61\x11\0"  # option 97: its length, and the type of what follows (RFC 4578 §2.3)
-
-
-def readdressed(request: bytes, mac: str, xid: int) -> bytes:
-    """The same request, as the card `mac` would send it, in the one machine that has it."""
-    changed = bytearray(request)
-    changed[_XID] = struct.pack("!I", xid)
-    changed[_CHADDR] = Mac(mac).packed
-    uuid = changed.find(_UUID)
-    if uuid >= 0:  # with another one, it would be another machine with the same card
-        changed[uuid + len(_UUID) : uuid + len(_UUID) + 16] = Mac(mac).packed.ljust(16, b"\1")
-    return bytes(changed)
+_XID = slice(4, 8)
 
 
 def payload_of(frame: Frame) -> bytes:

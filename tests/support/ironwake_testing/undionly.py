@@ -20,6 +20,7 @@ from ironwake_lab import Rack
 from ironwake_lab.capture import Frame
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_testing.captures import CAPTURES, datagrams
+from ironwake_testing.dhcp import KIND, boot_file, options, with_option
 from ironwake_testing.matrix import Cell, Journey, journey
 from ironwake_testing.player import PATIENCE, Player, payload_of, played
 from ironwake_testing.scene import Scene, node
@@ -27,9 +28,9 @@ from ironwake_testing.scene import Scene, node
 PLAIN, LOOP = "bios-plainpxe-undionly.pcap", "bios-undionly-loop.pcap"
 LOADER = "ipxe/undionly.kpxe"
 _MAC, _LOOP_MAC = "52:54:00:77:00:10", "52:54:00:77:02:10"
-_XID, _YIADDR, _FILE, _OPTIONS = slice(4, 8), slice(16, 20), slice(108, 236), 240
+_XID, _YIADDR = slice(4, 8), slice(16, 20)
 _DISCOVER, _OFFER, _REQUEST, _ACK = b"\1", b"\2", b"\3", b"\5"
-_KIND, _WANTED, _SERVER, _BOOT_FILE = 53, 50, 54, 67
+_WANTED, _SERVER = 50, 54
 
 
 @dataclass(frozen=True)
@@ -45,27 +46,11 @@ def stages(capture: str) -> list[Stage]:
     sent = [item.payload for item in datagrams(CAPTURES / capture, {67})]
     found: dict[bytes, dict[bytes, bytes]] = {}
     for payload in sent:
-        found.setdefault(payload[_XID], {}).setdefault(options(payload)[_KIND], payload)
+        found.setdefault(payload[_XID], {}).setdefault(options(payload)[KIND], payload)
     # The last one of the loop was cut off while it looked for a server.
     return [
         Stage(kinds[_DISCOVER], kinds[_REQUEST]) for kinds in found.values() if _REQUEST in kinds
     ]
-
-
-def options(payload: bytes) -> dict[int, bytes]:
-    """The options of a well-formed message."""
-    found, rest = {}, payload[_OPTIONS:]
-    while rest and rest[0] != 255:
-        if rest[0]:
-            found[rest[0]] = rest[2 : 2 + rest[1]]
-        rest = rest[2 + rest[1] :] if rest[0] else rest[1:]
-    return found
-
-
-def boot_file(payload: bytes) -> str:
-    """What is to be booted: the file field, and option 67 where that is empty."""
-    name = payload[_FILE].split(b"\0")[0] or options(payload).get(_BOOT_FILE, b"")
-    return name.rstrip(b"\0").decode()
 
 
 def lease(rack: Rack, player: Player, stage: Stage) -> tuple[bytes, bytes]:
@@ -82,23 +67,18 @@ def lease(rack: Rack, player: Player, stage: Stage) -> tuple[bytes, bytes]:
                     return False
                 payload = payload_of(frame)
                 same = payload[_XID] == stage.discover[_XID]
-                return same and options(payload)[_KIND] == kind
+                return same and options(payload)[KIND] == kind
 
             return payload_of(frames.wait_for(is_it, PATIENCE))
 
         player.broadcast(stage.discover)
         offer, lent = from_server(ours, _OFFER), from_server(lender, _OFFER)
         # Beside the router of a rack this is what was recorded, byte for byte.
-        chosen = _with(stage.request, _SERVER, options(lent)[_SERVER])
-        player.broadcast(_with(chosen, _WANTED, lent[_YIADDR]))
+        chosen = with_option(stage.request, _SERVER, options(lent)[_SERVER])
+        player.broadcast(with_option(chosen, _WANTED, lent[_YIADDR]))
         ack = from_server(lender, _ACK)
     player.take(str(IPv4Address(ack[_YIADDR])))
     return offer, ack
-
-
-def _with(payload: bytes, option: int, value: bytes) -> bytes:
-    before = bytes((option, len(value))) + options(payload)[option]
-    return payload.replace(before, bytes((option, len(value))) + value)
 
 
 def drive(there: Scene, cell: Cell) -> tuple[Journey, list[dict[str, Any]]]:
