@@ -14,6 +14,7 @@ from ironwake.errors import BrokenError
 from ironwake_lab import Rack, process
 
 _TOOLS = Path(__file__).parents[2] / "tools"
+_CACHE = Path(os.environ.get("IRONWAKE_CACHE_DIR") or "/var/cache/ironwake") / "peers"
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
@@ -35,6 +36,24 @@ def wait_tcp(rack: Rack, address: str, port: int, log: Path) -> None:
     done = rack.run(["timeout", "60", "bash", "-c", script], check=False)
     if done.returncode:
         raise BrokenError(f"nobody listens on port {port}: {log.read_text()[-2000:]}")
+
+
+def unpack(package: str, program: str) -> Path:
+    """The program at that path of a package that excludes another peer's: unpacked, not installed.
+
+    BrokenError where it cannot be had.
+    """
+    folder = _CACHE / package
+    found = folder / program.lstrip("/")
+    if not found.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        script = f"apt-get download -qq {package} && dpkg-deb -x {package}_*.deb . && rm -f *.deb"
+        done = subprocess.run(
+            ["sh", "-c", script], cwd=folder, capture_output=True, text=True, check=False
+        )
+        if done.returncode or not found.exists():
+            raise BrokenError(f"{package} was not unpacked: {done.stderr.strip()[-500:]}")
+    return found
 
 
 @contextlib.contextmanager
