@@ -7,13 +7,12 @@ from typing import Any
 import typer
 
 from ironwake.errors import InputError
-from ironwake.localboot import Rung
+from ironwake.localboot import LoaderName, Rung
 from ironwake.personality import Personality
-from ironwake.quirks import LOADER_NAMES
 from ironwake_cli.output import JSON, as_json, facts, say, table
 from ironwake_cli.session import of
 
-_LOADERS = ", ".join(LOADER_NAMES)
+_LOADERS = ", ".join(LoaderName)
 _RUNGS = ", ".join(Rung)
 _SHAPES = ", ".join(Personality)
 NAME = typer.Argument(..., help="the machine's name", show_default=False)

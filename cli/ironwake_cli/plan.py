@@ -121,6 +121,7 @@ def rehearse(
         return None
     from ipaddress import IPv4Address
 
+    from ironwake.localboot import LoaderName
     from ironwake.mac import Mac
     from ironwake.personality import Personality
     from ironwake.plan import Led
@@ -134,7 +135,8 @@ def rehearse(
     if site["dhcp_mode"] == "off":
         return None
     shapes = tuple(Personality(name) for name in found["personalities"])
-    led = Led(found["loader"], found["first_file"], found["script_name"], found["script"], shapes)
+    loader = LoaderName(found["loader"])
+    led = Led(loader, found["first_file"], found["script_name"], found["script"], shapes)
     firmware = find(found["firmware"])
     boot = Boot(firmware, led, found["reason"], shapes[0])
     request = parse(discover or shortest(Mac(found["mac"]), firmware))

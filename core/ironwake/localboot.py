@@ -12,6 +12,14 @@ from enum import StrEnum
 from ironwake.firmware import Architecture, Firmware, Transport
 
 
+class LoaderName(StrEnum):
+    """Every boot loader that there is; `ironwake.loaders` has what each can do."""
+
+    GRUB = "grub"
+    IPXE = "ipxe"
+    PXELINUX = "pxelinux"
+
+
 class Rung(StrEnum):
     """One way to the disk."""
 
@@ -24,17 +32,17 @@ class Rung(StrEnum):
     GRUB_CONFIG = "grub-config"  # the network's GRUB runs the disk's own configuration
 
     @property
-    def loader(self) -> str:
-        """The loader that must be started for it; "" where DHCP stays silent."""
-        return _LOADER.get(self, "")
+    def loader(self) -> LoaderName | None:
+        """The loader that must be started for it; None where DHCP stays silent."""
+        return _LOADER.get(self)
 
 
 _LOADER = {
-    Rung.IPXE_EXIT: "ipxe",
-    Rung.SANBOOT: "ipxe",
-    Rung.LOCALBOOT: "pxelinux",
-    Rung.GRUB_CHAIN: "grub",
-    Rung.GRUB_CONFIG: "grub",
+    Rung.IPXE_EXIT: LoaderName.IPXE,
+    Rung.SANBOOT: LoaderName.IPXE,
+    Rung.LOCALBOOT: LoaderName.PXELINUX,
+    Rung.GRUB_CHAIN: LoaderName.GRUB,
+    Rung.GRUB_CONFIG: LoaderName.GRUB,
 }
 # Whose loaders are looked for on an ESP, each in a folder of its own. \EFI\BOOT comes last: a
 # vendor's fallback program there may write boot entries, and restart the machine.

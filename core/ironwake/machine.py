@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from ironwake.errors import InputError
 from ironwake.firmware import Architecture
 from ironwake.lease import check_reservations
-from ironwake.localboot import Rung
+from ironwake.localboot import LoaderName, Rung
 from ironwake.mac import Mac
 from ironwake.names import HostName
 from ironwake.personality import Personality
-from ironwake.quirks import LoaderName
 
 
 class MachineUuid(str):
@@ -71,7 +70,7 @@ class Machine:
     labels: dict[str, str] = field(default_factory=dict)
     locked: bool = False
     reservations: dict[str, str] = field(default_factory=dict)
-    loader: LoaderName = field(default_factory=lambda: LoaderName(""))
+    loader: LoaderName | None = None
     local_boot: Rung | None = None
     personalities: tuple[Personality, ...] = ()
 

@@ -25,7 +25,7 @@ from ironwake.deployment import Deployment
 from ironwake.firmware import Firmware, Transport
 from ironwake.lifecycle import BOOTABLE, ENDS
 from ironwake.loaders.base import Loader
-from ironwake.localboot import Rung
+from ironwake.localboot import LoaderName, Rung
 from ironwake.mac import Mac
 from ironwake.machine import Machine, MachineUuid
 from ironwake.memory import Memory
@@ -51,7 +51,7 @@ class Led:
     `personalities`: the shapes in which it is offered, one after the other while none is taken.
     """
 
-    loader: str
+    loader: LoaderName
     first_file: str
     script_name: str
     script: str
@@ -94,7 +94,7 @@ Decision = BootPlan | LocalBoot | Silence
 
 def leads_to_disk(decision: Decision) -> bool:
     """Whether a loader is started only to reach the local disk."""
-    return isinstance(decision, LocalBoot) and bool(decision.rung.loader)
+    return isinstance(decision, LocalBoot) and decision.rung.loader is not None
 
 
 @dataclass(frozen=True)
@@ -181,9 +181,9 @@ def _local(reason: str, request: BootRequest, subject: Subject, policy: Policy) 
     quirk = _quirk(request, subject, policy, "local_boot")
     pinned = subject.machine.local_boot or (quirk.local_boot if quirk else None)
     rung = pinned or subject.memory.local_boot
-    loader = loaders.BY_NAME.get(rung.loader)
-    if loader is None:
+    if rung.loader is None:
         return LocalBoot(reason, rung)
+    loader = loaders.BY_NAME[rung.loader]
     if not loader.serves(request.firmware) or not _has(loader, request.firmware, policy):
         return LocalBoot(f"{reason}; {rung} needs {loader.name}, which is not there", rung)
     script = loader.local_script(reason, rung)
@@ -208,15 +208,14 @@ def _lead(
 def _loader(request: BootRequest, subject: Subject, policy: Policy) -> Loader | None:
     """The pinned loader where it serves this firmware, else the one that will work here."""
     quirk = _quirk(request, subject, policy, "loader")
-    name = subject.machine.loader or (quirk.loader if quirk else "")
-    pinned = loaders.BY_NAME.get(name)
-    if pinned is not None and pinned.serves(request.firmware):
-        return pinned
+    name = subject.machine.loader or (quirk.loader if quirk else None)
+    if name is not None and loaders.BY_NAME[name].serves(request.firmware):
+        return loaders.BY_NAME[name]
     usual = loaders.for_firmware(request.firmware)
     if usual is None or _spoiler(usual, request.firmware, policy) is None:
         return usual
     # iPXE asks for its script by itself and believes nobody's boot file; but it is not signed.
-    ipxe = loaders.BY_NAME["ipxe"]
+    ipxe = loaders.BY_NAME[LoaderName.IPXE]
     if subject.memory.secure_boot == "off" and _has(ipxe, request.firmware, policy):
         return ipxe
     return usual
@@ -228,7 +227,8 @@ def _spoiler(loader: Loader, firmware: Firmware, policy: Policy) -> ForeignServe
     shim (16.1, netboot.c) takes the DHCP server's own file before a proxy's, and asks that server
     for its second stage. HTTP Boot knows only our URL.
     """
-    if loader.name != "grub" or firmware.transport is not Transport.TFTP or not policy.site.proxy:
+    is_shim = loader.name is LoaderName.GRUB
+    if not is_shim or firmware.transport is not Transport.TFTP or not policy.site.proxy:
         return None
     return next((one for one in policy.foreign if one.gives_address and one.in_field), None)
 

@@ -17,27 +17,11 @@ from dataclasses import dataclass, field
 from ironwake import firmware as firmwares
 from ironwake.errors import InputError
 from ironwake.firmware import Firmware
-from ironwake.localboot import Rung
+from ironwake.localboot import LoaderName, Rung
 from ironwake.mac import Mac
 from ironwake.personality import Personality
 
 _OUI = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){2}")
-LOADER_NAMES = ("grub", "ipxe", "pxelinux")
-
-
-class LoaderName(str):
-    """A boot loader's name."""
-
-    __slots__ = ()
-
-    def __new__(cls, text: str) -> LoaderName:
-        if text not in ("", *LOADER_NAMES):
-            raise InputError(
-                f"there is no boot loader {text!r:.40}",
-                f"known are: {', '.join(LOADER_NAMES)}",
-                "loader",
-            )
-        return str.__new__(cls, text)
 
 
 @dataclass(frozen=True)
@@ -48,7 +32,7 @@ class Quirk:
     oui: str = ""
     label: dict[str, str] = field(default_factory=dict)
     personalities: tuple[Personality, ...] = ()
-    loader: LoaderName = field(default_factory=lambda: LoaderName(""))
+    loader: LoaderName | None = None
     local_boot: Rung | None = None
 
     def __post_init__(self) -> None:

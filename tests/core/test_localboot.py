@@ -7,7 +7,7 @@ import pytest
 from ironwake import loaders
 from ironwake.firmware import BY_NAME, FIRMWARE, Architecture, Firmware
 from ironwake.loaders.base import Loader
-from ironwake.localboot import Rung, after, ladder
+from ironwake.localboot import LoaderName, Rung, after, ladder
 
 FIRMWARES = pytest.mark.parametrize("firmware", FIRMWARE, ids=lambda row: row.name)
 SECURE_BOOT = pytest.mark.parametrize("secure_boot", ["", "on", "off"])
@@ -34,9 +34,9 @@ def test_no_rung_needs_a_loader_that_cannot_start(firmware: Firmware, secure_boo
         if rung.loader:
             assert loaders.BY_NAME[rung.loader].serves(firmware)
         if firmware.uefi and not firmware.ipxe and secure_boot != "off":
-            assert rung.loader in ("", "grub")
+            assert rung.loader in (None, LoaderName.GRUB)
     if firmware.architecture is Architecture.ARM64 and not firmware.ipxe:
-        assert "ipxe" not in [rung.loader for rung in ladder(firmware, secure_boot)]
+        assert LoaderName.IPXE not in [rung.loader for rung in ladder(firmware, secure_boot)]
 
 
 def test_a_rung_of_another_ladder_is_followed_by_this_ones_second() -> None:
@@ -56,9 +56,18 @@ def test_every_loader_is_led_to_the_disk_whatever_the_rung(loader: Loader, rung:
 
 def test_only_the_rung_that_is_asked_for_is_tried() -> None:
     """Where a way hangs on some board, a person pins another one, and it is not tried first."""
-    ipxe, grub = loaders.BY_NAME["ipxe"], loaders.BY_NAME["grub"]
+    ipxe, grub = loaders.BY_NAME[LoaderName.IPXE], loaders.BY_NAME[LoaderName.GRUB]
     assert "sanboot" not in ipxe.local_script("", Rung.IPXE_EXIT)
     assert "sanboot" in ipxe.local_script("", Rung.SANBOOT)
     assert "chainloader" not in grub.local_script("", Rung.GRUB_CONFIG)
     both = grub.local_script("", Rung.GRUB_CHAIN)
     assert both.index("chainloader") < both.index("configfile")
+
+
+@pytest.mark.parametrize("name", [LoaderName.GRUB, LoaderName.IPXE])
+def test_the_disks_loader_is_the_one_for_the_processor(name: LoaderName) -> None:
+    """The script is the same for all: it asks what it runs on, and names that one's shim."""
+    rung = Rung.GRUB_CHAIN if name is LoaderName.GRUB else Rung.SANBOOT
+    script = loaders.BY_NAME[name].local_script("", rung)
+    assert script.index("arm64") < script.index("aa64") < script.index("shim$")
+    assert "x64.efi" not in script

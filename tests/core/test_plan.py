@@ -10,12 +10,11 @@ from ironwake import loaders, plan
 from ironwake.firmware import BY_NAME, FIRMWARE, Architecture, Firmware, Transport
 from ironwake.lifecycle import BOOTABLE, State
 from ironwake.loaders import ipxe
-from ironwake.localboot import Rung
+from ironwake.localboot import LoaderName, Rung
 from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.plan import BootPlan, BootRequest, LocalBoot, Silence
 from ironwake.profile import Method
-from ironwake.quirks import LOADER_NAMES, LoaderName
 from ironwake.site import Policy, Shelf
 from ironwake_testing.core import MAC, OWN_FIRMWARE, SHELF, Bench
 
@@ -158,13 +157,13 @@ def test_the_digest_tells_plans_apart(bench: Bench) -> None:
 
 def test_loaders_that_can_be_pinned_are_all_there_are() -> None:
     """What a person may write in a quirk or at a machine is a loader, and each can be written."""
-    assert set(LOADER_NAMES) == set(loaders.BY_NAME)
+    assert set(loaders.BY_NAME) == set(LoaderName)
 
 
 def test_pxelinux_is_for_a_bios_that_is_pinned_to_it(bench: Bench) -> None:
     """Nobody gets it by himself; pinned, BIOS firmware gets it by TFTP, and UEFI what is usual."""
     pinned = dataclasses.replace(
-        bench, machine=dataclasses.replace(bench.machine, loader=LoaderName("pxelinux"))
+        bench, machine=dataclasses.replace(bench.machine, loader=LoaderName.PXELINUX)
     )
     for firmware in OWN_FIRMWARE:
         usual, decision = _resolve(bench, firmware), _resolve(pinned, firmware)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ironwake.firmware import BY_NAME, Firmware
+from ironwake.localboot import LoaderName
 from ironwake.mac import Mac
 from ironwake.personality import Personality, option_43, order, usual
 from ironwake.plan import Led
@@ -18,7 +19,7 @@ DIRECT, BARE, MENU = Personality.DIRECT, Personality.BOOT_SERVER, Personality.ME
 
 
 def led(firmware: Firmware = EDK2, *shapes: Personality) -> Led:
-    return Led("grub", "sb/shimx64.efi", "grub.cfg", "", shapes or usual(firmware))
+    return Led(LoaderName.GRUB, "sb/shimx64.efi", "grub.cfg", "", shapes or usual(firmware))
 
 
 def asking(kind: MessageType = MessageType.DISCOVER, xid: int = 1, mac: Mac = MAC) -> Request:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from ironwake.firmware import Firmware
 from ironwake.loaders import grub, ipxe, pxelinux
 from ironwake.loaders.base import Loader
+from ironwake.localboot import LoaderName
 
 # In this order: the signed chain for UEFI, iPXE for the rest, pxelinux where it is pinned.
 LOADERS: tuple[Loader, ...] = (grub.LOADER, ipxe.LOADER, pxelinux.LOADER)
-BY_NAME: dict[str, Loader] = {loader.name: loader for loader in LOADERS}
+BY_NAME: dict[LoaderName, Loader] = {loader.name: loader for loader in LOADERS}
 BY_SCRIPT: dict[str, Loader] = {loader.script_name: loader for loader in LOADERS}
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ironwake.boot import KernelBoot
 from ironwake.firmware import Firmware
-from ironwake.localboot import Rung
+from ironwake.localboot import LoaderName, Rung
 from ironwake.mac import Mac
 from ironwake.site import Site
 
@@ -15,7 +15,7 @@ class Loader(Protocol):
     """`script_name` is the last part of the per-machine script's path."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> LoaderName: ...
 
     @property
     def script_name(self) -> str: ...

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ironwake import routes
 from ironwake.boot import KernelBoot
 from ironwake.firmware import Architecture, Firmware, Transport
-from ironwake.localboot import VENDORS, Rung
+from ironwake.localboot import VENDORS, LoaderName, Rung
 from ironwake.mac import Mac
 from ironwake.site import Site
 
@@ -20,7 +20,7 @@ _SHIM = {Architecture.AMD64: "sb/shimx64.efi", Architecture.ARM64: "sb/shimaa64.
 
 @dataclass(frozen=True)
 class Grub:
-    name: str = "grub"
+    name: LoaderName = LoaderName.GRUB
     script_name: str = "grub.cfg"
 
     def serves(self, firmware: Firmware) -> bool:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from ironwake import routes
 from ironwake.boot import KernelBoot
 from ironwake.firmware import Architecture, Firmware, Transport
-from ironwake.localboot import VENDORS, Rung
+from ironwake.localboot import VENDORS, LoaderName, Rung
 from ironwake.mac import Mac
 from ironwake.site import Site
 
 
 @dataclass(frozen=True)
 class Ipxe:
-    name: str = "ipxe"
+    name: LoaderName = LoaderName.IPXE
     script_name: str = "boot.ipxe"
 
     def serves(self, firmware: Firmware) -> bool:
@@ -56,16 +56,17 @@ class Ipxe:
         return "\n".join((*lines, *(_SANBOOT if rung is Rung.SANBOOT else ()), "exit 1", ""))
 
 
-# BIOS: the first disk's boot sector. UEFI: the vendors' loaders, then \EFI\BOOT, which is what
-# `sanboot` starts without a name. iPXE of 2025 does it; as option ROM of 2019 under UEFI, it finds
-# no disk ("No such device"), and `exit 1` follows.
+# BIOS: the first disk's boot sector. UEFI: the vendors' loaders for this processor, then \EFI\BOOT,
+# which is what `sanboot` starts without a name. iPXE of 2025 does it; as option ROM of 2019 under
+# UEFI, it finds no disk ("No such device"), and `exit 1` follows.
 _SANBOOT = (
     "iseq ${platform} efi && goto efi ||",
     "sanboot --no-describe --drive 0x80 ||",
     "goto next",
     ":efi",
+    "iseq ${buildarch} arm64 && set cpu aa64 || set cpu x64",
     *(
-        f"sanboot --no-describe --drive 0 --filename \\EFI\\{vendor}\\shimx64.efi ||"
+        f"sanboot --no-describe --drive 0 --filename \\EFI\\{vendor}\\shim${{cpu}}.efi ||"
         for vendor in VENDORS
     ),
     "sanboot --no-describe --drive 0 ||",

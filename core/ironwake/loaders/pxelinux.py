@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ironwake import routes
 from ironwake.boot import KernelBoot
 from ironwake.firmware import Architecture, Firmware
-from ironwake.localboot import Rung
+from ironwake.localboot import LoaderName, Rung
 from ironwake.mac import Mac
 from ironwake.site import Site
 
@@ -23,7 +23,7 @@ _DISK = "ONERROR disk\nLABEL disk\n  LOCALBOOT -1\n"
 
 @dataclass(frozen=True)
 class Pxelinux:
-    name: str = "pxelinux"
+    name: LoaderName = LoaderName.PXELINUX
     script_name: str = routes.PXELINUX_SCRIPT
 
     def serves(self, firmware: Firmware) -> bool:

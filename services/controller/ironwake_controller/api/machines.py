@@ -156,10 +156,9 @@ def of(connection: Connection, name: str) -> MachineShape:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Fields as the core names them: a way to the disk that is not pinned is none."""
-    if "local_boot" in values:
-        values["local_boot"] = values["local_boot"] or None
-    return values
+    """Fields as the core names them: what is not pinned is none."""
+    pins = {field: values[field] or None for field in ("loader", "local_boot") if field in values}
+    return values | pins
 
 
 def _check_state(state: str) -> None:

@@ -33,7 +33,7 @@ def machine(there: Enrolled, latest: Record | None, address: str) -> MachineShap
         last_seen=there.last_seen or None,
         deployment=deployment(latest) if latest else None,
         facts=there.facts,
-        loader=own.loader,
+        loader=str(own.loader or ""),
         local_boot=str(own.local_boot or ""),
         personalities=[str(one) for one in own.personalities],
         learned=LearnedShape.model_validate(wire.dump(there.memory)),
