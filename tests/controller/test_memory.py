@@ -306,6 +306,9 @@ def test_what_the_agent_tells_of_its_board_can_be_confirmed(appliance: Appliance
     appliance.report(token, Callback(Stage.FACTS, "g", facts={"uuid": OTHER}))
     assert appliance.good("GET", f"/v1/deployments/{deployment}")["held"]
     assert appliance.claim(token).status_code == 409
+    again = appliance.call("POST", "/v1/machines/node1/deploy", {"profile": "web"})
+    assert again.status_code == 409
+    assert "ironwake machine confirm node1" in again.json()["next_step"]
     appliance.good("POST", "/v1/machines/node1/confirm", {"uuid": OTHER})
     assert appliance.good("GET", f"/v1/deployments/{deployment}")["held"] == ""
     assert appliance.claim(token).status_code == 200

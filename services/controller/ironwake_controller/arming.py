@@ -50,13 +50,13 @@ class Arming:
         The same profile revision again, while it lives, is the one that there is.
 
         :raises UnknownError: no such machine
-        :raises RefusedError: locked, another live deployment, missing media
+        :raises RefusedError: locked, another live deployment, or a held one, missing media
         """
         _check(wish)
         with self._store.write() as tx:
             there = enrolment.find(tx.connection, name)
-            live = deployments.latest(tx.connection, there.id)
-            if live is not None and not live.ended_already and not expire(tx, live):
+            live = deployments.live_of(tx.connection, there.id)
+            if live is not None and not expire(tx, live):
                 return _same(live, wish), False
             record = self._record(tx, there, wish)
             digest = self._plan(there, record)
@@ -166,7 +166,14 @@ def _check(wish: Wish) -> None:
 
 
 def _same(live: Record, wish: Wish) -> Record:
-    """The live deployment if it is what is wished for."""
+    """The live deployment if it is what is wished for, and goes on."""
+    if live.held:
+        name = live.deployment.machine
+        raise RefusedError(
+            f"{name} has deployment {live.id} already, which is held back: {live.held}",
+            f"look whose machine this is, then: ironwake machine confirm {name}, or: "
+            f"ironwake cancel {live.id}",
+        )
     same = (live.deployment.profile_name, live.deployment.revision, live.deployment.erase)
     if same == (wish.profile_name, wish.revision, wish.erase):
         return live
