@@ -197,9 +197,9 @@ def test_an_installation_that_restarts(appliance: Appliance, expected: int, stuc
     assert appliance.good("GET", f"/v1/deployments/{deployment}")["stuck"] is not None
 
 
-def hear(appliance: Appliance, server: ForeignServer) -> None:
+def hear(appliance: Appliance, server: ForeignServer, **more: str) -> None:
     text = wire.encode(server).decode()
-    appliance.see(Seen.FOREIGN, mac="", client=server.address, server=text)
+    appliance.see(Seen.FOREIGN, mac="", client=server.address, server=text, **more)
 
 
 def test_other_servers_are_told_to_everyone(appliance: Appliance) -> None:
@@ -213,6 +213,14 @@ def test_other_servers_are_told_to_everyone(appliance: Appliance) -> None:
     appliance.clock.pass_time(1000)
     appliance.house.housekeeping.look()
     assert appliance.view().foreign == ()
+
+
+def test_a_rival_is_told_with_what_to_do(appliance: Appliance) -> None:
+    """Where we are the DHCP server, another one that is plugged in later takes clients away."""
+    hear(appliance, ForeignServer("10.77.0.1"), rival="yes")
+    (event,) = appliance.history()
+    assert "a DHCP server that is not ours answers from 10.77.0.1; it gives" in event.message
+    assert "IRONWAKE_DHCP_BESIDE=yes" in event.message
 
 
 def test_a_loader_that_is_fetched_and_not_started_is_named(appliance: Appliance) -> None:

@@ -19,7 +19,7 @@ from ironwake.machine import MachineUuid
 from ironwake.report import Seen
 from ironwake.subnet import Subnet
 from ironwake.view import Index
-from ironwake_dhcp.book import Book, Lease
+from ironwake_dhcp.book import Lease
 from ironwake_dhcp.delivery import EVERYONE, Datagram, Frame, Source, deliver
 from ironwake_dhcp.exchange import Exchange, Lending, Now, Outgoing
 from ironwake_dhcp.lend import Lender
@@ -292,7 +292,7 @@ def test_a_refusal_goes_to_everyone() -> None:
 def lending(keep: object) -> Lending:
     ours = IPv4Address(rack.ADDRESS)
     subnet = Subnet(Network("10.77.0.0/24"), (Range(f"{HERE}-{HERE}"),))
-    return Lending(Lender(ours, (Book(subnet, ours),)), keep)  # type: ignore[arg-type]
+    return Lending(Lender(ours, (subnet,)), keep)  # type: ignore[arg-type]
 
 
 def test_what_must_be_on_disk_first_is_named() -> None:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import ARP, Ether
 
+from ironwake.errors import InputError
 from ironwake.ipv4 import Network, Range
 from ironwake.subnet import Subnet
-from ironwake_dhcp.book import Book, Lease
 from ironwake_dhcp.in_use import (
     Prober,
     arp_probe,
@@ -25,6 +25,8 @@ from ironwake_dhcp.in_use import (
     echo_request,
     is_echo_reply,
 )
+from ironwake_dhcp.lend import Lender
+from ironwake_dhcp.server import Place
 
 OURS, STRANGER = "02:77:00:00:00:01", "02:77:00:00:00:bb"
 HERE = IPv4Address("10.77.0.100")
@@ -78,21 +80,17 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
             end.close()
 
 
+def _nowhere() -> Place:
+    raise InputError("there is no interface")
+
+
 class Bench:
     """A prober on a cable that a test holds."""
 
     def __init__(self) -> None:
         subnet = Subnet(Network("10.77.0.0/24"), (Range("10.77.0.100-10.77.0.102"),))
-        self.book = Book(subnet, IPv4Address("10.77.0.1"))
-        self.kept: list[Lease] = []
-        self.prober = Prober(
-            (self.book,),
-            self.book,
-            lambda: ("", b""),
-            self.kept.extend,
-            lambda *_: None,
-            lambda: 1000.0,
-        )
+        self.lender = Lender(IPv4Address("10.77.0.1"), (subnet,))
+        self.prober = Prober(self.lender, _nowhere, lambda *_: None, lambda: 1000.0)
 
 
 def test_every_candidate_is_asked_for_once() -> None:

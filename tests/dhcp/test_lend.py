@@ -12,7 +12,6 @@ from ironwake.mac import Mac
 from ironwake.names import DomainName
 from ironwake.subnet import Route, Subnet
 from ironwake.view import Index
-from ironwake_dhcp.book import Book
 from ironwake_dhcp.delivery import Datagram, Source, deliver
 from ironwake_dhcp.lend import Lender, Outcome, serve
 from ironwake_dhcp.offer import Door, boot
@@ -51,8 +50,7 @@ class Desk:
 
     def __init__(self, index: Index | None = None, *, authoritative: bool = True) -> None:
         self.index = index or rack.index()
-        books = tuple(Book(subnet, OURS) for subnet in SUBNETS)
-        self.lender = Lender(OURS, books, "ironwake.internal", authoritative)
+        self.lender = Lender(OURS, SUBNETS, "ironwake.internal", authoritative=authoritative)
         self.lender.reserve(self.index)
         self.to_all = True
         self.now = 0.0

@@ -199,6 +199,21 @@ def test_through_a_real_relay(place: Bench, tmp_path: Path) -> None:
     assert offer[BOOTP].giaddr == "10.78.0.1"
 
 
+def test_a_subnet_is_added_at_work(place: Bench, tmp_path: Path) -> None:
+    """A wrong file changes nothing, a right one is taken; clients are answered all along."""
+    file = tmp_path / "subnets.yaml"
+    settings = {"dhcp_mode": "server", "dhcp_subnets": str(file), "dhcp_beside": "yes"}
+    file.write_text("subnets:\n  - network: 10.78.0.0/24\n")
+    with serving(place, tmp_path, "lan0", rack.index(), **settings) as service:
+        file.write_text("subnets:\n  - network: 10.77.0.9/24\n")
+        service.wait_for("the subnets stay as they were")
+        file.write_text(SUBNETS)
+        service.wait_for("the subnets have changed")
+        found = udhcpc(place.theirs, "m-lan0", tmp_path / "client")
+        assert service.end() == 0
+    assert found["ip"] in {f"10.77.0.{n}" for n in range(100, 120)}
+
+
 def test_an_address_in_use_is_not_given(place: Bench, tmp_path: Path) -> None:
     """Somebody answers the probe for the first address: who asks gets another one."""
     taken = "10.77.0.100"
@@ -233,6 +248,14 @@ def test_beside_another_server_it_does_not_start(place: Bench, tmp_path: Path) -
         assert "IRONWAKE_DHCP_BESIDE=yes" in text
         with serving(place, tmp_path, "lan0", rack.index(), **POOL) as service:
             assert service.end() == 0
+
+
+def test_it_goes_on_asking_who_else_is_there(place: Bench, tmp_path: Path) -> None:
+    """In server mode, too: another server may be plugged in long after the start."""
+    with place.tap("lan0") as tap, serving(place, tmp_path, "lan0", rack.index(), **POOL):
+        while DHCP not in (frame := Ether(tap.recv(4096))):
+            pass
+    assert ("message-type", MessageType.DISCOVER) in frame[DHCP].options
 
 
 def test_alone_it_starts(place: Bench, tmp_path: Path) -> None:

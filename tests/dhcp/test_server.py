@@ -18,7 +18,7 @@ from ironwake.errors import BrokenError, RefusedError
 from ironwake.ipv4 import Network, Range
 from ironwake.subnet import Subnet
 from ironwake.view import Index
-from ironwake_dhcp.book import Book, Lease
+from ironwake_dhcp.book import Lease
 from ironwake_dhcp.delivery import Datagram, Source
 from ironwake_dhcp.exchange import Exchange, Lending, Now, Outgoing
 from ironwake_dhcp.journal import Done
@@ -171,7 +171,7 @@ def test_only_what_leases_stand_behind_waits_for_the_disk() -> None:
     disk = HeldDisk()
     subnet = Subnet(Network("10.77.0.0/24"), (Range("10.77.0.9-10.77.0.20"),))
     ours = IPv4Address(rack.ADDRESS)
-    lender = Lender(ours, (Book(subnet, ours),))
+    lender = Lender(ours, (subnet,))
     made = Exchange(lambda *_: None, Lending(lender, disk.note))
     made.take(rack.index())
     wanted = (50, IPv4Address("10.77.0.9").packed)

@@ -72,7 +72,7 @@ def test_everything_first_then_news_then_everything_after_a_failure() -> None:
         controller = Controller(3)
         subnet = Subnet(Network("10.77.0.0/24"), (Range("10.77.0.100-10.77.0.110"),))
         book = Book(subnet, IPv4Address("10.77.0.1"))
-        telling = Telling(controller, (book,), get_logger())  # type: ignore[arg-type]
+        telling = Telling(controller, lambda: (book,), get_logger())  # type: ignore[arg-type]
         task = asyncio.create_task(telling.run())
         try:
             async with asyncio.timeout(30):
@@ -90,6 +90,8 @@ def test_everything_first_then_news_then_everything_after_a_failure() -> None:
                     assert bool(news.first) == (last == 101)  # the third call failed
                     assert [item.hostname for item in news.items] == ["phone"] * (last - 99)
                     assert {item.subnet for item in news.items} == {"10.77.0.0/24"}
+                telling.tell_all()
+                assert (await controller.next()).first
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
 import structlog
 
 from ironwake import wire
 from ironwake.errors import InputError, RefusedError
 from ironwake.report import Seen
 from ironwake.site import ForeignServer
-from ironwake_dhcp.watch_foreign import watch
+from ironwake_dhcp.watch_foreign import teller, watch
 
 ROUTER, OURS = ForeignServer("10.77.0.1", boot_file="x"), ForeignServer("10.77.0.2")
 
 
-def listen(ours: Callable[[], str], rounds: int = 3) -> list[tuple[Seen, str, dict[str, str]]]:
+def listen(
+    ours: Callable[[], str], rounds: int = 3, *, alone: bool = False
+) -> list[tuple[Seen, str, dict[str, str]]]:
     """What is told in so many rounds, in which the second question is refused."""
     told: list[tuple[Seen, str, dict[str, str]]] = []
     asked = 0
@@ -25,6 +28,8 @@ def listen(ours: Callable[[], str], rounds: int = 3) -> list[tuple[Seen, str, di
         seen: Seen, mac: str = "", client: str = "", detail: dict[str, str] | None = None
     ) -> None:
         told.append((seen, client, detail or {}))
+
+    tell = teller(report, alone=alone)
 
     async def run() -> None:
         done = asyncio.Event()
@@ -39,7 +44,7 @@ def listen(ours: Callable[[], str], rounds: int = 3) -> list[tuple[Seen, str, di
                 raise RefusedError("no right to ask")
             return (ROUTER, OURS)
 
-        task = asyncio.create_task(watch(ask, ours, report, structlog.get_logger(), 0))
+        task = asyncio.create_task(watch(ask, ours, tell, structlog.get_logger(), 0))
         await done.wait()
         task.cancel()
 
@@ -61,3 +66,14 @@ def test_an_interface_without_an_address_ends_nothing() -> None:
         raise InputError("lan0 has no IPv4 address")
 
     assert listen(gone) == []
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_another_server_is_a_rival_where_we_meant_to_be_alone(alone: bool) -> None:
+    """Beside a foreign server it is what was expected, and a boot server takes no client away."""
+    (told, *_) = listen(lambda: "10.77.0.2", alone=alone)
+    assert ("rival" in told[2]) is alone
+    reports: list[dict[str, str]] = []
+    booter = ForeignServer("10.77.0.9", pxe=True, gives_address=False)
+    teller(lambda *said: reports.append(said[3]), alone=True)(booter)
+    assert [*reports[0]] == ["server"]

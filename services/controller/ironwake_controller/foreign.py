@@ -22,7 +22,7 @@ class Foreign:
     def hear(self, detail: dict[str, str], now: float) -> bool:
         """Take in what the dhcp service told; whether it is news. InputError where it is not one.
 
-        :param detail: `server` is a `ForeignServer` as JSON text; nothing else is read
+        :param detail: `server` is a `ForeignServer` as JSON text; nothing else is read here
         """
         server = wire.decode(ForeignServer, detail.get("server", ""))
         with self._lock:

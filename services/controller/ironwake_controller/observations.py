@@ -129,6 +129,11 @@ class Watch:
             file = f", and names the boot file {server.boot_file}" if server.boot_file else ""
             what = "a DHCP server" if server.gives_address else "a boot server"
             message = f"{what} that is not ours answers from {server.address}{file}"
+            if item.detail.get("rival"):
+                message += (
+                    "; it gives addresses, as we do, and clients take whichever answers first: "
+                    "switch it off, or part the pools and set IRONWAKE_DHCP_BESIDE=yes"
+                )
             events.add(tx, Event(str(Seen.FOREIGN), message=message, detail=wire.dump(server)))
             tx.touch()
 

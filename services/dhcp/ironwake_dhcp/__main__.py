@@ -40,10 +40,9 @@ async def run(settings: Settings, log: service.Log) -> None:
         journal = desk.journal if desk else None
         server = Server(exchange, lambda: find_place(settings), log, journal)
         async with asyncio.TaskGroup() as tasks:
-            for work in desk.work(place, reporter.report) if desk else ():
+            for work in desk.work(lambda: find_place(settings), reporter.report) if desk else ():
                 tasks.create_task(work)
-            if desk is None:
-                tasks.create_task(_beside(settings, reporter, log))
+            tasks.create_task(_watch_foreign(settings, reporter, log))
             tasks.create_task(server.run())
             tasks.create_task(follower.run())
             tasks.create_task(reporter.run())
@@ -55,11 +54,12 @@ async def run(settings: Settings, log: service.Log) -> None:
         await client.close()
 
 
-async def _beside(settings: Settings, reporter: Reporter, log: service.Log) -> None:
+async def _watch_foreign(settings: Settings, reporter: Reporter, log: service.Log) -> None:
+    alone = settings.dhcp_mode == "server" and not settings.dhcp_beside
     await watch_foreign.watch(
         lambda: ask(interfaces.find(settings.interface).name),
         lambda: str(find_place(settings).address),
-        reporter.report,
+        watch_foreign.teller(reporter.report, alone=alone),
         log,
     )
 

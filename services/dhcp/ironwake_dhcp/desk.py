@@ -6,15 +6,18 @@ Part of the composition root: built once, from settings.
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from ironwake.errors import BrokenError, RefusedError
-from ironwake.report import Report
+from ironwake.report import Report, Seen
 from ironwake.site import ForeignServer
+from ironwake.subnet import Subnet
 from ironwake_dhcp.ask_foreign import ask
-from ironwake_dhcp.book import Book, Lease
+from ironwake_dhcp.book import Lease
 from ironwake_dhcp.exchange import Lending
+from ironwake_dhcp.follow_subnets import Followed
 from ironwake_dhcp.in_use import Prober
 from ironwake_dhcp.journal import Journal
 from ironwake_dhcp.lease_file import LeaseFile
@@ -34,6 +37,7 @@ class Desk:
     lender: Lender
     journal: Journal
     telling: Telling
+    followed: Followed | None
     log: Log
 
     @property
@@ -55,12 +59,23 @@ class Desk:
         if error is not None:
             self.log.warning("an address that is in use was not noted", error=str(error))
 
-    def work(self, place: Place, report: Report) -> tuple[Coroutine[None, None, None], ...]:
+    def serve(self, known: tuple[Subnet, ...]) -> None:
+        """Give addresses in these subnets from now on."""
+        self.lender.serve(known)
+        self.telling.tell_all()
+
+    def work(
+        self, where: Callable[[], Place], report: Report
+    ) -> tuple[Coroutine[None, None, None], ...]:
         """What goes on beside the answers, until cancelled."""
-        link = self.lender.book(self.lender.server)
-        where = (place.interface, place.mac)
-        prober = Prober(self.lender.books, link, lambda: where, self.keep_now, report, time.time)
-        return self.telling.run(), prober.run()
+
+        def found(changed: tuple[Lease, ...], address: IPv4Address, reason: str) -> None:
+            self.keep_now(changed)
+            report(Seen.CONFLICT, "", "", {"address": str(address), "reason": reason})
+
+        prober = Prober(self.lender, where, found, time.time)
+        follow = (self.followed.run(self.serve, self.log),) if self.followed else ()
+        return self.telling.run(), prober.run(), *follow
 
 
 async def open_desk(settings: Settings, place: Place, client: ControllerClient, log: Log) -> Desk:
@@ -70,28 +85,25 @@ async def open_desk(settings: Settings, place: Place, client: ControllerClient, 
     :raises RefusedError: another DHCP server gives addresses here
     :raises BrokenError: the lease file can't be read or written
     """
-    own = interfaces.find(settings.interface).network
-    known = subnets.of(settings, own)
+    path = settings.dhcp_subnets
+    followed = Followed(path, lambda: subnets.read(path)) if path else None
+    known = subnets.of(settings, interfaces.find(settings.interface).network)
     file = LeaseFile(settings.state_dir / "dhcp" / "leases.jsonl")
     kept = file.load()
     if not settings.dhcp_beside:
         await _be_alone(place)
-    books = tuple(Book(subnet, place.address, kept) for subnet in known)
-    # A subnet that was taken out of the file, or mistyped in it, may come back with its leases.
-    others = [
-        lease
-        for lease in kept
-        if lease.expires > time.time() and not any(lease.address in b.network for b in books)
-    ]
-    file.start((*others, *(lease for book in books for lease in book.all())))
     authority = settings.dhcp_authoritative
     lender = Lender(
         place.address,
-        books,
+        known,
         settings.domain,
-        not settings.dhcp_beside if authority is None else authority,
+        authoritative=not settings.dhcp_beside if authority is None else authority,
+        known=kept,
     )
-    return Desk(lender, Journal(file), Telling(client, books, log), log)
+    strays = [lease for lease in lender.strays if lease.expires > time.time()]
+    file.start((*strays, *(lease for book in lender.books for lease in book.all())))
+    telling = Telling(client, lambda: lender.books, log)
+    return Desk(lender, Journal(file), telling, followed, log)
 
 
 async def _be_alone(place: Place) -> None:

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import Final
 
-from ironwake.errors import InputError
+from ironwake.errors import InputError, IronwakeError
 from ironwake.mac import Mac
-from ironwake.report import Report, Seen
 from ironwake_dhcp.book import Book, Lease
+from ironwake_dhcp.lend import Lender
+from ironwake_dhcp.server import Place
 
 _ETH_P_ARP: Final = 0x0806
 _ARP: Final = struct.Struct("!HHBBH6s4s6s4s")  # RFC 826: types, sizes, operation, sender, target
@@ -26,38 +27,36 @@ _BATCH: Final = 64  # packets in one turn
 _ROUND: Final = 1.0  # seconds between looks at what is to be tried
 _ECHO, _ECHO_REPLY = 8, 0  # RFC 792
 
-Keep = Callable[[tuple[Lease, ...]], None]
+# Leases that change because of it, the address, and a sentence about who is there.
+Found = Callable[[tuple[Lease, ...], IPv4Address, str], None]
 
 
 class Prober:
-    """`keep` takes the leases that change; `link` is the book of our own link, if there is one."""
+    """`where` finds our interface, `found` is told of each address in use without a lease."""
 
     def __init__(
         self,
-        books: tuple[Book, ...],
-        link: Book | None,
-        place: Callable[[], tuple[str, bytes]],
-        keep: Keep,
-        report: Report,
+        lender: Lender,
+        where: Callable[[], Place],
+        found: Found,
         clock: Callable[[], float],
     ) -> None:
-        self._books = books
-        self._link = link
-        self._place = place
-        self._keep = keep
-        self._report = report
+        self._lender = lender
+        self._where = where
+        self._tell = found
         self._clock = clock
 
     async def run(self) -> None:
         """For ever; an interface that is away is waited for."""
         while True:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, IronwakeError):
                 await self._serve()
             await asyncio.sleep(_ROUND)
 
     async def _serve(self) -> None:
-        interface, mac = self._place()
-        with arp_socket(interface) as arp, icmp_socket() as icmp:
+        place = self._where()
+        mac = place.mac
+        with arp_socket(place.interface) as arp, icmp_socket() as icmp:
             loop = asyncio.get_running_loop()
             loop.add_reader(arp, self._arp_came, arp, mac)
             loop.add_reader(icmp, self._echo_came, icmp)
@@ -75,35 +74,25 @@ class Prober:
         Raises OSError where the interface is away; nothing is taken for tried then.
         """
         asked: list[tuple[Book, IPv4Address]] = []
-        for book in self._books:
-            waiting = list(book.to_probe(self._clock()))
-            while waiting:
-                address = waiting.pop(0)
+        link = self._lender.link
+        for book in self._lender.books:
+            waiting = book.to_probe(self._clock())
+            for number, address in enumerate(waiting):
                 try:
-                    self._ask(book, address, arp, icmp, mac)
+                    if book is link:
+                        arp.send(arp_probe(mac, address))
+                    else:
+                        icmp.sendto(echo_request(), (str(address), 0))
                 except OSError:
                     book.untried(address)
-                    if book is self._link:
-                        for one in waiting:
+                    if book is link:
+                        for one in waiting[number + 1 :]:
                             book.untried(one)
                         raise
                 else:
                     asked.append((book, address))
         if asked:
             asyncio.get_running_loop().call_later(_PATIENCE, self._silent, asked)
-
-    def _ask(
-        self,
-        book: Book,
-        address: IPv4Address,
-        arp: socket.socket,
-        icmp: socket.socket,
-        mac: bytes,
-    ) -> None:
-        if book is self._link:
-            arp.send(arp_probe(mac, address))
-        else:
-            icmp.sendto(echo_request(), (str(address), 0))
 
     def _silent(self, asked: list[tuple[Book, IPv4Address]]) -> None:
         for book, address in asked:
@@ -113,8 +102,9 @@ class Prober:
         with contextlib.suppress(OSError):
             for _ in range(_BATCH):  # more is read in the next turn: a flood is not served alone
                 came = arp_sender(arp.recv(64))
-                if came is not None and came[0].packed != ours and self._link is not None:
-                    self._found(self._link, came[1], str(came[0]))
+                link = self._lender.link
+                if came is not None and came[0].packed != ours and link is not None:
+                    self._found(link, came[1], str(came[0]))
 
     def _echo_came(self, icmp: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -122,18 +112,15 @@ class Prober:
                 packet, sender = icmp.recvfrom(256)
                 address = IPv4Address(sender[0])
                 if is_echo_reply(packet):
-                    for book in self._books:
-                        if book is not self._link and book.has(address):
+                    for book in self._lender.books:
+                        if book is not self._lender.link and book.has(address):
                             self._found(book, address, "")
 
     def _found(self, book: Book, address: IPv4Address, by: str) -> None:
         changed = book.in_use(address, by, self._clock())
-        if not changed:
-            return
-        self._keep(changed)
-        who = f"{by} uses it" if by else "it answers an echo request"
-        detail = {"address": str(address), "reason": f"{who}, and has no lease for it"}
-        self._report(Seen.CONFLICT, "", "", detail)
+        if changed:
+            who = f"{by} uses it" if by else "it answers an echo request"
+            self._tell(changed, address, f"{who}, and has no lease for it")
 
 
 def arp_socket(interface: str) -> socket.socket:

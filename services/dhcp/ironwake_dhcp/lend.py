@@ -12,11 +12,13 @@ is taken for a relay's, so that nobody has us send to anywhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from ironwake.mac import Mac
 from ironwake.names import label_of
+from ironwake.subnet import Subnet
 from ironwake.view import Index
 from ironwake_dhcp.book import Book, Lease
 from ironwake_dhcp.offer import Boot, content
@@ -24,17 +26,50 @@ from ironwake_dhcp.packet import MessageType, Request
 from ironwake_dhcp.reply import Content, Quiet, Reply, Terms
 
 
-@dataclass(frozen=True, slots=True)
 class Lender:
-    """`server` is our address, `books` has one book of leases for each subnet.
+    """`books` has one book of leases for each subnet that is served now.
 
-    `domain` is the site's. `authoritative`: no other server gives addresses on these networks.
+    `strays` are leases of none of them: a subnet that was taken out of the file, or mistyped in it,
+    may come back.
     """
 
-    server: IPv4Address
-    books: tuple[Book, ...]
-    domain: str = ""
-    authoritative: bool = True
+    def __init__(
+        self,
+        server: IPv4Address,
+        subnets: Iterable[Subnet],
+        domain: str = "",
+        *,
+        authoritative: bool = True,
+        known: Iterable[Lease] = (),
+    ) -> None:
+        """`server` is our address, `domain` the site's; `known` are the leases that there are.
+
+        :param authoritative: no other server gives addresses on these networks
+        """
+        self.server = server
+        self.domain = domain
+        self.authoritative = authoritative
+        self.books: tuple[Book, ...] = ()
+        self.strays: tuple[Lease, ...] = tuple(known)
+        self._reserved: Mapping[Mac, IPv4Address] = {}
+        self.serve(subnets)
+
+    def serve(self, subnets: Iterable[Subnet]) -> None:
+        """From now on the subnets are these; leases and reservations go with their addresses.
+
+        What was offered in one that has changed may still be taken, as long as it is free.
+        """
+        known = (*self.strays, *(lease for book in self.books for lease in book.all()))
+        same = {book.subnet: book for book in self.books}
+        self.books = tuple(same.get(one) or Book(one, self.server, known) for one in subnets)
+        self.strays = tuple(one for one in known if not any(b.has(one.address) for b in self.books))
+        for book in self.books:
+            book.reserve(self._reserved)
+
+    @property
+    def link(self) -> Book | None:
+        """The book of our own link, if addresses are given there."""
+        return self.book(self.server)
 
     def book(self, address: IPv4Address) -> Book | None:
         """The book of the subnet that has the address, or is called by it."""
@@ -47,13 +82,13 @@ class Lender:
 
     def reserve(self, index: Index) -> None:
         """From now on the reservations are those of this view."""
-        reserved = {
+        self._reserved = {
             Mac(mac): IPv4Address(address)
             for entry in index.view.entries
             for mac, address in entry.machine.reservations.items()
         }
         for book in self.books:
-            book.reserve(reserved)
+            book.reserve(self._reserved)
 
     def terms(self, book: Book) -> Terms:
         """What goes with each address of the subnet."""

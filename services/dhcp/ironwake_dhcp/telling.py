@@ -29,13 +29,14 @@ class Telling:
     def __init__(
         self,
         client: ControllerClient,
-        books: tuple[Book, ...],
+        books: Callable[[], tuple[Book, ...]],
         log: structlog.stdlib.BoundLogger,
     ) -> None:
         self._client = client
         self._books = books
         self._log = log
         self._news: dict[IPv4Address, Lease] = {}
+        self._whole = True
         self._wake = asyncio.Event()
 
     def tell(self, lease: Lease) -> None:
@@ -43,32 +44,36 @@ class Telling:
         self._news[lease.address] = lease
         self._wake.set()
 
+    def tell_all(self) -> None:
+        """Have the whole list sent."""
+        self._whole = True
+        self._wake.set()
+
     async def run(self) -> None:
         """For ever; a controller that is away is only logged."""
         waits = Waits()
-        whole = True
         while True:
             try:
-                if whole:
+                if self._whole:
                     await self._send_all()
-                    whole = False
                     waits.reset()
                 try:
                     async with asyncio.timeout(_AGAIN):
                         await self._wake.wait()
                 except TimeoutError:
-                    whole = True
-                    continue
-                await self._send_news()
+                    self._whole = True
+                if not self._whole:
+                    await self._send_news()
             except IronwakeError as error:
                 self._log.warning("leases not told", error=str(error))
-                whole = True
+                self._whole = True
                 await asyncio.sleep(waits.next())
 
     async def _send_all(self) -> None:
         self._news.clear()
         self._wake.clear()
-        leases = (lease for book in self._books for lease in book.all())
+        self._whole = False
+        leases = [lease for book in self._books() for lease in book.all()]
         for news in pages(leases, self._subnet):
             await self._client.leases(news)
 
@@ -80,7 +85,8 @@ class Telling:
             await self._client.leases(told.Leases(items))
 
     def _subnet(self, address: IPv4Address) -> str:
-        return next(str(book.network) for book in self._books if book.has(address))
+        books = (str(book.network) for book in self._books() if book.has(address))
+        return next(books, "")  # it has just been taken out of the file
 
 
 def pages(

@@ -1,7 +1,8 @@
 """Beside whom this service runs: asked again and again, and told to the controller.
 
 What a foreign DHCP server says about booting decides what works on this network: a boot file of its
-own in the BOOTP field leads shim astray. A server may come, go, or be configured anew at any time.
+own in the BOOTP field leads shim astray. Where we are the DHCP server, another one takes clients
+away. A server may come, go, or be configured anew at any time.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ PAUSE = 240.0  # seconds between questions; the controller forgets a server afte
 async def watch(
     ask: Callable[[], Awaitable[tuple[ForeignServer, ...]]],
     ours: Callable[[], str],
-    report: Report,
+    tell: Callable[[ForeignServer], None],
     log: Log,
     pause: float = PAUSE,
 ) -> None:
-    """Ask for ever, and report everyone who answers.
+    """Ask for ever, and tell of everyone who answers.
 
     :param ask: gives the servers that answer now; raises IronwakeError where it can't be asked
     :param ours: our own address
@@ -34,8 +35,19 @@ async def watch(
         try:
             for server in await ask():
                 if server.address != ours():
-                    detail = {"server": wire.encode(server).decode()}
-                    report(Seen.FOREIGN, "", server.address, detail)
+                    tell(server)
         except IronwakeError as error:  # also where our own address has just gone
             log.warning("who else serves this network is not known", error=str(error))
         await asyncio.sleep(pause)
+
+
+def teller(report: Report, *, alone: bool) -> Callable[[ForeignServer], None]:
+    """Reports a server; where we meant to be `alone` in giving addresses, as a rival if it does."""
+
+    def tell(server: ForeignServer) -> None:
+        detail = {"server": wire.encode(server).decode()}
+        if alone and server.gives_address:
+            detail["rival"] = "yes"
+        report(Seen.FOREIGN, "", server.address, detail)
+
+    return tell
