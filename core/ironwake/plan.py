@@ -214,33 +214,40 @@ def _loader(request: BootRequest, subject: Subject, policy: Policy) -> Loader | 
     usual = loaders.for_firmware(request.firmware)
     if usual is None or _spoiler(usual, request.firmware, policy) is None:
         return usual
-    # iPXE asks for its script by itself and believes nobody's boot file; but it is not signed.
+    # iPXE asks by itself, and believes us before that server; but it is not signed.
     ipxe = loaders.BY_NAME[LoaderName.IPXE]
     if subject.memory.secure_boot == "off" and _has(ipxe, request.firmware, policy):
         return ipxe
     return usual
 
 
-def _spoiler(loader: Loader, firmware: Firmware, policy: Policy) -> ForeignServer | None:
+def _spoiler(loader: Loader | None, firmware: Firmware, policy: Policy) -> ForeignServer | None:
     """The foreign server whose boot file shim would believe instead of ours, if there is one.
 
     shim (16.1, netboot.c) takes the DHCP server's own file before a proxy's, and asks that server
     for its second stage. HTTP Boot knows only our URL.
     """
-    is_shim = loader.name is LoaderName.GRUB
+    is_shim = loader is loaders.grub.LOADER
     if not is_shim or firmware.transport is not Transport.TFTP or not policy.site.proxy:
         return None
     return next((one for one in policy.foreign if one.gives_address and one.in_field), None)
 
 
 def _warnings(loader: Loader, firmware: Firmware, policy: Policy) -> Iterator[str]:
-    spoiler = _spoiler(loader, firmware, policy)
-    if spoiler is not None:
+    usual = loaders.for_firmware(firmware)
+    spoiler = _spoiler(usual, firmware, policy)
+    if spoiler is None:
+        return
+    named = f"the DHCP server {spoiler.address} names a boot file of its own ({spoiler.boot_file})"
+    if loader is usual:
         yield (
-            f"the DHCP server {spoiler.address} names a boot file of its own "
-            f"({spoiler.boot_file}): shim will ask that server for its second stage, and fail; "
-            "remove the boot file there, or let the machine boot by UEFI HTTP Boot, which does "
-            "not depend on it"
+            f"{named}: shim will ask that server for its second stage, and fail; remove the boot "
+            "file there, or let the machine boot by UEFI HTTP Boot, which does not depend on it"
+        )
+    else:
+        yield (
+            f"{named}: {loader.name} goes out instead of shim, which would ask that server for its "
+            "second stage; remove the boot file there, or leave Secure Boot off on this machine"
         )
 
 

@@ -144,11 +144,14 @@ def test_where_secure_boot_is_off_ipxe_goes_round_the_router() -> None:
     """The plan switches to what works; with Secure Boot on, or not known, the shim it stays."""
     bench = make_bench()
     beside = replace(bench.policy, foreign=(ROUTER,))
-    loaders = [
-        booted(decide(bench, policy=beside, memory=Memory(secure_boot=known))).led.loader
+    plans = [
+        booted(decide(bench, policy=beside, memory=Memory(secure_boot=known)))
         for known in ("off", "on", "")
     ]
-    assert loaders == ["ipxe", "grub", "grub"]
+    assert [plan.led.loader for plan in plans] == ["ipxe", "grub", "grub"]
+    ((round_it,), *others) = (plan.warnings for plan in plans)
+    assert "ipxe goes out instead of shim" in round_it
+    assert all("will ask that server" in warning for (warning,) in others)
     only_grub = pinned(loader=LoaderName.GRUB)
     decision = decide(only_grub, policy=beside, memory=Memory(secure_boot="off"))
     assert booted(decision).led.loader == "grub"

@@ -111,6 +111,8 @@ def built_by_scapy(request: Request, reply: Reply) -> bytes:
             options.append(("rebinding_time", terms.seconds * 7 // 8))
     if content.boot_file:
         options.append(("boot-file-name", content.boot_file))
+    if content.overrides:
+        options.append((175, b"\1\1\1"))  # its tag 1, one octet, priority 1
     refuses = content.message_type is MessageType.NAK
     if (terms or refuses) and request.client_id:
         options.append(("client_id", request.client_id))

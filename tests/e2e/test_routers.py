@@ -1,4 +1,4 @@
-"""Routers that say something of booting, too: a machine with Secure Boot behind each.
+"""Routers that say something of booting, too, and machines behind them.
 
 The router of all other tests puts its own address into siaddr, as most do.
 """
@@ -9,22 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from ironwake_lab import RouterSpec
+from ironwake_lab import MachineSpec, RouterSpec
 from ironwake_testing.scene import DEPLOY_SECONDS, Scene, node, scene
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
 FILE = "pxelinux.0"
 MACHINE = node(1, firmware="uefi-secureboot")
+PLAIN = node(1, firmware="uefi")
+ROM = node(1, firmware="bios", disk_bytes=64 << 20)
 
 
-def reach_order(there: Scene) -> list[dict[str, object]]:
-    """Deploy it; the events up to the order."""
-    there.enrol(MACHINE)
-    deployment = there.deploy(MACHINE.name)
+def reach_order(there: Scene, machine: MachineSpec = MACHINE) -> list[dict[str, object]]:
+    """Deploy it; the events up to the order. It is off then, and nothing more will come."""
+    there.enrol(machine)
+    deployment = there.deploy(machine.name)
     wanted = {"answers", "installing"}
     there.appliance.wait_deployment(deployment, wanted, DEPLOY_SECONDS)
-    there.rack.machine(MACHINE.name).power_off()
-    return there.events(deployment)
+    there.rack.machine(machine.name).power_off()
+    events = there.events(deployment)
+    there.appliance.api("POST", f"/v1/deployments/{deployment}/cancel")
+    return events
 
 
 def services(events: list[dict[str, object]], kind: str) -> list[object]:
@@ -44,6 +48,45 @@ def test_a_router_that_fills_the_file_field(store: Path, tmp_path: Path) -> None
     assert "http" in services(events, "loader")
     named = [str(e["message"]) for e in events if FILE in str(e["message"])]
     assert [message for message in named if router.address in message]
+
+
+@pytest.mark.parametrize(
+    "router",
+    [
+        RouterSpec(boot_file=FILE),
+        pytest.param(RouterSpec(option_67=FILE), marks=pytest.mark.matrix),
+    ],
+    ids=["file field", "option 67"],
+)
+def test_ipxe_believes_us_first(store: Path, tmp_path: Path, router: RouterSpec) -> None:
+    """Left to itself, the ROM would ask the router for that file, and give up."""
+    with scene(tmp_path, ROM, router=router, artifacts=store) as there:
+        there.enrol(ROM)
+        deployment = there.deploy(ROM.name)
+        there.wait_kernel(deployment)
+        text = there.rack.machine(ROM.name).serial_text()
+    assert "boot.ipxe" in text
+    assert FILE not in text
+
+
+@pytest.mark.matrix
+def test_where_secure_boot_is_off_ipxe_goes_round_it(store: Path, tmp_path: Path) -> None:
+    """First by HTTP Boot, with a warning; its agent tells that Secure Boot is off; then by iPXE."""
+    router = RouterSpec(boot_file=FILE)
+    with scene(tmp_path, PLAIN, router=router, artifacts=store) as there:
+        first = reach_order(there, PLAIN)
+        assert "http" in services(first, "loader")
+        (warning,) = {e["message"] for e in first if e["kind"] == "warning"}
+        assert f"{router.address} names a boot file of its own ({FILE})" in str(warning)
+        second = there.deploy(PLAIN.name, erase=[PLAIN.disk_serial])
+        there.succeed(second)
+        events = there.events(second)
+    loaders = {str(event["detail"]["file"]) for event in events if event["kind"] == "loader"}
+    assert loaders == {"ipxe/snponly.efi"}
+    scripts = [event["detail"]["script"] for event in events if event["kind"] == "script"]
+    assert set(scripts) == {"boot.ipxe"}
+    (told,) = {event["message"] for event in events if event["kind"] == "warning"}
+    assert f"{router.address} names a boot file of its own ({FILE}): ipxe goes out" in told
 
 
 @pytest.mark.matrix
