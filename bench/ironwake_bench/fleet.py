@@ -115,7 +115,7 @@ def give_addresses(ours: Ours, addresses: Sequence[str]) -> None:
 
 def view(ours: Ours) -> dict[str, Any]:
     """The data plane's view, as JSON."""
-    found: dict[str, Any] = json.loads(_internal(ours, "/internal/view?after=-1"))
+    found: dict[str, Any] = json.loads(_internal(ours, "/internal/view"))
     return found
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
-from ironwake import plan
+from ironwake import plan, wire
 from ironwake.deployment import Deployment
 from ironwake.firmware import BY_NAME, FIRMWARE, Architecture, Firmware
 from ironwake.lease import Lent
@@ -50,6 +51,69 @@ class View:
     quirks: tuple[Quirk, ...] = ()
     foreign: tuple[ForeignServer, ...] = ()
     leases: tuple[Lent, ...] = ()
+
+
+@dataclass(frozen=True)
+class ViewChange:
+    """What is new since version `since`: `view` has only the entries that are others now.
+
+    `gone`: names of machines that are in it no more. Since -1, `view` is the whole.
+    """
+
+    view: View
+    since: int = -1
+    gone: tuple[str, ...] = ()
+
+
+class Pieces:
+    """A view's entries by name, each encoded once: of a thousand machines, one changes at a time.
+
+    Encoding and decoding of all of them, at each change and in each service, would be all that the
+    appliance does while many machines are installed.
+    """
+
+    def __init__(self, view: View | None = None) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._encoded: dict[str, bytes] = {}
+        for entry in view.entries if view else ():
+            self._put(entry)
+
+    def take(self, change: ViewChange) -> View:
+        """The whole view after this change."""
+        if change.since < 0:
+            self._entries, self._encoded = {}, {}
+        for name in change.gone:
+            self._entries.pop(name, None)
+            self._encoded.pop(name, None)
+        for entry in change.view.entries:
+            self._put(entry)
+        entries = tuple(self._entries[name] for name in sorted(self._entries))
+        return replace(change.view, entries=entries)
+
+    def encode(self, view: View) -> bytes:
+        """The same as `wire.encode(view)`, for the view that was taken last."""
+        return joined(view, [self._encoded[entry.machine.name] for entry in view.entries])
+
+    def _put(self, entry: Entry) -> None:
+        self._entries[entry.machine.name] = entry
+        self._encoded[entry.machine.name] = wire.encode(entry)
+
+
+_ENTRIES = b'{"entries":['  # the first key in the order that `wire.encode` gives them
+_VIEW = b'"view":'  # the last one of a change
+
+
+def joined(view: View, entries: Sequence[bytes]) -> bytes:
+    """`wire.encode(view)` with these in place of its own entries."""
+    rest = wire.encode(replace(view, entries=())).removeprefix(_ENTRIES)
+    return _ENTRIES + b",".join(entries) + rest
+
+
+def joined_change(change: ViewChange, entries: Sequence[bytes]) -> bytes:
+    """`wire.encode(change)` with these in place of its view's own entries."""
+    nothing = View(change.view.version, change.view.site)
+    head, _, _ = wire.encode(replace(change, view=nothing)).partition(_VIEW)
+    return head + _VIEW + joined(change.view, entries) + b"}"
 
 
 class Index:

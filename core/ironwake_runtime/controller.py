@@ -25,9 +25,11 @@ from ironwake.report import (
     Observations,
     Seen,
 )
-from ironwake.view import Index, View
+from ironwake.view import Index, Pieces, View, ViewChange
 
 _LONG_POLL = 25.0  # seconds; the controller answers 204 when nothing changed for so long
+_REST = 4.0  # times as long as a change took to be taken, before the next one is asked for
+_LONGEST_REST = 2.0  # seconds
 _BACK_OFF = (0.2, 0.5, 1.0, 2.0)  # seconds between attempts while it is away, the last repeated
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -47,10 +49,11 @@ class ControllerClient:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def view(self, after: int) -> View | None:
-        """The view once it is newer than version `after`; None when it stayed so for a while."""
-        reply = await self._send("GET", f"/internal/view?after={after}&wait={_LONG_POLL:.0f}")
-        return None if reply.status_code == 204 else wire.decode(View, reply.content)
+    async def changes(self, after: int) -> ViewChange | None:
+        """What is new in the view since version `after`; None when nothing was for a while."""
+        path = f"/internal/view/changes?after={after}&wait={_LONG_POLL:.0f}"
+        reply = await self._send("GET", path)
+        return None if reply.status_code == 204 else wire.decode(ViewChange, reply.content)
 
     async def claim(self, request: ClaimRequest) -> Grant:
         """The payload, once. UnknownError: no such token. GoneError: it was handed out already."""
@@ -110,6 +113,7 @@ class ViewFollower:
         self._log = log
         self._changed: list[Callable[[Index], None]] = []
         self.index: Index | None = self._load()
+        self._pieces = Pieces(self.index.view if self.index else None)
 
     def on_change(self, call: Callable[[Index], None]) -> None:
         """Call it with every new view, and at once with the present one."""
@@ -120,18 +124,24 @@ class ViewFollower:
     async def run(self) -> None:
         """Follow for ever; a controller that is away is only logged."""
         waits = Waits()
+        clock = asyncio.get_running_loop().time
         while True:
             try:
-                view = await self._client.view(self.index.view.version if self.index else -1)
+                change = await self._client.changes(self.index.view.version if self.index else -1)
             except IronwakeError as error:
                 self._log.warning("view not followed", error=str(error))
                 await asyncio.sleep(waits.next())
                 continue
             waits.reset()
-            if view is not None:
-                self._take(view)
+            if change is not None:
+                began = clock()
+                self._take(change)
+                # While many machines are installed there is always news: most of the time is for
+                # packets, whatever one taking costs.
+                await asyncio.sleep(min(_REST * (clock() - began), _LONGEST_REST))
 
-    def _take(self, view: View) -> None:
+    def _take(self, change: ViewChange) -> None:
+        view = self._pieces.take(change)
         self.index = Index(view)
         self._save(view)
         for call in self._changed:
@@ -152,7 +162,7 @@ class ViewFollower:
             self._saved.parent.mkdir(parents=True, exist_ok=True)
             # Deployment tokens stand in it: for this user's eyes only.
             with os.fdopen(os.open(aside, _NEW_FILE, 0o600), "wb") as out:
-                out.write(wire.encode(view))
+                out.write(self._pieces.encode(view))
             aside.replace(self._saved)
         except OSError as error:
             self._log.warning("view not saved", file=str(self._saved), error=str(error))

@@ -153,7 +153,7 @@ class Appliance:
         """
         token = (self._spec.state / "secrets" / "service.token").read_text().strip()
         words = ["curl", "-fsS", "-H", f"Authorization: Bearer {token}"]
-        newest = self._rack.run([*words, f"{API}/internal/view?after=-1"]).stdout
+        newest = self._rack.run([*words, f"{API}/internal/view"]).stdout
         version = json.loads(newest)["version"]
         end = time.monotonic() + timeout
         while behind := [name for name in _FOLLOWERS if self._view_version(name) < version]:

@@ -157,7 +157,7 @@ def test_no_input_breaks_us(appliance: Appliance, body: dict[str, object], query
 def test_numbers_beyond_the_database_are_refused(appliance: Appliance) -> None:
     """A page after 2^63 is a wrong call, not an overflow."""
     assert appliance.call("GET", f"/v1/events?after={2**63}").status_code == 422
-    assert appliance.call("GET", f"/internal/view?after={2**63}").status_code == 422
+    assert appliance.call("GET", f"/internal/view/changes?after={2**63}").status_code == 422
     headers = {"last-event-id": "9" * 400, "accept": "application/json"}
     assert appliance.call("GET", "/v1/events", headers=headers).status_code == 200
 

@@ -180,7 +180,7 @@ def test_the_long_poll_hears_a_change_at_once(appliance: Appliance) -> None:
     own = f"Bearer {SERVICE}"
 
     async def poll() -> Any:
-        path = f"/internal/view?after={version}&wait=50"
+        path = f"/internal/view/changes?after={version}&wait=50"
         async with _opened(appliance, path, authorization=own) as stream:
             await asyncio.to_thread(appliance.enrol)
             text = ""
@@ -190,7 +190,7 @@ def test_the_long_poll_hears_a_change_at_once(appliance: Appliance) -> None:
                 if message["type"] == "http.response.body" and not message.get("more_body"):
                     return json.loads(text)
 
-    view = asyncio.run(poll())
+    view = asyncio.run(poll())["view"]
     assert [entry["machine"]["name"] for entry in view["entries"]] == ["node1"]
     assert view["version"] > version
 
@@ -198,8 +198,9 @@ def test_the_long_poll_hears_a_change_at_once(appliance: Appliance) -> None:
 def test_the_long_poll_says_when_nothing_changed(appliance: Appliance) -> None:
     """No news is 204; a version of another history is answered with ours."""
     version = appliance.view().version
-    assert appliance.call("GET", f"/internal/view?after={version}&wait=0.01").status_code == 204
-    assert appliance.call("GET", f"/internal/view?after={version + 10}&wait=9").status_code == 200
+    path = "/internal/view/changes"
+    assert appliance.call("GET", f"{path}?after={version}&wait=0.01").status_code == 204
+    assert appliance.call("GET", f"{path}?after={version + 10}&wait=9").status_code == 200
 
 
 def test_lines_of_history_do_not_change_the_view(appliance: Appliance) -> None:

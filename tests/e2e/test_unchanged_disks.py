@@ -54,7 +54,7 @@ class Room:
         """A deployment's token and health token, as the services know them."""
         token = (self.there.state / "secrets" / "service.token").read_text().strip()
         words = ["curl", "-fsS", "-H", f"Authorization: Bearer {token}"]
-        url = f"{self.there.appliance.url}/internal/view?after=-1"
+        url = f"{self.there.appliance.url}/internal/view"
         view = json.loads(self.there.rack.run([*words, url]).stdout)
         found = next(e["deployment"] for e in view["entries"] if e["machine"]["name"] == name)
         return found["token"], found["health_token"]

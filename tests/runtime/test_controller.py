@@ -14,7 +14,7 @@ from ironwake import wire
 from ironwake.errors import BrokenError, GoneError, IronwakeError, RefusedError, UnknownError
 from ironwake.report import Callback, ClaimRequest, Grant, HealthReport, Seen, Stage
 from ironwake.site import Site
-from ironwake.view import Index, View
+from ironwake.view import Index, View, ViewChange
 from ironwake_runtime.controller import ControllerClient, Reporter, ViewFollower
 from ironwake_testing.stand_in import Answer, StandIn, standing_in
 
@@ -58,9 +58,9 @@ def as_answer(value: object) -> Answer:
 
 def test_a_view_is_asked_for_by_version(controller: StandIn, token_file: Path) -> None:
     """A newer view is decoded; 204 means that nothing changed."""
-    controller.on("GET", "/internal/view", as_answer(VIEW), Answer(204))
-    assert call(controller, token_file, lambda client: client.view(3)) == VIEW
-    assert call(controller, token_file, lambda client: client.view(7)) is None
+    controller.on("GET", "/internal/view/changes", as_answer(ViewChange(VIEW)), Answer(204))
+    assert call(controller, token_file, lambda client: client.changes(3)) == ViewChange(VIEW)
+    assert call(controller, token_file, lambda client: client.changes(7)) is None
     assert [asked.query["after"] for asked in controller.asked] == ["3", "7"]
 
 
@@ -99,22 +99,22 @@ def test_a_controller_that_is_away(tmp_path: Path) -> None:
     """No token file yet, or nobody listening: both say that the controller does not answer."""
     missing = StandIn("http://127.0.0.1:1", "")
     with pytest.raises(BrokenError, match=r"http://127.0.0.1:1 does not answer"):
-        call(missing, tmp_path / "none", lambda client: client.view(0))
+        call(missing, tmp_path / "none", lambda client: client.changes(0))
     (tmp_path / "token").write_text("t")
     with pytest.raises(BrokenError, match=r"http://127.0.0.1:1 does not answer"):
-        call(missing, tmp_path / "token", lambda client: client.view(0))
+        call(missing, tmp_path / "token", lambda client: client.changes(0))
 
 
 def test_a_new_token_is_taken_up(controller: StandIn, token_file: Path) -> None:
     """The file is read for each call: a controller that starts later, or anew, is understood."""
-    controller.on("GET", "/internal/view", Answer(204))
+    controller.on("GET", "/internal/view/changes", Answer(204))
     token_file.write_text("stale")
 
     async def work(client: ControllerClient) -> None:
         with pytest.raises(BrokenError):
-            await client.view(0)
+            await client.changes(0)
         await asyncio.to_thread(token_file.write_text, controller.token)
-        await client.view(0)
+        await client.changes(0)
 
     call(controller, token_file, work)
 
@@ -148,9 +148,8 @@ def test_the_view_survives_a_controller_that_is_away(
 ) -> None:
     """A failed poll changes nothing and is repeated; each new view is told once and saved."""
     newer = View(8, VIEW.site)
-    controller.on(
-        "GET", "/internal/view", as_answer(VIEW), Answer(503), Answer(204), as_answer(newer)
-    )
+    first, second = as_answer(ViewChange(VIEW)), as_answer(ViewChange(newer, since=7))
+    controller.on("GET", "/internal/view/changes", first, Answer(503), Answer(204), second)
     saved = tmp_path / "views" / "dhcp.json"
     seen = follow_until(controller, token_file, saved, lambda s: s[-1].view.version == 8)
     assert [index.view.version for index in seen] == [7, 8]

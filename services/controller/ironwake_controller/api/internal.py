@@ -22,22 +22,28 @@ def routes(house: House) -> APIRouter:
     """The internal routes."""
     router = APIRouter(prefix="/internal", tags=["internal"], responses=ERRORS)
 
-    @router.get("/view", responses={204: {"description": "Still the same"}})
-    async def view(
+    @router.get("/view")
+    async def view() -> Response:
+        """The whole view as it is now."""
+        raw = await asyncio.to_thread(house.views.encoded)
+        return Response(raw, media_type="application/json")
+
+    @router.get("/view/changes", responses={204: {"description": "Still the same"}})
+    async def changes(
         after: Annotated[int, Query(ge=-_LARGEST, le=_LARGEST)] = -1,
         wait: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0,
     ) -> Response:
-        """The view once it is another one than `after`."""
-        store = house.store
+        """What is new in the view once it is another one than `after`."""
+        store, views = house.store, house.views
         loop = asyncio.get_running_loop()
         until = loop.time() + min(wait, _LONGEST)
         while True:
             news = store.bell.listen()
             # Another one, not a greater one: after a restored backup ours may be the smaller.
             if store.version != after:
-                return Response(
-                    await asyncio.to_thread(house.views.encoded), media_type="application/json"
-                )
+                await asyncio.sleep(views.rest())
+                raw = await asyncio.to_thread(views.changes, after)
+                return Response(raw, media_type="application/json")
             left = until - loop.time()
             if left <= 0 or store.bell.closed or not await store.bell.wait(news, left):
                 return Response(status_code=204)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, Text, cast, func, insert, select, update
 
 from ironwake import wire
 from ironwake.deployment import Claim, Deployment
@@ -67,22 +68,20 @@ class Record:
         return self.state in ENDS
 
 
+# Columns of a deployment's own that are no part of its document: they change.
+_OWN = ("state", "token", "health_token", "held", "uuid")
+
+
+def _deployment(document: dict[str, Any], *own: str) -> Deployment:
+    return wire.load(Deployment, {**document, **dict(zip(_OWN, own, strict=True))})
+
+
 def _record(row: Row[Any]) -> Record:
     claim = row.claim
     return Record(
         number=row.number,
         machine_id=row.machine_id,
-        deployment=wire.load(
-            Deployment,
-            {
-                **row.document,
-                "state": row.state,
-                "token": row.token,
-                "health_token": row.health_token,
-                "held": row.held,
-                "uuid": row.uuid,
-            },
-        ),
+        deployment=_deployment(row.document, *(getattr(row, name) for name in _OWN)),
         wake=row.wake,
         created=row.created,
         expires=row.expires,
@@ -126,11 +125,32 @@ def latest(connection: Connection, machine_id: int) -> Record | None:
     return _first(connection, query.order_by(deployments.c.number.desc()))
 
 
+def live_of(connection: Connection, machine_id: int) -> Record | None:
+    """The machine's deployment that has not ended, if there is one."""
+    found = latest(connection, machine_id)
+    return found if found is not None and not found.ended_already else None
+
+
 def latest_of_all(connection: Connection) -> dict[int, Record]:
     """Each machine's latest deployment, by the machine's id."""
     newest = select(func.max(deployments.c.number)).group_by(deployments.c.machine_id)
     rows = connection.execute(select(deployments).where(deployments.c.number.in_(newest)))
     return {row.machine_id: _record(row) for row in rows}
+
+
+def latest_texts(connection: Connection) -> dict[int, tuple[Any, ...]]:
+    """Of each machine's latest deployment, by the machine's id: JSON as text, for `parse`."""
+    newest = select(func.max(deployments.c.number)).group_by(deployments.c.machine_id)
+    own = (deployments.c[name] for name in _OWN)
+    query = select(deployments.c.machine_id, cast(deployments.c.document, Text), *own)
+    rows = connection.execute(query.where(deployments.c.number.in_(newest)))
+    return {number: tuple(rest) for number, *rest in rows}
+
+
+def parse(row: tuple[Any, ...]) -> Deployment:
+    """What `latest_texts` gave."""
+    document, *own = row
+    return _deployment(json.loads(document), *own)
 
 
 def live(connection: Connection) -> Sequence[Record]:

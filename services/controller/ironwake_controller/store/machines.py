@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, Text, cast, delete, func, insert, select, update
 
 from ironwake import wire
 from ironwake.mac import Mac
@@ -59,6 +59,18 @@ def count(connection: Connection) -> int:
 def every(connection: Connection) -> Sequence[Enrolled]:
     rows = connection.execute(select(machines).order_by(machines.c.name))
     return [_enrolled(row) for row in rows]
+
+
+def texts(connection: Connection) -> Sequence[Row[Any]]:
+    """Id, name, document and memory of every machine by name: JSON as text, for `parse`."""
+    document, memory = cast(machines.c.document, Text), cast(machines.c.memory, Text)
+    query = select(machines.c.id, machines.c.name, document, memory)
+    return connection.execute(query.order_by(machines.c.name)).all()
+
+
+def parse(document: str, memory: str) -> tuple[Machine, Memory]:
+    """What `texts` gave."""
+    return wire.decode(Machine, document), wire.decode(Memory, memory)
 
 
 def add(tx: Tx, machine: Machine) -> None:
