@@ -28,7 +28,7 @@ from ironwake_controller.power.switchboard import Hands
 from ironwake_controller.store import events
 from ironwake_controller.store.events import Event
 from ironwake_controller.tokens import Tokens
-from ironwake_controller.waking import Magic, Send
+from ironwake_controller.wake.packets import Magic, Send
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.settings import Settings, read
 

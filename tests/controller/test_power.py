@@ -249,7 +249,7 @@ def test_arming_starts_the_machine_by_its_driver(equipped: Appliance, hands: Han
     _settle(equipped)
     (job,) = hands.jobs
     assert (job.operation, job.cycle) == (None, False)
-    equipped.house.rousing.wake()
+    equipped.house.wake_loop.wake()
     assert equipped.power.woken == []
     (line,) = [event for event in equipped.history() if event.kind == "power"][1:]
     assert (line.deployment, line.message) == (made["id"], "done")
@@ -316,7 +316,7 @@ def test_none_says_switch_it_on(appliance: Appliance) -> None:
     appliance.enrol()
     appliance.good("PUT", POWER, {"driver": "none"})
     made = appliance.deploy()
-    appliance.house.rousing.wake()
+    appliance.house.wake_loop.wake()
     assert appliance.power.woken == []
     (line,) = [event for event in appliance.history() if event.deployment and event.kind == "power"]
     assert (line.deployment, line.message) == (made["id"], "switch it on: nothing here can do that")
@@ -342,7 +342,7 @@ def test_slow_bmcs_hold_nobody_up(opened: Opened, tmp_path: Path) -> None:
         assert at_work.acquire(timeout=60)
     appliance.enrol("node99", "52:54:00:77:02:00")
     appliance.deploy("node99")
-    appliance.house.rousing.wake()
+    appliance.house.wake_loop.wake()
     assert appliance.power.woken == ["52:54:00:77:02:00"]
     assert len(hands.jobs) == 4
     release.set()

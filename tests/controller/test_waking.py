@@ -17,8 +17,9 @@ from ironwake.errors import BrokenError, InputError
 from ironwake.mac import Mac
 from ironwake.report import Seen
 from ironwake.site import Site
-from ironwake_controller import waking
-from ironwake_controller.waking import PAUSES, Magic, Waker
+from ironwake_controller.wake import packets
+from ironwake_controller.wake.packets import Magic
+from ironwake_controller.wake.queue import PAUSES, WakeQueue
 from tests.controller.appliance import MAC, Appliance, Opened
 
 OTHER = "52:54:00:77:00:99"
@@ -30,7 +31,7 @@ def test_packets_go_out_with_growing_pauses_until_it_is_seen(appliance: Applianc
     appliance.deploy()
     sent: list[int] = []
     for second in range(60):
-        appliance.house.rousing.wake()
+        appliance.house.wake_loop.wake()
         if len(appliance.power.woken) > len(sent):
             sent.append(second)
             assert appliance.power.woken[-1] == MAC
@@ -38,7 +39,7 @@ def test_packets_go_out_with_growing_pauses_until_it_is_seen(appliance: Applianc
     assert sent == [0, 2, 6, 14, 29, 59]
     appliance.see(Seen.DHCP)
     appliance.clock.pass_time(60)
-    appliance.house.rousing.wake()
+    appliance.house.wake_loop.wake()
     assert len(appliance.power.woken) == len(sent)
     assert appliance.kinds().count("wake") == 1
 
@@ -47,19 +48,19 @@ def test_waking_ends_with_the_deployment_and_with_the_deadline(appliance: Applia
     """Nobody is woken for something that was cancelled, nor for ever."""
     appliance.enrol()
     made = appliance.deploy()
-    rousing, power = appliance.house.rousing, appliance.power
-    rousing.wake()
+    loop, power = appliance.house.wake_loop, appliance.power
+    loop.wake()
     appliance.good("POST", f"/v1/deployments/{made['id']}/cancel")
     appliance.clock.pass_time(30)
-    rousing.wake()
+    loop.wake()
     assert len(power.woken) == 1
     appliance.good("POST", "/v1/machines/node1/wake")
     for _ in range(700):
-        rousing.wake()
+        loop.wake()
         appliance.clock.pass_time(1)
     count = len(power.woken)
     appliance.clock.pass_time(1000)
-    rousing.wake()
+    loop.wake()
     assert len(power.woken) == count
     assert 20 < count < 30
 
@@ -68,7 +69,7 @@ def test_nobody_is_woken_without_a_wish(appliance: Appliance) -> None:
     """Neither enrolling nor a deployment without waking sends a packet."""
     appliance.enrol()
     appliance.deploy(wake=False)
-    appliance.house.rousing.wake()
+    appliance.house.wake_loop.wake()
     assert appliance.power.woken == []
 
 
@@ -79,7 +80,7 @@ def test_a_restart_goes_on_waking(opened: Opened, tmp_path: Path) -> None:
     first.deploy()
     first.close()
     second = opened(tmp_path)
-    second.house.rousing.wake()
+    second.house.wake_loop.wake()
     assert second.power.woken == [MAC]
 
 
@@ -89,7 +90,7 @@ def test_failing_to_send_is_told_once(appliance: Appliance) -> None:
     appliance.enrol()
     appliance.deploy()
     for _ in range(60):
-        appliance.house.rousing.wake()
+        appliance.house.wake_loop.wake()
         appliance.clock.pass_time(1)
     lines = [event for event in appliance.history() if event.kind == "wake"]
     assert [line.message for line in lines] == ["the network is down"]
@@ -99,7 +100,7 @@ def test_all_cards_of_a_machine_are_woken(appliance: Appliance) -> None:
     """Only one of them may have the cable: nobody knows which."""
     appliance.enrol("node1", MAC, OTHER)
     appliance.good("POST", "/v1/machines/node1/wake")
-    appliance.house.rousing.wake()
+    appliance.house.wake_loop.wake()
     (magic,) = appliance.power.sent
     assert magic.macs == (MAC, OTHER)
 
@@ -111,7 +112,7 @@ def test_a_machine_has_targets_password_and_interface_of_its_own(appliance: Appl
     body = {"driver": "wol", "settings": settings}
     appliance.good("PUT", "/v1/machines/node1/power", body)
     appliance.good("POST", "/v1/machines/node1/power/on")
-    appliance.house.rousing.wake()
+    appliance.house.wake_loop.wake()
     assert appliance.power.sent == [Magic((Mac(MAC),), ("10.9.9.255",), "eth7", "0123456789ab")]
 
 
@@ -124,49 +125,49 @@ def test_no_second_has_more_than_the_rate(
     rate: float, arrivals: list[float], looks: list[float]
 ) -> None:
     """However many sleep, and however late we look: turns are never closer than the rate says."""
-    waker, now, turns = Waker(rate), 0.0, []
+    queue, now, turns = WakeQueue(rate), 0.0, []
     waiting = sorted(arrivals)
     for number, pause in zip(range(400), itertools.cycle(looks), strict=False):
         while waiting and waiting[0] <= now:
-            waker.begin(len(waiting), waiting.pop(0), 100.0)
-        if waker.due(now) is not None:
+            queue.begin(len(waiting), waiting.pop(0), 100.0)
+        if queue.due(now) is not None:
             turns.append(now)
-        now += min(pause, waker.rest(now)) or 1e-6 * number
+        now += min(pause, queue.rest(now)) or 1e-6 * number
     gaps = [after - before for before, after in itertools.pairwise(turns)]
     assert all(gap >= 1 / rate - 1e-9 for gap in gaps)
 
 
 def test_a_hundred_machines_take_five_seconds_at_twenty_per_second() -> None:
     """Each gets its first packet, in the order of asking, one every 50 ms."""
-    waker, now = Waker(20), 0.0
+    queue, now = WakeQueue(20), 0.0
     first: dict[int, float] = {}
     for number in range(100):
-        waker.begin(number, 0.0, 600.0)
+        queue.begin(number, 0.0, 600.0)
     while len(first) < 100:
-        turn = waker.due(now)
+        turn = queue.due(now)
         if turn is not None and turn.number == 1:
             first[turn.machine_id] = now
-        now += waker.rest(now)
+        now += queue.rest(now)
     assert list(first) == list(range(100))
     assert max(first.values()) == pytest.approx(99 * 0.05, abs=1e-6)
 
 
 def test_rest_knows_the_next_turn() -> None:
     """Nobody sleeping: for ever; otherwise until the pause or the rate allows it."""
-    waker = Waker(20)
-    assert waker.rest(0.0) == float("inf")
-    waker.begin(1, 5.0, 100.0)
-    assert waker.rest(0.0) == 5.0
-    assert waker.due(5.0) is not None
-    assert waker.rest(5.0) == PAUSES[0]
-    waker.begin(2, 5.0, 100.0)
-    assert waker.rest(5.0) == pytest.approx(0.05)
+    queue = WakeQueue(20)
+    assert queue.rest(0.0) == float("inf")
+    queue.begin(1, 5.0, 100.0)
+    assert queue.rest(0.0) == 5.0
+    assert queue.due(5.0) is not None
+    assert queue.rest(5.0) == PAUSES[0]
+    queue.begin(2, 5.0, 100.0)
+    assert queue.rest(5.0) == pytest.approx(0.05)
 
 
 def test_packets_go_to_the_subnets_own_broadcast() -> None:
     """Never to all networks: only where the machines are."""
-    assert waking.broadcast(Site("10.77.0.2", 24)) == "10.77.0.255"
-    assert waking.broadcast(Site("172.16.5.9", 20)) == "172.16.15.255"
+    assert packets.broadcast(Site("10.77.0.2", 24)) == "10.77.0.255"
+    assert packets.broadcast(Site("172.16.5.9", 20)) == "172.16.15.255"
 
 
 @contextmanager
@@ -188,7 +189,7 @@ def _listening() -> Iterator[tuple[socket.socket, str]]:
 def test_the_packets_are_magic() -> None:
     """Six times ff, sixteen times the card, the password: for each card, at each target."""
     with _listening() as (sock, address):
-        send = waking.sender(lambda: Site("127.0.0.1", 32), [address])
+        send = packets.sender(lambda: Site("127.0.0.1", 32), [address])
         send(Magic((Mac(MAC), Mac(OTHER)), secureon="0123456789ab"))
         heard = {sock.recv(2000), sock.recv(2000)}
     password = bytes.fromhex("0123456789ab")
@@ -198,7 +199,7 @@ def test_the_packets_are_magic() -> None:
 def test_a_place_that_is_not_reached_takes_nothing_from_the_others() -> None:
     """The error names it with the setting to look at; the other place has its packet."""
     with _listening() as (sock, address):
-        send = waking.sender(lambda: Site("192.0.2.1", 24), [address])
+        send = packets.sender(lambda: Site("192.0.2.1", 24), [address])
         with pytest.raises(BrokenError, match=r"192\.0\.2\.1") as caught:
             send(Magic((Mac(MAC),), secureon="0123456789ab"))
         assert len(sock.recv(2000)) == 108
@@ -210,7 +211,7 @@ def test_a_place_that_is_not_reached_takes_nothing_from_the_others() -> None:
 def test_an_interface_that_is_gone_leaves_the_other_places() -> None:
     """A machine's own interface may be unplugged, or misspelt."""
     with _listening() as (sock, address):
-        send = waking.sender(lambda: Site("127.0.0.1", 32), [address])
+        send = packets.sender(lambda: Site("127.0.0.1", 32), [address])
         with pytest.raises(BrokenError, match="'nowhere0'"):
             send(Magic((Mac(MAC),), interface="nowhere0"))
         assert len(sock.recv(2000)) == 102
@@ -218,11 +219,11 @@ def test_an_interface_that_is_gone_leaves_the_other_places() -> None:
 
 def test_targets_are_checked_at_the_start() -> None:
     """Addresses and names, with commas or blanks between them; a typo is told with its setting."""
-    assert waking.targets_of("10.1.2.255, relay.example  10.1.2.255") == (
+    assert packets.targets_of("10.1.2.255, relay.example  10.1.2.255") == (
         "10.1.2.255",
         "relay.example",
     )
     for wrong in ("10.1.2.256", "10.1.2", "-x", "a_b", "::1"):
         with pytest.raises(InputError) as caught:
-            waking.targets_of(wrong)
+            packets.targets_of(wrong)
         assert caught.value.where == "IRONWAKE_WAKE_TARGETS"

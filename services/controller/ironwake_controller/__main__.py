@@ -65,21 +65,21 @@ async def _serve(
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     keeping = asyncio.create_task(built.housekeeping.run())
-    rousing = asyncio.create_task(built.rousing.run())
+    waking = asyncio.create_task(built.wake_loop.run())
     host, port = sock.getsockname()[:2]
     log.info("listening", address=host, port=port, state=str(settings.state_dir))
     try:
         ended, _ = await asyncio.wait(
-            (serving, keeping, rousing), return_when=asyncio.FIRST_COMPLETED
+            (serving, keeping, waking), return_when=asyncio.FIRST_COMPLETED
         )
         for task in ended:
             task.result()  # none ends by itself, but by an error
     finally:
         keeping.cancel()
-        rousing.cancel()
+        waking.cancel()
         built.store.bell.close()  # streams and polls end now
         server.should_exit = True
-        await asyncio.gather(serving, keeping, rousing, return_exceptions=True)
+        await asyncio.gather(serving, keeping, waking, return_exceptions=True)
 
 
 def listen(where: str) -> socket.socket:

@@ -209,8 +209,8 @@ def _check_network(address: str, site: Site) -> None:
 
 
 def _check_idle(tx: Tx, there: Enrolled, consequence: str) -> None:
-    record = deployments.latest(tx.connection, there.id)
-    if record is not None and not record.ended_already:
+    record = deployments.live_of(tx.connection, there.id)
+    if record is not None:
         raise RefusedError(
             f"{there.machine.name} has deployment {record.id}, which is {record.state}: "
             f"{consequence}",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ironwake.site import Policy
-from ironwake_controller import arming, epoch, surroundings, waking
+from ironwake_controller import arming, epoch, surroundings
 from ironwake_controller.arming import Arming
 from ironwake_controller.boots import Boots
 from ironwake_controller.callbacks import Callbacks
@@ -16,7 +16,7 @@ from ironwake_controller.clock import Clock
 from ironwake_controller.epoch import EpochFile
 from ironwake_controller.foreign import Foreign
 from ironwake_controller.housekeeping import Housekeeping
-from ironwake_controller.leasing import Leasing
+from ironwake_controller.lease_book import LeaseBook
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.observations import Watch
 from ironwake_controller.power.job import Workers
@@ -24,13 +24,15 @@ from ironwake_controller.power.safe import Safe
 from ironwake_controller.power.switchboard import Hands, Switchboard
 from ironwake_controller.profiles import Profiles
 from ironwake_controller.pulse import Pulse
-from ironwake_controller.rousing import Rousing
 from ironwake_controller.store import database
 from ironwake_controller.store.lock import WriterLock
 from ironwake_controller.store.store import Store
 from ironwake_controller.surroundings import Surroundings
 from ironwake_controller.view import Views
-from ironwake_controller.waking import Send, Waker
+from ironwake_controller.wake import packets
+from ironwake_controller.wake.loop import WakeLoop
+from ironwake_controller.wake.packets import Send
+from ironwake_controller.wake.queue import WakeQueue
 from ironwake_runtime.service import Log
 from ironwake_runtime.settings import Settings
 
@@ -53,10 +55,10 @@ class House:
 
     def __post_init__(self) -> None:
         settings, store, log = self.settings, self.store, self.log
-        self.waker = Waker(settings.wake_rate)
-        self.rousing = Rousing(store, self.safe, self.waker, self.send, self.metrics, log)
+        self.wake_queue = WakeQueue(settings.wake_rate)
+        self.wake_loop = WakeLoop(store, self.safe, self.wake_queue, self.send, self.metrics, log)
         self.switchboard = Switchboard(
-            store, self.safe, self.waker, self.hands, log, settings.deadline_scale
+            store, self.safe, self.wake_queue, self.hands, log, settings.deadline_scale
         )
         self.profiles = Profiles(self.settings.profiles)
         self.views = Views(self.store, self.policy)
@@ -65,13 +67,13 @@ class House:
         self.callbacks = Callbacks(self.store, self.pulse, self.metrics)
         self.boots = Boots(settings.deadline_scale)
         self.watch = Watch(
-            store, self.pulse, self.boots, self.foreign, self.metrics, self.waker.stop
+            store, self.pulse, self.boots, self.foreign, self.metrics, self.wake_queue.stop
         )
-        self.leasing = Leasing(store)
+        self.lease_book = LeaseBook(store)
         self.housekeeping = Housekeeping(
             self.store,
             self.surroundings,
-            self.leasing,
+            self.lease_book,
             self.pulse,
             self.boots,
             self.foreign,
@@ -86,7 +88,7 @@ class House:
     def close(self) -> None:
         """Stop in order; wakes everybody who waits for news."""
         self.store.bell.close()
-        self.waker.bell.close()
+        self.wake_queue.bell.close()
         self.switchboard.close()
         self.store.close()
         self.lock.close()
@@ -106,7 +108,7 @@ def build(
     """
     around = surroundings.from_settings(settings, log)
     safe = Safe(settings.secrets / "power.key")
-    targets = waking.targets_of(settings.wake_targets)
+    targets = packets.targets_of(settings.wake_targets)
     file = database.place(settings.database)
     lock = WriterLock(_lock_file(settings, file))
     try:
@@ -121,7 +123,7 @@ def build(
     except BaseException:
         lock.close()
         raise
-    make = send or (lambda policy: waking.sender(lambda: policy().site, targets))
+    make = send or (lambda policy: packets.sender(lambda: policy().site, targets))
     sending = make(lambda: around.policy)
     house = House(settings, log, lock, store, around, sending, safe, hands or Workers())
     house.switchboard.resume()

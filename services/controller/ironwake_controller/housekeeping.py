@@ -11,7 +11,7 @@ from ironwake.report import Seen
 from ironwake_controller import arming, judge, ledger
 from ironwake_controller.boots import Boots
 from ironwake_controller.foreign import Foreign
-from ironwake_controller.leasing import Leasing
+from ironwake_controller.lease_book import LeaseBook
 from ironwake_controller.pulse import Pulse
 from ironwake_controller.store import deployments, receipts
 from ironwake_controller.store.deployments import Record
@@ -30,7 +30,7 @@ class Housekeeping:
         self,
         store: Store,
         surroundings: Surroundings,
-        leasing: Leasing,
+        lease_book: LeaseBook,
         pulse: Pulse,
         boots: Boots,
         foreign: Foreign,
@@ -39,7 +39,7 @@ class Housekeeping:
     ) -> None:
         self._store = store
         self._surroundings = surroundings
-        self._leasing = leasing
+        self._lease_book = lease_book
         self._pulse = pulse
         self._boots = boots
         self._foreign = foreign
@@ -68,7 +68,7 @@ class Housekeeping:
 
     def look(self) -> None:
         """See whether anything around has changed, and tell the data plane."""
-        self._leasing.look()
+        self._lease_book.look()
         gone = self._foreign.forget(self._store.clock.monotonic())
         if self._surroundings.refresh() or gone:
             with self._store.write() as tx:

@@ -19,13 +19,13 @@ from ironwake_controller import boots, identity, ledger
 from ironwake_controller.boots import Boots
 from ironwake_controller.foreign import Foreign
 from ironwake_controller.metrics import Metrics
+from ironwake_controller.offers import asked_boot_server, taken
 from ironwake_controller.pulse import Pulse
 from ironwake_controller.store import addresses, deployments, events, machines, receipts
 from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.events import Event
 from ironwake_controller.store.machines import Enrolled
 from ironwake_controller.store.store import Store, Tx
-from ironwake_controller.taken import asked_boot_server, taken
 
 _LONGEST = 500  # characters of one detail
 _DETAILS = 20
@@ -99,8 +99,7 @@ class Watch:
             addresses.learn(tx, mac, item.client)
         firmware = item.detail.get("firmware", "")
         machines.saw(tx, there.id, firmware if firmware in BY_NAME else "")
-        record = deployments.latest(tx.connection, there.id)
-        live = record if record is not None and not record.ended_already else None
+        live = deployments.live_of(tx.connection, there.id)
         begun = live.deployment.uuid if live else ""
         wrong = identity.mismatch(there.machine, there.memory, begun, item.detail)
         if wrong:

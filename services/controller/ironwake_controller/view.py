@@ -20,7 +20,7 @@ from ironwake.deployment import Deployment
 from ironwake.lifecycle import ENDS
 from ironwake.site import Policy
 from ironwake.view import Entry, Index, View, ViewChange, joined, joined_change
-from ironwake_controller import leasing
+from ironwake_controller import lease_book
 from ironwake_controller.store import addresses, deployments, leases, machines, meta
 from ironwake_controller.store.store import Store
 
@@ -96,7 +96,7 @@ class Views:
                 known = before.get(name)
                 fresh = _entry(rows) if known is None or known.rows != rows else known.entry
                 known_address = rows[-1]
-                address = leasing.address_of(
+                address = lease_book.address_of(
                     fresh.machine, held, known_address, serves=not site.proxy
                 )
                 entry = fresh if fresh.address == address else replace(fresh, address=address)
@@ -105,7 +105,7 @@ class Views:
                 self._kept[name] = known
         self._forget(before, version)
         entries = tuple(kept.entry for kept in self._kept.values())
-        lent = leasing.lent(live)
+        lent = lease_book.lent(live)
         return View(version, site, policy.shelf, entries, policy.quirks, policy.foreign, lent)
 
     def _forget(self, before: dict[str, _Kept], version: int) -> None:

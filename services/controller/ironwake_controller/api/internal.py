@@ -71,7 +71,7 @@ def routes(house: House) -> APIRouter:
     async def leases(request: Request) -> None:
         """Who has which address."""
         news = wire.decode(Leases, await request.body())
-        await asyncio.to_thread(house.leasing.take, news)
+        await asyncio.to_thread(house.lease_book.take, news)
 
     @router.post("/observations", status_code=204)
     async def observe(request: Request) -> None:

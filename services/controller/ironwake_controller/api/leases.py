@@ -12,7 +12,7 @@ from ironwake.ipv4 import Address, Network
 from ironwake.lease import Lease, in_order
 from ironwake.mac import Mac
 from ironwake.machine import Machine
-from ironwake_controller import clock, enrolment, reserving
+from ironwake_controller import clock, enrolment, reservations
 from ironwake_controller.api.lease_shapes import (
     LeasePage,
     LeaseShape,
@@ -22,7 +22,7 @@ from ironwake_controller.api.lease_shapes import (
 )
 from ironwake_controller.api.shapes import ERRORS
 from ironwake_controller.house import House
-from ironwake_controller.reserving import Change
+from ironwake_controller.reservations import Change
 from ironwake_controller.store import leases, machines
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="items on a page")]
@@ -88,7 +88,7 @@ def _changes(house: House, wish: ReservationWish) -> list[Change]:
     # A card may have had several: the newest is where it is.
     by_card = {lease.mac: lease for lease in sorted(found, key=lambda one: one.expires)}
     by_card.pop("", None)
-    ordered = reserving.came(chosen, by_card)
+    ordered = reservations.came(chosen, by_card)
     missing = {str(one.name) for one in chosen} - {str(one.machine.name) for one in ordered}
     if wish.machines and missing:
         raise RefusedError(
@@ -97,7 +97,7 @@ def _changes(house: House, wish: ReservationWish) -> list[Change]:
             "machines",
         )
     if not wish.first:
-        return reserving.as_leased(ordered)
+        return reservations.as_leased(ordered)
     first = Address(wish.first)
     site = house.policy().site
     others = [one for one in every if one not in chosen]
@@ -110,7 +110,7 @@ def _changes(house: House, wish: ReservationWish) -> list[Change]:
     if network is None:
         raise UnknownError(f"{first} is in none of our subnets", "name one inside", "first")
     edges = (network.network_address, network.broadcast_address)
-    return reserving.renumbered(
+    return reservations.renumbered(
         ordered, first, taken, lambda address: address in network and address not in edges
     )
 

@@ -11,7 +11,7 @@ from ironwake_controller.api.shapes import ERRORS
 from ironwake_controller.house import House
 from ironwake_controller.power import drivers
 from ironwake_controller.power.driver import Operation
-from ironwake_controller.power.switchboard import Machine
+from ironwake_controller.power.switchboard import Switched
 
 
 class Deed(StrEnum):
@@ -67,7 +67,7 @@ async def _carry_out(house: House, name: str, operation: Operation) -> SwitchedS
     )
 
 
-def _show(machine: Machine) -> PowerShape:
+def _show(machine: Switched) -> PowerShape:
     driver, settings = machine.equipped.driver, machine.equipped.settings
     able = driver.can(settings)
     return PowerShape(

@@ -13,7 +13,7 @@ from typing import Any
 
 from ironwake.errors import BrokenError, InputError, IronwakeError, RefusedError
 from ironwake_controller.power.driver import Operation, Outcome, PowerState, Target, check_can
-from ironwake_controller.waking import check_target
+from ironwake_controller.wake.packets import check_target
 
 _PORT = 623
 _LONGEST_PASSWORD = 20  # bytes, IPMI 2.0 §22.30

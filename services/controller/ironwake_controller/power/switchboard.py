@@ -16,17 +16,17 @@ from ironwake import wire
 from ironwake.errors import IronwakeError
 from ironwake.lifecycle import State
 from ironwake_controller import enrolment, judge, ledger
-from ironwake_controller.power import drivers, keeping
+from ironwake_controller.power import drivers, equipment
 from ironwake_controller.power.driver import Operation, Outcome, PowerState, Target, check_can
+from ironwake_controller.power.equipment import Equipped
 from ironwake_controller.power.job import Job
-from ironwake_controller.power.keeping import Equipped
 from ironwake_controller.power.safe import Safe
 from ironwake_controller.store import deployments, events, machines
 from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.events import Event
 from ironwake_controller.store.machines import Enrolled
 from ironwake_controller.store.store import Store, Tx
-from ironwake_controller.waking import Waker
+from ironwake_controller.wake.queue import WakeQueue
 from ironwake_runtime.service import Log
 
 _ASKED, _STARTED = 4, 4  # child processes at once, of 30 MB and half a second of a processor each
@@ -43,7 +43,7 @@ class Hands(Protocol):
 
 
 @dataclass(frozen=True)
-class Machine:
+class Switched:
     """One machine with what switches it."""
 
     there: Enrolled
@@ -64,11 +64,11 @@ class Switchboard:
     """`hands` do what remote drivers have to do; `scale` multiplies every deadline."""
 
     def __init__(
-        self, store: Store, safe: Safe, waker: Waker, hands: Hands, log: Log, scale: float = 1.0
+        self, store: Store, safe: Safe, queue: WakeQueue, hands: Hands, log: Log, scale: float = 1.0
     ) -> None:
         self._store = store
         self._safe = safe
-        self._waker = waker
+        self._queue = queue
         self._hands = hands
         self._log = log
         self._scale = scale
@@ -77,20 +77,20 @@ class Switchboard:
 
     # Settings
 
-    def find(self, name: str) -> Machine:
+    def find(self, name: str) -> Switched:
         """The machine of this name or card, and what switches it."""
         with self._store.read() as connection:
             there = enrolment.find(connection, name)
-            return Machine(there, keeping.of(connection, self._safe, there))
+            return Switched(there, equipment.of(connection, self._safe, there))
 
-    def equip(self, name: str, driver: str, given: Mapping[str, Any]) -> Machine:
+    def equip(self, name: str, driver: str, given: Mapping[str, Any]) -> Switched:
         """Give it this driver and these settings, in place of all that it had."""
         found = drivers.find(driver)
         with self._store.write() as tx:
             there = enrolment.find(tx.connection, name)
-            equipped = keeping.keep(tx, self._safe, there, found, given)
+            equipped = equipment.keep(tx, self._safe, there, found, given)
             _tell(tx, there, f"its power driver is {driver} from now on", driver)
-        return Machine(there, equipped)
+        return Switched(there, equipped)
 
     def strip(self, name: str) -> None:
         """Forget its driver, and its secrets: it is woken by Wake-on-LAN again."""
@@ -103,7 +103,7 @@ class Switchboard:
 
     # Asked by a person
 
-    async def carry_out(self, name: str, operation: Operation) -> tuple[Machine, Outcome]:
+    async def carry_out(self, name: str, operation: Operation) -> tuple[Switched, Outcome]:
         """Do it now; an IronwakeError says why it could not be done."""
         machine = await asyncio.to_thread(self.find, name)
         own = machine.equipped
@@ -113,7 +113,7 @@ class Switchboard:
         doing = self._asked.submit(self._do, machine, operation)
         return machine, await asyncio.wrap_future(doing)
 
-    def _do(self, machine: Machine, operation: Operation) -> Outcome:
+    def _do(self, machine: Switched, operation: Operation) -> Outcome:
         try:
             outcome = self._now(machine, operation)
         except IronwakeError as error:
@@ -123,22 +123,22 @@ class Switchboard:
             self._report(machine, f"{operation}: {outcome.message}", operation)
         return outcome
 
-    def _now(self, machine: Machine, operation: Operation) -> Outcome:
+    def _now(self, machine: Switched, operation: Operation) -> Outcome:
         driver, settings = machine.equipped.driver, machine.equipped.settings
         if driver.remote:
             return self._hands.carry_out(machine.job(operation))
         until = self._store.clock.monotonic() + self.patience
         return driver.carry_out(operation, settings, self._target(machine, until))
 
-    def _target(self, machine: Machine, until: float, deployment: str = "") -> Target:
+    def _target(self, machine: Switched, until: float, deployment: str = "") -> Target:
         macs = tuple(str(mac) for mac in machine.there.machine.macs)
         return Target(machine.name, macs, lambda: self._begin(machine.there, until, deployment))
 
     def _begin(self, there: Enrolled, until: float, deployment: str) -> None:
-        self._waker.begin(there.id, self._store.clock.monotonic(), until, deployment)
+        self._queue.begin(there.id, self._store.clock.monotonic(), until, deployment)
 
     def _report(
-        self, machine: Machine, message: str, operation: Operation, reason: str = ""
+        self, machine: Switched, message: str, operation: Operation, reason: str = ""
     ) -> None:
         if reason:
             self._log.warning("not switched", machine=machine.name, error=reason)
@@ -174,7 +174,7 @@ class Switchboard:
         except IronwakeError as error:
             self._note(record, "", f"it is not switched on: {error}", str(error))
 
-    def _start_here(self, machine: Machine, record: Record) -> None:
+    def _start_here(self, machine: Switched, record: Record) -> None:
         own = machine.equipped
         if Operation.ON not in own.driver.can(own.settings):
             self._note(record, own.driver.name, "switch it on: nothing here can do that")
@@ -182,7 +182,7 @@ class Switchboard:
         target = self._target(machine, self.until(record), record.id)
         own.driver.carry_out(Operation.ON, own.settings, target)
 
-    def _start(self, machine: Machine, record: Record, cycle: bool) -> None:
+    def _start(self, machine: Switched, record: Record, cycle: bool) -> None:
         """In a thread of its own: nobody hears what it raises."""
         driver, found = machine.equipped.driver.name, PowerState.UNKNOWN
         try:
@@ -249,8 +249,7 @@ class Switchboard:
 
 
 def _tell(tx: Tx, there: Enrolled, message: str, driver: str, **detail: str) -> None:
-    latest = deployments.latest(tx.connection, there.id)
-    live = latest if latest is not None and not latest.ended_already else None
+    live = deployments.live_of(tx.connection, there.id)
     if live is not None:
         ledger.note(tx, live, "power", message, driver=driver, **detail)
     else:

@@ -1,7 +1,7 @@
 """`wol`: Wake-on-LAN, which every machine has that was given no other driver.
 
 It can only wake, and nobody answers a magic packet: whether it worked is seen in the machine's
-first DHCP packet. The sending itself, again and again, is `ironwake_controller.waking`.
+first DHCP packet. The sending itself, again and again, is `ironwake_controller.wake`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ironwake.errors import InputError
 from ironwake_controller.power.driver import Operation, Outcome, Target, check_can
-from ironwake_controller.waking import check_target
+from ironwake_controller.wake.packets import check_target
 
 # Six bytes in hexadecimal, as ethtool(8) takes them for `sopass`.
 _SECUREON = re.compile(r"[0-9A-Fa-f]{2}([:-]?)[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}")

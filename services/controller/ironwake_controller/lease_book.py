@@ -12,7 +12,7 @@ from ironwake_controller.store import addresses, leases, machines
 from ironwake_controller.store.store import Store, Tx
 
 
-class Leasing:
+class LeaseBook:
     """`take` commits what the dhcp service tells; `look` notices whose time is over."""
 
     def __init__(self, store: Store) -> None:

@@ -7,28 +7,29 @@ import asyncio
 from ironwake.errors import IronwakeError
 from ironwake.lifecycle import State
 from ironwake_controller.metrics import Metrics
-from ironwake_controller.power import keeping, wol
+from ironwake_controller.power import equipment, wol
 from ironwake_controller.power.safe import Safe
 from ironwake_controller.store import deployments, events, machines
 from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.events import Event
 from ironwake_controller.store.machines import Enrolled
 from ironwake_controller.store.store import Store
-from ironwake_controller.waking import Magic, Send, Turn, Waker
+from ironwake_controller.wake.packets import Magic, Send
+from ironwake_controller.wake.queue import Turn, WakeQueue
 from ironwake_runtime.service import Log
 
 _LONGEST = 0.5  # seconds between two looks
 
 
-class Rousing:
+class WakeLoop:
     """`wake` takes the turn that is due now; `run` does that for ever."""
 
     def __init__(
-        self, store: Store, safe: Safe, waker: Waker, send: Send, metrics: Metrics, log: Log
+        self, store: Store, safe: Safe, queue: WakeQueue, send: Send, metrics: Metrics, log: Log
     ) -> None:
         self._store = store
         self._safe = safe
-        self._waker = waker
+        self._queue = queue
         self._send = send
         self._metrics = metrics
         self._log = log
@@ -36,25 +37,24 @@ class Rousing:
     async def run(self) -> None:
         """Until cancelled; what fails in one turn is logged, and the next one comes."""
         while True:
-            bell = self._waker.bell.listen()
+            bell = self._queue.bell.listen()
             try:
                 await asyncio.to_thread(self.wake)
             except Exception as error:  # noqa: BLE001 (a full disk must not end it)
                 self._log.error("waking failed", error=f"{type(error).__name__}: {error}")
-            rest = self._waker.rest(self._store.clock.monotonic())
-            await self._waker.bell.wait(bell, min(rest, _LONGEST))
+            rest = self._queue.rest(self._store.clock.monotonic())
+            await self._queue.bell.wait(bell, min(rest, _LONGEST))
 
     def wake(self) -> None:
         """Send the packets of whoever's turn it is, if it is anybody's."""
-        turn = self._waker.due(self._store.clock.monotonic())
+        turn = self._queue.due(self._store.clock.monotonic())
         if turn is None:
             return
         with self._store.read() as connection:
             there = machines.by_id(connection, turn.machine_id)
-            latest = deployments.latest(connection, turn.machine_id)
-        live = latest if latest is not None and not latest.ended_already else None
+            live = deployments.live_of(connection, turn.machine_id)
         if there is None or (turn.deployment and not _awaits(live, turn)):
-            self._waker.stop(turn.machine_id)
+            self._queue.stop(turn.machine_id)
             return
         self._take(turn, there, live)
 
@@ -86,7 +86,7 @@ class Rousing:
     def _magic(self, there: Enrolled) -> Magic:
         """All of its cards: which one has the cable, and which may wake it, nobody has told."""
         with self._store.read() as connection:
-            settings = keeping.of(connection, self._safe, there).settings
+            settings = equipment.of(connection, self._safe, there).settings
         macs = there.machine.macs
         if not isinstance(settings, wol.Settings):
             return Magic(macs)  # it has a BMC, and a person asked to wake it nevertheless
