@@ -131,12 +131,6 @@ def live_of(connection: Connection, machine_id: int) -> Record | None:
     return found if found is not None and not found.ended_already else None
 
 
-def live_of(connection: Connection, machine_id: int) -> Record | None:
-    """The machine's deployment that has not ended, if there is one."""
-    found = latest(connection, machine_id)
-    return found if found is not None and not found.ended_already else None
-
-
 def latest_of_all(connection: Connection) -> dict[int, Record]:
     """Each machine's latest deployment, by the machine's id."""
     newest = select(func.max(deployments.c.number)).group_by(deployments.c.machine_id)
