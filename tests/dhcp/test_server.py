@@ -26,6 +26,7 @@ from ironwake_dhcp.lend import Lender
 from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import MessageType
 from ironwake_dhcp.server import Place, Server, listen
+from ironwake_dhcp.template import Stencil
 from tests.dhcp import rack
 from tests.dhcp.test_exchange import ask
 
@@ -211,7 +212,7 @@ class Trap:
             raise ZeroDivisionError("division by zero")
         # port 0 can't be sent to: a failure of the sending, after that of the deciding
         port = 0 if data == b"unsendable" else source.port
-        return Outgoing(data, Datagram(source.address, port))
+        return Outgoing(Stencil(data, b"", Datagram(source.address, port)), b"")
 
 
 def test_no_exception_ends_the_service() -> None:

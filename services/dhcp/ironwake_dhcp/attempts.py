@@ -29,6 +29,7 @@ BOOT: Final = 60.0
 TRIES: Final = 2
 # How often an iPXE that cannot take a script is given ours in one boot: it would ask for ever.
 CHAINS: Final = 6
+_CHAINED: Final = Quiet("its iPXE takes no script by HTTP, and was given ours in this boot already")
 _MOST: Final = 4096  # cards remembered: a sweep of made-up addresses must not fill the memory
 
 
@@ -52,27 +53,34 @@ class Attempts:
         self._known: OrderedDict[tuple[Mac, str], _Attempt] = OrderedDict()
 
     def choose(
-        self, request: Request, firmware: Firmware, led: Led, now: float, *, awaited: bool = True
+        self,
+        request: Request,
+        firmware: Firmware,
+        led: Led,
+        now: float,
+        *,
+        awaited: bool = True,
+        xid: int | None = None,
     ) -> Personality | Quiet:
         """The shape of the answer; counts a DISCOVER as one more offer.
 
+        :param xid: the transaction, where `request` is known from an earlier one
         :param awaited: it shall go on to an installation, and would be seen to; else it is only
             led to its disk, and another boot is no complaint
         """
-        attempt = self._attempt(request, firmware, led, now, awaited)
+        xid = request.xid if xid is None else xid
+        attempt = self._attempt(request, firmware, led, now, awaited, xid)
         if request.message_type is MessageType.DISCOVER:
             attempt.offers += 1
-            begins_anew = attempt.unanswered and request.xid != attempt.xid
+            begins_anew = attempt.unanswered and xid != attempt.xid
             if begins_anew and not awaited:
                 attempt.offers, attempt.place, attempt.unanswered = 1, 0, 0
             elif begins_anew or attempt.unanswered == TRIES:
                 attempt.next_shape()
             attempt.unanswered += 1
-            attempt.xid = request.xid
+            attempt.xid = xid
         if firmware.ipxe and firmware.transport is Transport.TFTP and attempt.offers > CHAINS:
-            return Quiet(
-                "its iPXE takes no script by HTTP, and was given ours in this boot already"
-            )
+            return _CHAINED
         return led.personalities[attempt.place % len(led.personalities)]
 
     def went_on(self, mac: Mac) -> None:
@@ -92,12 +100,18 @@ class Attempts:
         return len(self._known)
 
     def _attempt(
-        self, request: Request, firmware: Firmware, led: Led, now: float, awaited: bool
+        self,
+        request: Request,
+        firmware: Firmware,
+        led: Led,
+        now: float,
+        awaited: bool,
+        xid: int,
     ) -> _Attempt:
         key = (request.mac, firmware.name)
         known = self._known.get(key)
         if known is None or known.order != led.personalities:
-            known = self._known[key] = _Attempt(now, led.personalities, request.xid)
+            known = self._known[key] = _Attempt(now, led.personalities, xid)
         elif now - known.last > BOOT:
             known.offers = 0
             if not awaited:

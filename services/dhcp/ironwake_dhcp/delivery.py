@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import struct
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from ironwake_dhcp.offer import Door
@@ -37,12 +38,20 @@ class Datagram:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a request came from, and through which door; `to_all`: it was a broadcast."""
+    """Where a request came from, and through which door; `to_all`: it was a broadcast.
+
+    `tag` is all of that in a few octets, to know a request again by.
+    """
 
     address: IPv4Address
     port: int
     door: Door
     to_all: bool = True
+    tag: bytes = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        octets = struct.pack("!4sHH?", self.address.packed, self.port, self.door.value, self.to_all)
+        object.__setattr__(self, "tag", octets)
 
 
 def deliver(request: Request, reply: Reply, source: Source) -> Frame | Datagram:

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
-from ironwake.firmware import FIRMWARE, Firmware
+from ironwake.firmware import FIRMWARE
 from ironwake.lifecycle import BOOTABLE, State
-from ironwake.personality import Personality
-from ironwake.plan import BootPlan, Led
+from ironwake.plan import BootPlan, Subject
 from ironwake.report import Report, Seen
 from ironwake.view import Entry, Index
 from ironwake_dhcp import lend, offer
 from ironwake_dhcp.attempts import Attempts
 from ironwake_dhcp.book import Lease
+from ironwake_dhcp.case import Case, Cases, News, Said
 from ironwake_dhcp.delivery import Datagram, Frame, Source, deliver
 from ironwake_dhcp.offer import Boot, Door
-from ironwake_dhcp.packet import Malformed, MessageType, Request, parse
+from ironwake_dhcp.pace import Limits
+from ironwake_dhcp.packet import XID, Malformed, MessageType, Request, parse
 from ironwake_dhcp.reply import Quiet, Reply
 from ironwake_dhcp.sightings import Sightings, describe, uuid_of
-from ironwake_dhcp.template import Templates
+from ironwake_dhcp.template import Stencil, Templates
 
-# It has asked for more than an offer: its firmware took the last one.
-_WENT_ON = frozenset({State.LOADER, State.KERNEL})
+_ANOTHERS = Quiet("another machine with this card was offered the deployment first")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,19 @@ class Now:
     wall: float
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """Bytes and the way they take."""
+class Outgoing(NamedTuple):
+    """A reply to the transaction `xid`, and the way it takes."""
 
-    payload: bytes
-    way: Frame | Datagram
+    stencil: Stencil
+    xid: bytes
+
+    @property
+    def payload(self) -> bytes:
+        return self.stencil.payload(self.xid)
+
+    @property
+    def way(self) -> Frame | Datagram:
+        return self.stencil.way
 
 
 @dataclass(frozen=True)
@@ -52,23 +59,23 @@ class Lending:
     keep: Callable[[Lease], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What was decided about booting, and what was said."""
-
-    found: Boot | Quiet
-    answer: Reply | Quiet
-
-
 class Exchange:
     """Answers requests by the newest view. Without one it is silent: an empty house boots nobody.
 
-    `counts` tells, by kind, what became of every datagram.
+    `counts` tells, by kind, what became of every datagram. Without `limits`, all are looked at.
     """
 
-    def __init__(self, report: Report, lending: Lending | None = None) -> None:
+    def __init__(
+        self,
+        report: Report,
+        lending: Lending | None = None,
+        limits: Limits | None = None,
+        cases: Cases | None = None,
+    ) -> None:
         self._report = report
         self._lending = lending
+        self._limits = limits
+        self._cases = Cases() if cases is None else cases
         self._templates = Templates()
         self._sightings = Sightings()
         self._attempts = Attempts()
@@ -81,6 +88,7 @@ class Exchange:
     def take(self, index: Index) -> None:
         """Use this view from now on; a proxy's templates are built for what was newly armed."""
         self._index = index
+        self._cases.clear()
         self._ours = IPv4Address(index.view.site.address)
         armed = {
             entry.deployment.id: entry
@@ -101,6 +109,23 @@ class Exchange:
 
         In server mode it may leave only when what `keep` was given meanwhile is on the disk.
         """
+        if self._limits is not None:
+            refused = self._limits.refused(data, now.steady)
+            if refused:
+                self.counts[refused] += 1
+                return None
+        case = self._cases.find(data, source) or self._study(data, source)
+        if case is None:
+            self.counts["no view yet"] += 1
+            return None
+        said = self._say(case, data[XID], now)
+        for news in said.news:
+            self._tell(case, news, now.steady)
+        self.counts[said.count] += 1
+        return None if said.stencil is None else Outgoing(said.stencil, data[XID])
+
+    def _study(self, data: bytes, source: Source) -> Case | None:
+        """All that the view says of a request. None without a view. Raises `Malformed`."""
         try:
             request = parse(data)
         except Malformed as error:
@@ -108,52 +133,66 @@ class Exchange:
             raise
         index = self._index
         if index is None:
-            self.counts["no view yet"] += 1
             return None
-        found = self._boot(request, source.door, index, now.steady)
-        answer = self._answer(request, source, found, now)
-        self._tell(request, source, Answered(found, answer), index, now.steady)
-        if isinstance(answer, Quiet):
-            self.counts["quiet"] += 1
-            return None
-        self.counts[answer.content.message_type.name.lower()] += 1
-        payload = self._templates.payload(request, answer)
-        return Outgoing(payload, deliver(request, answer, source))
+        found = offer.chance(request, index)
+        case = Case(request, source, index.by_mac(request.mac), found, uuid_of(request))
+        self._cases.keep(data, source, case)
+        return case
 
-    def _answer(
-        self, request: Request, source: Source, found: Boot | Quiet, now: Now
-    ) -> Reply | Quiet:
-        if self._lending is None or source.door is Door.BOOT:
-            return offer.proxy(request, source.door, self._ours, found)
-        lending = self._lending
-        to_all = source.to_all
-        outcome = lend.serve(request, found, lending.lender, now.wall, to_all=to_all)
+    def _say(self, case: Case, xid: bytes, now: Now) -> Said:
+        """What becomes of it this time."""
+        found = self._found(case, xid, now.steady)
+        if self._lending is not None and case.source.door is Door.SERVER:
+            # Addresses are another matter each time.
+            return self._saying(case, found, self._lend(case, found, self._lending, now))
+        said = case.known(found)
+        if said is None:
+            answer = offer.proxy(case.request, case.source.door, self._ours, found)
+            said = self._saying(case, found, answer)
+            case.said.append(said)
+        return said
+
+    def _found(self, case: Case, xid: bytes, now: float) -> Boot | Quiet:
+        """Whether the client is offered a loader, and in which shape by now."""
+        if case.went_on:
+            self._attempts.went_on(case.request.mac)
+        chance = case.chance
+        if isinstance(chance, Quiet):
+            return chance
+        personality = self._attempts.choose(
+            case.request,
+            chance.firmware,
+            chance.led,
+            now,
+            awaited=case.awaited,
+            xid=int.from_bytes(xid, "big"),
+        )
+        if isinstance(personality, Quiet):
+            return personality
+        # Until the controller has told everyone whose deployment this is, the first has it.
+        if case.claims and self._owners.setdefault(case.claims, case.uuid) != case.uuid:
+            return _ANOTHERS
+        return case.boot(chance, personality)
+
+    def _lend(self, case: Case, found: Boot | Quiet, lending: Lending, now: Now) -> Reply | Quiet:
+        outcome = lend.serve(
+            case.request, found, lending.lender, now.wall, to_all=case.source.to_all
+        )
         for lease in outcome.changed:
             lending.keep(lease)
         if outcome.conflict is not None:
             detail = {"address": str(outcome.conflict), "reason": "a client found it in use"}
-            self._report(Seen.CONFLICT, request.mac, "", detail)
+            self._report(Seen.CONFLICT, case.request.mac, "", detail)
         return outcome.answer
 
-    def _boot(self, request: Request, door: Door, index: Index, now: float) -> Boot | Quiet:
-        """Whether the client is offered a loader, and in which shape by now."""
-        entry = index.by_mac(request.mac)
-        deployment = entry.deployment if entry else None
-        if door is Door.BOOT or (deployment and deployment.state in _WENT_ON):
-            self._attempts.went_on(request.mac)
-
-        def choose(request: Request, firmware: Firmware, led: Led) -> Personality | Quiet:
-            awaited = deployment is not None and deployment.state in BOOTABLE
-            return self._attempts.choose(request, firmware, led, now, awaited=awaited)
-
-        found = offer.boot(request, index, choose)
-        if isinstance(found, Boot) and found.installs and deployment and not deployment.uuid:
-            # Until the controller has told everyone whose deployment this is, the first has it.
-            uuid = uuid_of(request)
-            # One that tells none cannot be told apart, and does not make it anybody's.
-            if uuid and self._owners.setdefault(deployment.id, uuid) != uuid:
-                return Quiet("another machine with this card was offered the deployment first")
-        return found
+    def _saying(self, case: Case, found: Boot | Quiet, answer: Reply | Quiet) -> Said:
+        news = tuple(self._news(case, found, answer))
+        if isinstance(answer, Quiet):
+            return Said(found, answer, "quiet", news, None)
+        count = answer.content.message_type.name.lower()
+        way = deliver(case.request, answer, case.source)
+        stencil = self._templates.stencil(case.request, answer, way)
+        return Said(found, answer, count, news, stencil)
 
     def _prepare(self, entry: Entry, index: Index) -> None:
         for mac in entry.machine.macs:
@@ -166,47 +205,48 @@ class Exchange:
                     for kind in (MessageType.OFFER, MessageType.ACK):
                         self._templates.prepare(offer.content(found, kind, self._ours))
 
-    def _tell(
-        self, request: Request, source: Source, answered: Answered, index: Index, now: float
-    ) -> None:
-        """Report what was seen, once: the offer, or the machine that got none, and its address."""
-        entry = index.by_mac(request.mac)
-        found, answer = answered.found, answered.answer
+    def _tell(self, case: Case, news: News, now: float) -> None:
+        """Report what was seen, once."""
+        mac, stranger = case.request.mac, case.entry is None
+        if self._sightings.is_news(news.seen, mac, news.about, now, stranger=stranger):
+            self._report(news.seen, mac, news.client, news.detail())
+
+    def _news(self, case: Case, found: Boot | Quiet, answer: Reply | Quiet) -> Iterator[News]:
+        """The offer, or the machine that got none, and its address."""
+        request, door, entry = case.request, case.source.door, case.entry
         if isinstance(found, Boot) and found.installs and _offers(answer):
-            self._tell_offer(request, answer, found, source.door, now)
-        elif _starts_a_boot(request, source.door) and (entry or offer.identify(request)):
+            yield _offer_made(request, answer, found, door)
+        elif _starts_a_boot(request, door) and (entry or offer.identify(request)):
             # Who gets no address from us gets no loader either, whatever was decided about it.
             lent = self._lending is None or _offers(answer)
             reason = found.reason if lent else answer.reason
-            detail = describe(request) | {"reason": reason}
-            if isinstance(found, Boot):
-                detail["loader"] = found.led.loader
-            if self._sightings.is_news(Seen.DHCP, request.mac, reason, now):
-                self._report(Seen.DHCP, request.mac, "", detail)
-        address = _address(request, source, answer)
+            loader = {"loader": found.led.loader} if isinstance(found, Boot) else {}
+            yield News(
+                Seen.DHCP, reason, "", lambda: describe(request) | {"reason": reason} | loader
+            )
+        address = _address(request, case.source, answer)
         if entry is None or address is None or entry.address == str(address):
             return
-        subject = index.subject(request.mac)
-        if subject is not None and subject.is_another(uuid_of(request)):
-            return  # names, and the claim, must not follow another machine with the same card
-        if self._sightings.is_news(Seen.ADDRESS, request.mac, str(address), now):
-            self._report(Seen.ADDRESS, request.mac, str(address), {})
+        subject = Subject(entry.machine, entry.deployment, entry.memory)
+        # Names, and the claim, must not follow another machine with the same card.
+        if not subject.is_another(case.uuid):
+            yield News(Seen.ADDRESS, str(address), str(address), dict)
 
-    def _tell_offer(
-        self, request: Request, answer: Reply, found: Boot, door: Door, now: float
-    ) -> None:
-        detail = describe(request) | {
-            "file": found.led.first_file,
-            "reply": answer.content.message_type.name.lower(),
-            "port": str(door.value),
-            "personality": str(found.personality),
-        }
-        about = " ".join(detail[key] for key in ("file", "reply", "firmware", "personality"))
-        if self._sightings.is_news(Seen.OFFERED, request.mac, about, now):
-            detail |= {"plan": found.led.digest, "loader": found.led.loader}
-            if found.warning:
-                detail["warning"] = found.warning
-            self._report(Seen.OFFERED, request.mac, "", detail)
+
+def _offer_made(request: Request, answer: Reply, found: Boot, door: Door) -> News:
+    said = {
+        "file": found.led.first_file,
+        "reply": answer.content.message_type.name.lower(),
+        "firmware": found.firmware.name,
+        "personality": str(found.personality),
+    }
+
+    def detail() -> dict[str, str]:
+        more = {"port": str(door.value), "plan": found.led.digest, "loader": found.led.loader}
+        warning = {"warning": found.warning} if found.warning else {}
+        return describe(request) | said | more | warning
+
+    return News(Seen.OFFERED, " ".join(said.values()), "", detail)
 
 
 def _offers(answer: Reply | Quiet) -> TypeGuard[Reply]:

@@ -7,7 +7,6 @@ nothing boots its disk: silence is how a machine is told to do so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address
@@ -45,7 +44,18 @@ class Boot:
     warning: str = ""
 
 
-Choose = Callable[[Request, Firmware, Led], "Personality | Quiet"]
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """A machine that a loader may be offered to, in whichever shape; the rest as in `Boot`."""
+
+    firmware: Firmware
+    led: Led
+    reason: str
+    installs: bool = True
+    warning: str = ""
+
+    def shaped(self, personality: Personality) -> Boot:
+        return Boot(self.firmware, self.led, self.reason, personality, self.installs, self.warning)
 
 
 def identify(request: Request) -> Firmware | None:
@@ -55,16 +65,8 @@ def identify(request: Request) -> Firmware | None:
     )
 
 
-def first(_request: Request, _firmware: Firmware, led: Led) -> Personality:
-    """The shape that is tried first."""
-    return led.personalities[0]
-
-
-def boot(request: Request, index: Index, choose: Choose = first) -> Boot | Quiet:
-    """Whether this client is offered a loader now; if not, why not.
-
-    :param choose: picks among the plan's personalities, or says why none is left
-    """
+def chance(request: Request, index: Index) -> Chance | Quiet:
+    """Whether this client may be offered a loader; if not, why not."""
     firmware = identify(request)
     if firmware is None:
         if (request.vendor_class or b"").startswith((b"PXEClient", b"HTTPClient")):
@@ -75,13 +77,15 @@ def boot(request: Request, index: Index, choose: Choose = first) -> Boot | Quiet
     led = decision.led if isinstance(decision, BootPlan | LocalBoot) else None
     if led is None:
         return Quiet(decision.reason)
-    personality = choose(request, firmware, led)
-    if isinstance(personality, Quiet):
-        return personality
     if isinstance(decision, BootPlan):
-        said = "; ".join(decision.warnings)
-        return Boot(firmware, led, decision.reason, personality, warning=said)
-    return Boot(firmware, led, decision.reason, personality, installs=False)
+        return Chance(firmware, led, decision.reason, warning="; ".join(decision.warnings))
+    return Chance(firmware, led, decision.reason, installs=False)
+
+
+def boot(request: Request, index: Index) -> Boot | Quiet:
+    """What is offered first, when nothing was before."""
+    found = chance(request, index)
+    return found.shaped(found.led.personalities[0]) if isinstance(found, Chance) else found
 
 
 def proxy(request: Request, door: Door, ours: IPv4Address, found: Boot | Quiet) -> Reply | Quiet:

@@ -24,10 +24,13 @@ MAX_SIZE: Final = 1472
 MAGIC: Final = b"\x63\x82\x53\x63"  # RFC 2131 section 3
 FIXED: Final = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
 BROADCAST: Final = 0x8000
+XID: Final = slice(4, 8)
+SECS: Final = slice(8, 10)
+CHADDR: Final = slice(28, 34)
 
 _PAD, _END, OVERLOAD = 0, 255, 52
 _RELAY, _LINK_SELECTION = 82, 5
-_NO_ADDRESS: Final = IPv4Address(0)
+_NO_ADDRESS: Final = bytes(4)
 _MAX_HOPS: Final = 16  # RFC 1542 section 4.1.1: a relay discards what came over more
 
 
@@ -220,16 +223,13 @@ def _sized(options: Mapping[int, bytes], code: int, size: int) -> bytes | None:
 
 
 def _address(value: bytes | None) -> IPv4Address | None:
-    if value is None:
-        return None
-    address = IPv4Address(value)
-    return None if address == _NO_ADDRESS else address
+    return None if value is None or value == _NO_ADDRESS else IPv4Address(value)
 
 
 def _relay(value: bytes) -> IPv4Address | None:
     """`giaddr`: replies go there, so it must be an address that one relay can have."""
     if value[0] in (0, 127) or value[0] >= 224:  # nobody's, our own, multicast, reserved
-        if value == bytes(4):
+        if value == _NO_ADDRESS:
             return None
         raise Malformed("relay address")
     return IPv4Address(value)

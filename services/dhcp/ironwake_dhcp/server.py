@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Final
 
@@ -29,6 +29,7 @@ from ironwake_runtime import udp
 from ironwake_runtime.ports import Port
 
 _BATCH: Final = 64  # datagrams per turn: the other door, and the view, get theirs too
+_SOURCES: Final = 1024  # remembered, of each door
 _LOOK: Final = 2.0  # seconds between looks at the interface
 
 
@@ -102,15 +103,15 @@ class Server:
             for door, port in ((Door.SERVER, place.server_port), (Door.BOOT, place.boot_port)):
                 sock = stack.enter_context(listen(door, place.interface, port))
                 carrier = _Carrier(door, sock, wire, frames, place)
-                loop.add_reader(sock, self._readable, carrier, place)
+                loop.add_reader(sock, self._readable, carrier)
                 stack.callback(loop.remove_reader, sock)
             yield
 
-    def _readable(self, carrier: _Carrier, place: Place) -> None:
+    def _readable(self, carrier: _Carrier) -> None:
         """Take what has come. Answers that leases stand behind leave together, after one fsync."""
         held: list[Outgoing] = []
         try:
-            self._take(carrier, place, held)
+            self._take(carrier, held)
         finally:
             if self._journal is not None and self._journal.is_noted:
                 loop = asyncio.get_running_loop()
@@ -136,34 +137,27 @@ class Server:
             self._exchange.counts["failed"] += 1
             self._once(f"{type(error).__name__}: {error}", error)
 
-    def _take(self, carrier: _Carrier, place: Place, held: list[Outgoing]) -> None:
+    def _take(self, carrier: _Carrier, held: list[Outgoing]) -> None:
+        receive = carrier.udp.recvmsg
+        now = Now(time.monotonic(), time.time())
         for _ in range(_BATCH):
             try:
-                data, ancillary, _, sender = carrier.udp.recvmsg(MAX_SIZE + 1, udp.ROOM)
+                data, ancillary, _, sender = receive(MAX_SIZE + 1, udp.ROOM)
             except BlockingIOError:
                 return
             except OSError as error:  # the interface went down: `_changed` will see to it
                 self._once("receive", error)
                 return
-            self._one(carrier, place, (data, ancillary, sender), held)
+            source = carrier.source(ancillary, sender)
+            if source is None:
+                self._exchange.counts["other interface"] += 1
+            else:
+                self._one(carrier, data, source, now, held)
 
     def _one(
-        self,
-        carrier: _Carrier,
-        place: Place,
-        datagram: tuple[bytes, list[tuple[int, int, bytes]], tuple[str, int]],
-        held: list[Outgoing],
+        self, carrier: _Carrier, data: bytes, source: Source, now: Now, held: list[Outgoing]
     ) -> None:
         """One datagram, fenced: whatever it does, the next one is served."""
-        data, ancillary, sender = datagram
-        came = udp.arrival(ancillary)
-        if came is None or came.index != place.index:
-            self._exchange.counts["other interface"] += 1
-            return
-        source = Source(
-            IPv4Address(sender[0]), sender[1], carrier.door, came.target != str(place.address)
-        )
-        now = Now(time.monotonic(), time.time())
         try:
             outgoing = self._exchange.receive(data, source, now)
             if outgoing is None:
@@ -173,10 +167,10 @@ class Server:
             else:
                 self._send(carrier, outgoing)
         except Malformed as error:
-            self._once(error.reason, error, sender[0])
+            self._once(error.reason, error, str(source.address))
         except Exception as error:  # noqa: BLE001 - the fence: one datagram must not end the service
             self._exchange.counts["failed"] += 1
-            self._once(f"{type(error).__name__}: {error}", error, sender[0])
+            self._once(f"{type(error).__name__}: {error}", error, str(source.address))
 
     def _once(self, kind: str, error: Exception, sender: str = "") -> None:
         """Log each kind of trouble the first time only: a flood must not fill the disk."""
@@ -190,6 +184,9 @@ class Server:
         )
 
 
+_Where = tuple[bytes, tuple[str, int]]  # the kernel's note of the way, and the sender
+
+
 @dataclass(frozen=True)
 class _Carrier:
     """One door's way in and both ways out."""
@@ -199,11 +196,37 @@ class _Carrier:
     wire: socket.socket
     frames: Frames
     place: Place
+    sources: dict[_Where, Source | None] = field(default_factory=dict)
+
+    def source(
+        self, ancillary: list[tuple[int, int, bytes]], sender: tuple[str, int]
+    ) -> Source | None:
+        """Where a datagram came from; None where that was another interface.
+
+        Most come from the same few places, clients without an address above all.
+        """
+        where = (ancillary[0][2] if len(ancillary) == 1 else b"", sender)
+        try:
+            return self.sources[where]
+        except KeyError:
+            if len(self.sources) >= _SOURCES:
+                self.sources.clear()
+            found = self.sources[where] = self._source(ancillary, sender)
+            return found
+
+    def _source(
+        self, ancillary: list[tuple[int, int, bytes]], sender: tuple[str, int]
+    ) -> Source | None:
+        came = udp.arrival(ancillary)
+        if came is None or came.index != self.place.index:
+            return None
+        to_all = came.target != str(self.place.address)
+        return Source(IPv4Address(sender[0]), sender[1], self.door, to_all)
 
     def send(self, outgoing: Outgoing) -> None:
         way = outgoing.way
         if isinstance(way, Frame):
-            self.wire.send(self.frames.frame(outgoing.payload, way.mac, way.address, way.port))
+            self.wire.send(self.frames.filled(outgoing.stencil, way, outgoing.xid))
         else:
             # From the address by which clients and relays know us, whatever else the card has.
             note = udp.departure(self.place.index, str(self.place.address))

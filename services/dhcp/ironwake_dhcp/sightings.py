@@ -12,27 +12,41 @@ from typing import Final
 from ironwake.machine import MachineUuid
 from ironwake.report import Seen
 from ironwake_dhcp.offer import identify
+from ironwake_dhcp.pace import Pace
 from ironwake_dhcp.packet import Request
 
 _PAUSE: Final = 5.0  # seconds; shorter than any machine's way through its firmware
+# Of one card: a boot that tries every shape of an offer, through both doors, needs fewer.
+_AT_ONCE: Final = 16
+# Of all cards that nobody has enrolled: who makes such cards up must not crowd out the others.
+_STRANGERS: Final = 100
 _MOST: Final = 4096  # cards remembered: a sweep of made-up addresses must not fill the memory
 _LONGEST: Final = 80  # characters of what a client says about itself
 
 
 class Sightings:
-    """Lets through what is news."""
+    """Lets through what is news: of each card, and of strangers in total, so much at a time."""
 
     def __init__(self) -> None:
         self._last: OrderedDict[tuple[str, Seen], tuple[float, str]] = OrderedDict()
+        self._cards = Pace(1 / _PAUSE, _AT_ONCE)
+        self._strangers = Pace(_STRANGERS / _PAUSE, _STRANGERS)
 
-    def is_news(self, seen: Seen, mac: str, about: str, now: float) -> bool:
+    def is_news(
+        self, seen: Seen, mac: str, about: str, now: float, *, stranger: bool = False
+    ) -> bool:
         """Whether `about` differs from what was last told of `mac`, or that was long ago.
 
-        `now` in monotonic seconds.
+        What is one thing too many is told when it happens again.
+
+        :param now: monotonic seconds
+        :param stranger: nobody has enrolled this card
         """
         key = (mac, seen)
         told = self._last.get(key)
         if told is not None and told[1] == about and now - told[0] < _PAUSE:
+            return False
+        if not self._cards.admits(mac, now) or (stranger and not self._strangers.admits(None, now)):
             return False
         self._last[key] = (now, about)
         self._last.move_to_end(key)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Final
 
@@ -17,7 +18,8 @@ from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from ironwake_dhcp.packet import BROADCAST, MessageType, Request
+from ironwake_dhcp.delivery import Datagram, Frame
+from ironwake_dhcp.packet import BROADCAST, XID, MessageType, Request
 from ironwake_dhcp.reply import Content, Reply, Terms
 
 # RFC 1542 section 2.1: old clients and relays drop what is shorter than BOOTP's fixed 300 octets.
@@ -25,6 +27,7 @@ _LEAST: Final = 300
 # RFC 2131 section 2: the field is text that ends with a zero.
 _FILE_FIELD: Final = 127
 _NO_ADDRESS: Final = IPv4Address(0)
+_CHECK: Final = slice(40, 42)  # the UDP checksum in a frame of ours
 # iPXE, src/include/ipxe/dhcp.h: DHCP_EB_PRIORITY, in the option that it calls its own. Everybody
 # who does not say it has zero.
 _IPXE: Final = 175
@@ -76,6 +79,35 @@ class Template:
         return b"".join(parts).ljust(_LEAST, b"\0")
 
 
+@dataclass(slots=True)
+class Stencil:
+    """A reply's UDP payload but for the transaction number, which stands between the two parts."""
+
+    before: bytes
+    after: bytes
+    way: Frame | Datagram
+    framed: Framed | None = field(default=None, compare=False, repr=False)
+
+    def payload(self, xid: bytes) -> bytes:
+        """All of it; `xid` is the request's four octets."""
+        return self.before + xid + self.after
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """The same as the parts of an Ethernet frame, made by `maker`.
+
+    `total` is the sum that the UDP checksum is made of, while the number is zero: adding a 32-bit
+    number modulo 65535 is adding its two words.
+    """
+
+    maker: Frames
+    before: bytes
+    total: int
+    between: bytes
+    after: bytes
+
+
 class Templates:
     """The templates in use, the least recently used of many forgotten.
 
@@ -100,6 +132,11 @@ class Templates:
     def payload(self, request: Request, reply: Reply) -> bytes:
         """The UDP payload of `reply` to `request`."""
         return self.prepare(reply.content).fill(request, reply.address)
+
+    def stencil(self, request: Request, reply: Reply, way: Frame | Datagram) -> Stencil:
+        """The UDP payload of `reply` to `request`, and to all that differ in their number only."""
+        payload = self.payload(request, reply)
+        return Stencil(payload[: XID.start], payload[XID.stop :], way)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -127,6 +164,24 @@ class Frames:
         check = _checksum(pseudo + udp + b"\0\0" + payload) or 0xFFFF
         ip = ip[:10] + _checksum(ip).to_bytes(2, "big") + ip[12:]
         return b"".join((mac, self._link, ip, udp, check.to_bytes(2, "big"), payload))
+
+    def filled(self, stencil: Stencil, way: Frame, xid: bytes) -> bytes:
+        """The frame of a stencil's reply to the transaction `xid`."""
+        framed = stencil.framed
+        if framed is None or framed.maker is not self:
+            framed = stencil.framed = self._framed(stencil, way)
+        # As in `frame`: never zero.
+        check = 0xFFFF - (framed.total + int.from_bytes(xid, "big")) % 0xFFFF
+        between, after = framed.between, framed.after
+        return b"".join((framed.before, check.to_bytes(2, "big"), between, xid, after))
+
+    def _framed(self, stencil: Stencil, way: Frame) -> Framed:
+        whole = self.frame(stencil.payload(bytes(4)), way.mac, way.address, way.port)
+        total = 0xFFFF - int.from_bytes(whole[_CHECK], "big")
+        start = _CHECK.stop + len(stencil.before)
+        return Framed(
+            self, whole[: _CHECK.start], total, whole[_CHECK.stop : start], whole[start + 4 :]
+        )
 
 
 def _checksum(data: bytes) -> int:
