@@ -2,8 +2,41 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No test fails because the machine was busy: an example takes as long as it takes.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+# Files of virtual machines, the longest first: a worker takes one as a whole, and the two shall end
+# at about the same time. A file that is not here comes last. `pytest --durations=0` tells.
+LONGEST_FIRST = (
+    "containers/test_engine.py",
+    "e2e/test_identity.py",
+    "e2e/test_matrix.py",
+    "e2e/test_local_boot_uefi.py",
+    "e2e/test_unchanged_disks.py",
+    "e2e/test_first_machine.py",
+    "e2e/test_kills.py",
+    "e2e/test_personalities.py",
+    "ramdisk/test_boot.py",
+    "e2e/test_arm64.py",
+    "e2e/test_installer.py",
+    "e2e/test_bios.py",
+    "e2e/test_wrong_machines.py",
+    "e2e/test_routers.py",
+    "e2e/test_local_boot_bios.py",
+    "e2e/test_power.py",
+    "e2e/test_refused_loaders.py",
+    "lab/test_boot.py",
+)
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first; whatever else was in order stays so."""
+    places = {_HERE / file: place for place, file in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))

@@ -27,15 +27,18 @@ ROM = node(3, firmware="uefi-ipxe", **_SMALL)
 OFF_DISK_FIRST = node(4, firmware="uefi", disk_first=True, **_SMALL)
 ON_DISK_FIRST = node(5, firmware="uefi-secureboot", disk_first=True, **_SMALL)
 MACHINES = (OFF, ON, ROM, OFF_DISK_FIRST, ON_DISK_FIRST)
+STRANGER = node(6, firmware="uefi", **_SMALL)
 _OURS, _REMOVABLE = "cmdpath=(hd0,gpt1)/EFI/debian", "cmdpath=(hd0,gpt1)/EFI/BOOT"
 
 
 @pytest.fixture(scope="module")
 def there(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """Enrolled machines with disks that boot; one of them is on at a time."""
-    with scene(tmp_path_factory.mktemp("rungs"), *MACHINES, artifacts=store) as there:
-        for machine in MACHINES:
+    """Machines with disks that boot, all but one enrolled, and none of them armed."""
+    folder = tmp_path_factory.mktemp("rungs")
+    with scene(folder, *MACHINES, STRANGER, artifacts=store) as there:
+        for machine in (*MACHINES, STRANGER):
             write_uefi(there.rack.machine(machine.name).disk, store)
+        for machine in MACHINES:
             there.enrol(machine)
         yield there
 
@@ -46,11 +49,28 @@ def there(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sce
     ids=["off", "on"],
 )
 def test_silence(there: Scene, name: str, lockdown: str) -> None:
-    """The firmware asks in vain for a minute, and goes on to the disk; not a packet was ours."""
-    boot = climb(there, name, Rung.SILENCE)
-    assert "Start PXE over IPv4" in boot.text
-    assert boot.said == []
+    """The firmware asks in vain for a minute, and goes on to the disk; not a packet was ours.
+
+    Nor for a machine beside it that nobody has enrolled.
+    """
+    own, stranger = (there.rack.machine(one) for one in (name, STRANGER.name))
+    before = stranger.disk_sha256()
+    with there.rack.capture() as frames:
+        stranger.power_on()
+        try:
+            boot = climb(there, name, Rung.SILENCE)
+            stranger.wait_serial(BOOTED, BOOT_SECONDS)
+        finally:
+            stranger.power_off()
+    assert stranger.disk_sha256() == before
+    for machine, text in ((own, boot.text), (stranger, stranger.serial_text())):
+        assert "Start PXE over IPv4" in text
+        assert any(frame.udp_ports == (68, 67) for frame in frames.sent_by(machine.mac))
+    assert there.said(frames.all) == []
     assert boot.line.endswith(f"{_REMOVABLE} lockdown={lockdown}.")
+    known = {one["name"] for one in there.appliance.api("GET", "/v1/machines")["items"]}
+    assert known == {one.name for one in MACHINES}
+    assert there.appliance.api("GET", "/v1/deployments")["items"] == []
 
 
 @pytest.mark.parametrize(

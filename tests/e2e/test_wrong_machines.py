@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,15 +77,26 @@ def test_disks_that_are_not_fit(refusing: Scene) -> None:
 
 @pytest.fixture
 def flipped(store: Path, tmp_path: Path) -> Path:
-    """The same store, but for one bit of the archive, under the same hash."""
+    """A store whose archive has another bit than its hash; a small one, for only that matters."""
     copy = copied(store, tmp_path / "artifacts")
     found = ArtifactStore(copy)
-    path = found.path(found.manifest("debian-12-cloud").artifacts["archive"].sha256)
-    content = bytearray(path.read_bytes())
+    manifest = found.manifest("debian-12-cloud")
+    content = bytearray(_archive(tmp_path / "tree"))
+    artifacts = {**manifest.artifacts, "archive": found.add_bytes(bytes(content))}
+    found.publish(dataclasses.replace(manifest, artifacts=artifacts))
     content[len(content) // 8] ^= 1
-    path.unlink()  # the name is shared with the store that is whole
+    path = found.path(artifacts["archive"].sha256)
+    path.unlink()
     path.write_bytes(content)
     return copy
+
+
+def _archive(tree: Path) -> bytes:
+    """A tar file, compressed, with 4 MiB of nothing in particular."""
+    (tree / "etc").mkdir(parents=True)
+    (tree / "etc" / "noise").write_bytes(random.Random(0).randbytes(4 << 20))
+    packed: list[str | Path] = ["tar", "--zstd", "-C", tree, "-c", "."]
+    return subprocess.run(packed, check=True, capture_output=True).stdout
 
 
 def test_an_archive_with_one_flipped_bit(flipped: Path, tmp_path: Path) -> None:
