@@ -77,28 +77,31 @@ ENTRYPOINT ["as-ironwake", "+net_raw,+net_bind_service"]
 CMD ["python", "-m", "ironwake_dhcp"]
 HEALTHCHECK --interval=5s --timeout=5s --retries=24 \
     CMD test "$IRONWAKE_DHCP_MODE" = off || exec as-ironwake +net_raw,+net_bind_service \
-        python -m ironwake_runtime.probe udp:67
+        python -m ironwake_runtime.probe udp:${IRONWAKE_DHCP_PORT:-67}
 
 FROM service AS tftp
 COPY --from=tftp-libraries /opt/ironwake /opt/ironwake
 ENTRYPOINT ["as-ironwake", "+net_raw,+net_bind_service"]
 CMD ["python", "-m", "ironwake_tftp"]
 HEALTHCHECK --interval=5s --timeout=5s --retries=24 \
-    CMD ["as-ironwake", "+net_raw,+net_bind_service", "python", "-m", "ironwake_runtime.probe", "udp:69"]
+    CMD exec as-ironwake +net_raw,+net_bind_service \
+        python -m ironwake_runtime.probe udp:${IRONWAKE_TFTP_PORT:-69}
 
 FROM service AS dns
 COPY --from=dns-libraries /opt/ironwake /opt/ironwake
 ENTRYPOINT ["as-ironwake", "+net_bind_service"]
 CMD ["python", "-m", "ironwake_dns"]
 HEALTHCHECK --interval=5s --timeout=5s --retries=24 \
-    CMD ["as-ironwake", "+net_bind_service", "python", "-m", "ironwake_runtime.probe", "udp:53"]
+    CMD exec as-ironwake +net_bind_service \
+        python -m ironwake_runtime.probe udp:${IRONWAKE_DNS_PORT:-53}
 
 FROM service AS http
 COPY --from=http-libraries /opt/ironwake /opt/ironwake
 ENTRYPOINT ["as-ironwake", "+net_bind_service"]
 CMD ["python", "-m", "ironwake_http"]
 HEALTHCHECK --interval=5s --timeout=5s --retries=24 \
-    CMD ["as-ironwake", "+net_bind_service", "python", "-m", "ironwake_runtime.probe", "tcp:80"]
+    CMD exec as-ironwake +net_bind_service \
+        python -m ironwake_runtime.probe tcp:${IRONWAKE_HTTP_PORT:-80}
 
 # Builds media: needs the distribution's own tools, and root for the owners inside the archives.
 FROM service AS imager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,20 @@ COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
 KNOWN = {PREFIX + name.upper() for name in Settings.model_fields}
+# Where things are in a container, and that the API is on loopback: no person's choice there.
+IMAGES_OWN = {
+    PREFIX + name
+    for name in (
+        "STATE_DIR",
+        "EPOCH_DIR",
+        "ARTIFACTS_DIR",
+        "SECRETS_DIR",
+        "PROFILES_DIR",
+        "CACHE_DIR",
+        "CONTROLLER_LISTEN",
+        "CONTROLLER_URL",
+    )
+}
 # What each may do beyond an ordinary process. From root to uid 10001 takes SETUID and SETGID.
 _CHANGE_USER = {"SETUID", "SETGID"}
 ALLOWED = {
@@ -59,6 +74,47 @@ def test_what_is_set_is_a_setting(name: str) -> None:
     """A name that no service knows would keep all of them from starting."""
     given = set(SERVICES[name].get("environment", ()))
     assert given <= KNOWN
+
+
+def _reads(package: str) -> set[str]:
+    """The settings that a service's code names, or what it takes from the runtime does."""
+    files = [*(ROOT / "services").glob(f"*/{package}/**/*.py")]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    taken: set[str] = set()
+    while fresh := _runtime(text) - taken:
+        taken |= fresh
+        folder = ROOT / "core" / "ironwake_runtime"
+        text += "\n".join((folder / f"{one}.py").read_text(encoding="utf-8") for one in fresh)
+    named = set(re.findall(r"\bsettings\.(\w+)", text))
+    for name, value in vars(Settings).items():
+        if name in named and isinstance(value, property):
+            named |= set(re.findall(r"\bself\.(\w+)", inspect.getsource(value.fget)))  # type: ignore[arg-type]
+    return {PREFIX + name.upper() for name in named} & KNOWN
+
+
+def _runtime(text: str) -> set[str]:
+    """Which modules of the runtime are imported."""
+    whole = re.findall(r"^from ironwake_runtime import (.+)$", text, re.MULTILINE)
+    parts = re.findall(r"^from ironwake_runtime\.(\w+) import", text, re.MULTILINE)
+    return {*parts, *(name for line in whole for name in line.split(", "))}
+
+
+def test_every_setting_reaches_its_service() -> None:
+    """What a person writes into `.env` is given to each service that reads it, files mounted."""
+    reached = set()
+    for name in set(SERVICES) - {"preflight", "media"}:
+        given, mounts = SERVICES[name]["environment"], SERVICES[name]["volumes"]
+        wanted = _reads(f"ironwake_{name}") - IMAGES_OWN
+        assert wanted <= set(given), name
+        for setting in wanted:
+            # A path on the host is none in the container: that gets the place of a mount.
+            host, _, inside = given[setting].partition(":+")
+            assert host.strip("${}").partition(":")[0] == setting
+            if inside:
+                mounted = [mount.rsplit(":", 2) for mount in mounts if f"{{{setting}:" in mount]
+                assert [mount[1] for mount in mounted] == [inside.rstrip("}")]
+        reached |= wanted
+    assert reached == KNOWN - IMAGES_OWN
 
 
 def test_what_env_files_say_is_a_setting() -> None:
@@ -114,8 +170,8 @@ def test_ports_are_told_as_they_are() -> None:
     # A health check is a list of words, or a line of shell.
     assert set(re.findall(r'probe(?:", "| )([^"\s]+)', DOCKERFILE)) == {
         f"http://127.0.0.1:{api}/readyz",
-        f"udp:{settings.dhcp_port}",
-        f"udp:{settings.tftp_port}",
-        f"udp:{settings.dns_port}",
-        f"tcp:{settings.http_port}",
+        f"udp:${{IRONWAKE_DHCP_PORT:-{settings.dhcp_port}}}",
+        f"udp:${{IRONWAKE_TFTP_PORT:-{settings.tftp_port}}}",
+        f"udp:${{IRONWAKE_DNS_PORT:-{settings.dns_port}}}",
+        f"tcp:${{IRONWAKE_HTTP_PORT:-{settings.http_port}}}",
     }
