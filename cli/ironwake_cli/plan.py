@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,12 @@ import typer
 from ironwake.errors import InputError
 from ironwake.firmware import Firmware, find
 from ironwake_cli.output import JSON, as_json, facts, say
+from ironwake_cli.plan_offer import Offer, decision, readable, rehearse
 from ironwake_cli.session import of
 
 if TYPE_CHECKING:
     from ironwake_cli.session import Session
 
-_KINDS = {
-    "boot": "it boots from the network",
-    "local": "it boots its own disk: DHCP is silent",
-    "silence": "nothing leaves on the wire",
-}
 _ROW = 32  # bytes of a line of the hexadecimal dump
 
 
@@ -38,7 +34,8 @@ def plan(
     """Show what a machine would get if it asked now, and why: nothing is sent.
 
     Without --request the offer answers the shortest DHCPDISCOVER that such firmware could send:
-    what clients get back of their own (transaction number, UUID) is not known before they ask.
+    what clients get back of their own (transaction number, UUID) is not known before they ask. Nor
+    is, in server mode, the address of a card that has none reserved and never had one.
 
     Example:
 
@@ -52,9 +49,9 @@ def plan(
     firmware = firmware or (asked.firmware.name if asked else "")
     query = {"mac": mac} | ({"firmware": firmware} if firmware else {})
     found = session.api.get("plan", **query)
-    offer = rehearse(session, found, asked.payload if asked else None)
+    offer = rehearse(session.api.get("site"), found, asked.payload if asked else None)
     if json:
-        as_json({**found, "offer": offer.hex() if offer is not None else None})
+        as_json({**found, "offer": offer.payload.hex() if offer.payload else None})
         return
     for line in lines(found, offer):
         say(line)
@@ -107,48 +104,11 @@ def _asked(text: str, mac: str) -> _Asked:
     return _Asked(payload, firmware)
 
 
-def rehearse(
-    session: Session, found: dict[str, Any], discover: bytes | None = None
-) -> bytes | None:
-    """The DHCPOFFER to this card, by the DHCP service's own code; None where it is silent.
-
-    It answers `discover`, or the shortest DISCOVER that there can be.
-
-    In server mode the offer also has a lease in it, which is decided only when a machine asks:
-    what is given here is the part about booting.
-    """
-    if not found["first_file"]:
-        return None
-    from ipaddress import IPv4Address
-
-    from ironwake.localboot import LoaderName
-    from ironwake.mac import Mac
-    from ironwake.personality import Personality
-    from ironwake.plan import Led
-    from ironwake_dhcp.offer import Boot, content
-    from ironwake_dhcp.packet import MessageType, parse
-    from ironwake_dhcp.rehearse import discover as shortest
-    from ironwake_dhcp.reply import Reply
-    from ironwake_dhcp.template import Templates
-
-    site = session.api.get("site")
-    if site["dhcp_mode"] == "off":
-        return None
-    shapes = tuple(Personality(name) for name in found["personalities"])
-    loader = LoaderName(found["loader"])
-    led = Led(loader, found["first_file"], found["script_name"], found["script"], shapes)
-    firmware = find(found["firmware"])
-    boot = Boot(firmware, led, found["reason"], shapes[0])
-    request = parse(discover or shortest(Mac(found["mac"]), firmware))
-    reply = Reply(content(boot, MessageType.OFFER, IPv4Address(site["address"])))
-    return Templates().payload(request, reply)
-
-
-def lines(found: dict[str, Any], offer: bytes | None) -> Iterator[str]:
+def lines(found: dict[str, Any], offer: Offer) -> Iterator[str]:
     """The plan for people; scripts and payload stand there as they are sent."""
     yield from facts(
         (
-            ("decision", _KINDS.get(found["kind"], found["kind"])),
+            ("decision", decision(found, offer)),
             ("reason", found["reason"]),
             ("machine", found["machine"]),
             ("card", found["mac"]),
@@ -158,48 +118,18 @@ def lines(found: dict[str, Any], offer: bytes | None) -> Iterator[str]:
             ("offered as", ", then ".join(found["personalities"])),
             ("way to the disk", found["rung"]),
             ("warning", "; ".join(found["warnings"])),
+            ("no offer", offer.why),
             ("digest", found["digest"]),
         )
     )
-    if offer is not None:
-        yield from ("", f"--- DHCP OFFER, {len(offer)} bytes")
-        yield from _readable(offer)
-        yield from (offer[at : at + _ROW].hex() for at in range(0, len(offer), _ROW))
+    if offer.payload:
+        raw = offer.payload
+        yield from ("", f"--- DHCP OFFER, {len(raw)} bytes")
+        yield from readable(offer)
+        yield from (raw[at : at + _ROW].hex() for at in range(0, len(raw), _ROW))
     if found["script"]:
         running = "" if found["kind"] == "boot" else ", for a loader that runs already"
         yield from ("", f"--- {found['script_name']}{running}", found["script"].rstrip("\n"))
     if found["payload"]:
         yield from ("", f"--- payload, once ({found['payload_type']})")
         yield found["payload"].rstrip("\n")
-
-
-def _readable(offer: bytes) -> Iterator[str]:
-    from ironwake_dhcp.packet import FIXED, collect
-
-    pairs = [("file field", _text(offer[_FILE]))]
-    for code, value in collect(offer[FIXED.size :]).items():
-        name, read = _OPTIONS.get(code, ("option", _hex))
-        pairs.append((f"{name} ({code})", read(value)))
-    yield from facts(pairs)
-
-
-def _text(value: bytes) -> str:
-    return value.split(b"\0", 1)[0].decode("ascii", "replace")
-
-
-def _hex(value: bytes) -> str:
-    return value.hex(" ")
-
-
-def _address(value: bytes) -> str:
-    return ".".join(str(octet) for octet in value)
-
-
-_FILE = slice(108, 236)  # BOOTP's file field
-_OPTIONS: dict[int, tuple[str, Callable[[bytes], str]]] = {
-    43: ("vendor options", _hex),
-    53: ("message type", _hex),
-    54: ("server", _address),
-    60: ("vendor class", _text),
-    67: ("boot file", _text),
-}

@@ -82,11 +82,17 @@ class Lender:
 
     def reserve(self, index: Index) -> None:
         """From now on the reservations are those of this view."""
-        self._reserved = {
-            Mac(mac): IPv4Address(address)
-            for entry in index.view.entries
-            for mac, address in entry.machine.reservations.items()
-        }
+        self.keep_for(
+            {
+                Mac(mac): IPv4Address(address)
+                for entry in index.view.entries
+                for mac, address in entry.machine.reservations.items()
+            }
+        )
+
+    def keep_for(self, reserved: Mapping[Mac, IPv4Address]) -> None:
+        """From now on these cards get these addresses, and nobody else does."""
+        self._reserved = reserved
         for book in self.books:
             book.reserve(self._reserved)
 

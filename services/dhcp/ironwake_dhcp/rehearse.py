@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from ironwake.firmware import Firmware, Transport
@@ -11,8 +12,11 @@ from ironwake.report import Seen
 from ironwake.view import Index
 from ironwake_dhcp.delivery import Source
 from ironwake_dhcp.exchange import Exchange, Now
-from ironwake_dhcp.offer import Door
-from ironwake_dhcp.packet import BROADCAST, FIXED, MAGIC
+from ironwake_dhcp.lend import Lender, serve
+from ironwake_dhcp.offer import Boot, Door
+from ironwake_dhcp.packet import BROADCAST, FIXED, MAGIC, Request
+from ironwake_dhcp.reply import Quiet
+from ironwake_dhcp.template import Template
 
 # What edk2 asks for. Servers go by it: dnsmasq names the boot file in option 67 where that is
 # wanted, and in the BOOTP field where it is not.
@@ -51,6 +55,25 @@ def rehearse(index: Index, request: bytes) -> bytes | None:
     exchange.take(index)
     outgoing = exchange.receive(request, Source(IPv4Address(0), 68, Door.SERVER), Now(0, 0))
     return None if outgoing is None else outgoing.payload
+
+
+def lent(request: Request, found: Boot | Quiet, lender: Lender) -> bytes | Quiet:
+    """What server mode answers to a DISCOVER; its address is zero where it is chosen only then.
+
+    The lender knows what is reserved for this card, and had by it, and nothing of other cards. A
+    client whose address is in another network than ours will ask through that one's router.
+    """
+    own = [book for book in lender.books if book.reserved(request.mac) or book.knows(request.mac)]
+    home = next((book for book in own if book.reserved(request.mac)), next(iter(own), None))
+    if home is not None and home is not lender.link and home.subnet.router:
+        request = replace(request, giaddr=request.giaddr or home.subnet.router.ip)
+    answer = serve(request, found, lender, 0.0).answer
+    if isinstance(answer, Quiet):
+        return answer
+    known = {book.reserved(request.mac) for book in own}
+    known |= {lease.address for book in own for lease in book.all()}
+    address = answer.address if answer.address in known else None
+    return Template(answer.content).fill(request, address)
 
 
 def _untold(

@@ -16,7 +16,7 @@ from ironwake.report import Grant
 from ironwake.view import Entry, Index, usual_firmware
 from ironwake_controller.api.shapes import ERRORS, PlanShape
 from ironwake_controller.house import House
-from ironwake_controller.store import machines
+from ironwake_controller.store import leases, machines
 
 
 def routes(house: House) -> APIRouter:
@@ -32,9 +32,22 @@ def routes(house: House) -> APIRouter:
     ) -> PlanShape:
         """What would be sent to this card, byte for byte, and why."""
         card = Mac(mac)
-        return _shape(card, _firmware(house, card, firmware), house.views.index())
+        shown = _shape(card, _firmware(house, card, firmware), house.views.index())
+        return shown if house.policy().site.proxy else _with_addresses(shown, house, card)
 
     return router
+
+
+def _with_addresses(shown: PlanShape, house: House, card: Mac) -> PlanShape:
+    with house.store.read() as connection:
+        there = machines.by_mac(connection, card)
+        last = leases.newest(connection, card)
+    return shown.model_copy(
+        update={
+            "reserved": there.machine.reservations.get(str(card)) if there else None,
+            "last_address": str(last.address) if last else None,
+        }
+    )
 
 
 def _firmware(house: House, card: Mac, asked: str) -> Firmware:

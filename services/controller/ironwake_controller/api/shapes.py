@@ -276,7 +276,9 @@ class PlanShape(BaseModel):
     """What a card gets now, and why: what the services would send, byte for byte.
 
     `script` is what a loader that runs already gets; `payload` the order or the answers, while they
-    can still be claimed.
+    can still be claimed. Where we are the DHCP server, `reserved` is the address that is reserved
+    for the card, and `last_address` the one that it has or had; without either, one is chosen when
+    it asks.
     """
 
     mac: str
@@ -297,6 +299,8 @@ class PlanShape(BaseModel):
     personalities: list[str] = Field(default_factory=list)
     rung: str | None = None
     warnings: list[str] = Field(default_factory=list)
+    reserved: str | None = None
+    last_address: str | None = None
 
 
 class MediaShape(BaseModel):
@@ -307,7 +311,10 @@ class MediaShape(BaseModel):
 
 
 class SiteShape(BaseModel):
-    """What the appliance is to its network, and what it has in store."""
+    """What the appliance is to its network, and what it has in store.
+
+    `subnets`: in which it gives addresses, with the fields that the file of subnets has.
+    """
 
     id: str
     version: str
@@ -316,6 +323,7 @@ class SiteShape(BaseModel):
     url: str
     domain: str
     dhcp_mode: str
+    subnets: list[dict[str, Any]]
     ramdisk: str
     mirror: str
     view: int

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from ironwake import wire
 from ironwake.lifecycle import State
 from ironwake_controller.api.shapes import ERRORS, MediaShape, SiteShape
 from ironwake_controller.house import House
@@ -40,6 +41,7 @@ def routes(house: House) -> APIRouter:
             url=own.url,
             domain=str(own.domain),
             dhcp_mode=house.settings.dhcp_mode,
+            subnets=wire.dump(own.subnets),
             ramdisk=own.ramdisk,
             mirror=own.mirror,
             view=house.store.version,

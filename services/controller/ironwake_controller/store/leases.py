@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, Select, delete, insert, select
 
 from ironwake.ipv4 import Address
 from ironwake.lease import Lease, in_order
+from ironwake.mac import Mac
 from ironwake_controller import clock
 from ironwake_controller.store.schema import leases
 from ironwake_controller.store.store import Tx
@@ -32,6 +33,13 @@ def some(connection: Connection, addresses: Iterable[str]) -> dict[str, Lease]:
     """What is known of these addresses."""
     query: Select[Any] = select(leases).where(leases.c.address.in_(list(addresses)))
     return {row.address: _lease(row) for row in connection.execute(query)}
+
+
+def newest(connection: Connection, mac: Mac) -> Lease | None:
+    """The lease that this card has, or had last."""
+    query = select(leases).where(leases.c.mac == str(mac)).order_by(leases.c.expires.desc())
+    row = connection.execute(query.limit(1)).first()
+    return _lease(row) if row is not None else None
 
 
 def put(tx: Tx, items: Sequence[Lease]) -> None:
