@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ironwake import wire
 from ironwake.firmware import BY_NAME
+from ironwake.ipv4 import Address, Range
+from ironwake.lease import Lease, Leases
 from ironwake.mac import Mac
 from ironwake.plan import BootPlan
 from ironwake.report import Grant, Seen
+from ironwake.subnet import Subnet
 from ironwake.view import Index
 from tests.controller.appliance import MAC, Appliance
 
@@ -50,6 +55,36 @@ def test_the_firmware_is_the_one_last_seen(appliance: Appliance) -> None:
     appliance.see(Seen.OFFERED, firmware="bios-pxe")
     plan = appliance.good("GET", f"/v1/plan?mac={MAC}")
     assert (plan["firmware"], plan["loader"]) == ("bios-pxe", "ipxe")
+
+
+def test_server_mode_tells_what_its_addresses_come_with(tmp_path: Path) -> None:
+    """The subnets, and what is known of a card's address: reserved, and had last."""
+    pool = "10.77.0.100-10.77.0.199"
+    appliance = Appliance(tmp_path, dhcp_mode="server", dhcp_pool=pool)
+    try:
+        (subnet,) = appliance.good("GET", "/v1/site")["subnets"]
+        assert wire.load(Subnet, subnet).pools == (Range(pool),)
+        appliance.enrol()
+        plan = appliance.good("GET", f"/v1/plan?mac={MAC}")
+        assert (plan["reserved"], plan["last_address"]) == (None, None)
+        old, new = (
+            Lease(Address(f"10.77.0.{last}"), MAC, "10.77.0.0/24", float(last))
+            for last in (101, 102)
+        )
+        appliance.good("POST", "/internal/leases", Leases((new, old)))
+        appliance.good("PATCH", "/v1/machines/node1", {"reservations": {MAC: "10.77.0.5"}})
+        plan = appliance.good("GET", f"/v1/plan?mac={MAC}")
+        assert (plan["reserved"], plan["last_address"]) == ("10.77.0.5", "10.77.0.102")
+    finally:
+        appliance.close()
+
+
+def test_beside_another_server_addresses_are_its_own(appliance: Appliance) -> None:
+    """A proxy gives none: nothing is said about them."""
+    appliance.enrol(reservations={MAC: "10.77.0.5"})
+    assert appliance.good("GET", "/v1/site")["subnets"] == []
+    plan = appliance.good("GET", f"/v1/plan?mac={MAC}")
+    assert (plan["reserved"], plan["last_address"]) == (None, None)
 
 
 def test_wrong_questions_are_told(appliance: Appliance) -> None:
