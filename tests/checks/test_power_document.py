@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ironwake_cli.power import read_settings
+from ironwake_cli import power_settings
 from ironwake_controller.power import drivers
 from ironwake_controller.power.driver import Operation
 from ironwake_testing.tree import blocks, read
@@ -25,7 +25,7 @@ def test_the_webhook_that_is_shown_is_taken(tmp_path: Path) -> None:
     file = tmp_path / "pdu.yaml"
     file.write_text(shown)
     webhook = drivers.find("webhook")
-    able = webhook.can(drivers.read(webhook, read_settings(file)))
+    able = webhook.can(drivers.read(webhook, power_settings.read(file)))
     assert able == {Operation.ON, Operation.OFF, Operation.CYCLE, Operation.STATUS}
 
 
