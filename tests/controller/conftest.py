@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.controller.appliance import Appliance
+from tests.controller.equipped import BMC, POWER, Hands
 
 
 @pytest.fixture
@@ -35,3 +36,17 @@ def opened() -> Iterator[Callable[..., Appliance]]:
     finally:
         for one in made:
             one.die()
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def equipped(opened: Callable[..., Appliance], tmp_path: Path, hands: Hands) -> Appliance:
+    """A controller with one machine, which has a BMC."""
+    made = opened(tmp_path, hands=hands)
+    made.enrol()
+    made.good("PUT", POWER, BMC)
+    return made
