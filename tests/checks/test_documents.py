@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
+import json
 import re
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -109,6 +110,31 @@ def test_the_api_document_has_every_route(appliance: Appliance) -> None:
     told = {row[0].strip("`") for row in rows(read("docs", "api.md"), "## Routes")}
     there = {f"{method} {path}" for method, path in app.every_route(app.routes(appliance.house))}
     assert told == {route for route in there if "/internal" not in route}
+
+
+def test_the_api_document_has_every_field(appliance: Appliance) -> None:
+    """What a call takes, in its body or behind the question mark, is named in its row."""
+    text, schema = read("docs", "api.md"), app.routes(appliance.house).openapi()
+    told = {
+        row[0].strip("`"): set(re.findall(r"`(\w+)[^`]*`", row[1]))
+        for row in rows(text, "## Routes")
+    }
+    told["PATCH /v1/machines/{name}"] |= told["POST /v1/machines"]  # as that row says
+    deploy = "POST /v1/machines/{name}/deploy"
+    told[deploy] = {row[0].strip("`") for row in rows(text, "## A deployment, with curl")}
+    assert told[deploy] == _taken(schema, deploy)
+    for call, fields in told.items():
+        assert _taken(schema, call) <= fields, call
+
+
+def _taken(schema: dict[str, Any], call: str) -> set[str]:
+    """The names in a call's body and query, as OpenAPI has them."""
+    method, path = call.split()
+    operation = schema["paths"][path][method.lower()]
+    queries = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"}
+    body = json.dumps(operation.get("requestBody", {}))
+    shapes = [schema["components"]["schemas"][name] for name in re.findall(r"schemas/(\w+)", body)]
+    return queries.union(*(shape["properties"] for shape in shapes))
 
 
 def test_the_design_has_every_route_of_our_services(appliance: Appliance) -> None:
