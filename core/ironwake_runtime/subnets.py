@@ -50,6 +50,11 @@ def read(path: Path) -> tuple[Subnet, ...]:
             f"write it: {_EXAMPLE}",
             "IRONWAKE_DHCP_SUBNETS",
         ) from None
+    return parse(raw, path)
+
+
+def parse(raw: bytes, path: Path) -> tuple[Subnet, ...]:
+    """What a file has in it; InputError as of `read`."""
     try:
         return yamlfile.parse(Subnets, raw, _EXAMPLE).subnets
     except InputError as error:

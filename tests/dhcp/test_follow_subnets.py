@@ -15,7 +15,6 @@ from ironwake.subnet import Subnet
 from ironwake_dhcp.book import Lease
 from ironwake_dhcp.follow_subnets import Followed
 from ironwake_dhcp.lend import Lender
-from ironwake_runtime import subnets
 
 OURS = IPv4Address("10.77.0.1")
 NEAR = Subnet(Network("10.77.0.0/24"), (Range("10.77.0.100-10.77.0.109"),))
@@ -66,47 +65,65 @@ def text(*networks: str) -> str:
     return "subnets:\n" + "".join(f"  - network: {one}\n" for one in networks)
 
 
-def test_the_file_is_taken_anew_when_it_changes(tmp_path: Path) -> None:
-    """Also where a new file is put in its place; a wrong one is logged, once, and left alone."""
+async def follow(file: Path, *writing: str, until: int) -> list[int]:
+    """How many subnets were taken each time, while the file is written in these steps.
+
+    Each step comes when the one before was looked at; `until` so many were taken.
+    """
+    taken: list[int] = []
+    done = asyncio.Event()
+
+    def take(now: tuple[Subnet, ...]) -> None:
+        taken.append(len(now))
+        if len(now) == until:
+            done.set()
+
+    task = asyncio.create_task(Followed(file).run(take, get_logger(), 0))
+    try:
+        for step in writing:
+            file.write_text(step)
+            await asyncio.sleep(0)  # one look
+        await done.wait()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    return taken
+
+
+NETWORKS = ("10.77.0.0/24", "10.78.0.0/24", "10.79.0.0/24")
+
+
+def test_a_file_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
+    """Half of it would be a right file, too, with fewer subnets: nobody loses one meanwhile."""
     file = tmp_path / "subnets.yaml"
-    file.write_text(text("10.77.0.0/24"))
-    taken: list[list[str]] = []
+    file.write_text(text(*NETWORKS[:2]))
+    steps = (text(*NETWORKS[:1]), "", text(*NETWORKS[:1]), text(*NETWORKS))
+    assert asyncio.run(follow(file, *steps, until=3)) == [3]
 
-    async def story() -> None:
-        news = asyncio.Event()
 
-        def take(now: tuple[Subnet, ...]) -> None:
-            taken.append([str(one.network) for one in now])
-            news.set()
-
-        reads = 0
-
-        def read() -> tuple[Subnet, ...]:
-            nonlocal reads
-            reads += 1
-            if reads == 1:
-                news.set()
-            return subnets.read(file)
-
-        followed = Followed(file, read)
-        task = asyncio.create_task(followed.run(take, get_logger(), 0))
-        try:
-            file.write_text("subnets: [{network: 10.77.0.1/24}]")
-            await news.wait()
-            assert taken == []
-            news.clear()
-            fresh = tmp_path / "fresh"
-            fresh.write_text(text("10.77.0.0/24", "10.78.0.0/24"))
-            fresh.replace(file)
-            await news.wait()
-            assert reads == 2
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
+def test_the_file_is_taken_anew_when_it_changes(tmp_path: Path) -> None:
+    """A wrong one is logged, once, and left alone; so is one that has gone."""
+    file = tmp_path / "subnets.yaml"
+    file.write_text(text(*NETWORKS[:1]))
+    wrong = "subnets: [{network: 10.77.0.1/24}]"
+    steps = (wrong, wrong, wrong, text(*NETWORKS[:2]))
     with capture_logs() as logged:
-        asyncio.run(story())
-    assert taken == [["10.77.0.0/24", "10.78.0.0/24"]]
-    warnings = [line for line in logged if line["log_level"] == "warning"]
-    assert len(warnings) == 1
-    assert f"{file}:1" in warnings[0]["error"]
+        assert asyncio.run(follow(file, *steps, until=2)) == [2]
+    (warning,) = [line for line in logged if line["log_level"] == "warning"]
+    assert f"{file}:1" in warning["error"]
+
+
+def test_another_file_in_its_place_is_found(tmp_path: Path) -> None:
+    """Editors write a new one, and rename it."""
+    file = tmp_path / "subnets.yaml"
+    file.write_text(text(*NETWORKS[:1]))
+
+    async def story() -> list[int]:
+        fresh = tmp_path / "fresh"
+        fresh.write_text(text(*NETWORKS))
+        task = asyncio.create_task(follow(file, until=3))
+        await asyncio.sleep(0)  # it was looked at
+        fresh.replace(file)
+        return await task
+
+    assert asyncio.run(story()) == [3]

@@ -86,7 +86,7 @@ async def open_desk(settings: Settings, place: Place, client: ControllerClient, 
     :raises BrokenError: the lease file can't be read or written
     """
     path = settings.dhcp_subnets
-    followed = Followed(path, lambda: subnets.read(path)) if path else None
+    followed = Followed(path) if path else None
     known = subnets.of(settings, interfaces.find(settings.interface).network)
     file = LeaseFile(settings.state_dir / "dhcp" / "leases.jsonl")
     kept = file.load()
