@@ -26,7 +26,7 @@ from ironwake_dhcp.in_use import (
     is_echo_reply,
 )
 from ironwake_dhcp.lend import Lender
-from ironwake_dhcp.server import Place
+from ironwake_dhcp.place import Place
 
 OURS, STRANGER = "02:77:00:00:00:01", "02:77:00:00:00:bb"
 HERE = IPv4Address("10.77.0.100")

@@ -25,7 +25,8 @@ from ironwake_dhcp.journal import Done
 from ironwake_dhcp.lend import Lender
 from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import MessageType
-from ironwake_dhcp.server import Place, Server, listen
+from ironwake_dhcp.place import Place
+from ironwake_dhcp.server import Server, listen
 from ironwake_dhcp.template import Stencil
 from tests.dhcp import rack
 from tests.dhcp.test_exchange import ask

@@ -10,7 +10,8 @@ from ironwake_dhcp import watch_foreign
 from ironwake_dhcp.ask_foreign import ask
 from ironwake_dhcp.desk import Desk, open_desk
 from ironwake_dhcp.exchange import Exchange
-from ironwake_dhcp.server import Place, Server
+from ironwake_dhcp.place import Place
+from ironwake_dhcp.server import Server
 from ironwake_runtime import interfaces, service
 from ironwake_runtime.controller import ControllerClient, Reporter, ViewFollower
 from ironwake_runtime.settings import Settings

@@ -18,7 +18,7 @@ from ironwake.errors import InputError, IronwakeError
 from ironwake.mac import Mac
 from ironwake_dhcp.book import Book, Lease
 from ironwake_dhcp.lend import Lender
-from ironwake_dhcp.server import Place
+from ironwake_dhcp.place import Place
 
 _ETH_P_ARP: Final = 0x0806
 _ARP: Final = struct.Struct("!HHBBH6s4s6s4s")  # RFC 826: types, sizes, operation, sender, target

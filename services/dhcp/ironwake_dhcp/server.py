@@ -12,37 +12,25 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 from typing import Final
 
 import structlog
 
 from ironwake.errors import BrokenError
-from ironwake_dhcp.delivery import Frame, Source
+from ironwake_dhcp.carrier import Carrier
+from ironwake_dhcp.delivery import Source
 from ironwake_dhcp.exchange import Exchange, Now, Outgoing
 from ironwake_dhcp.journal import Journal
 from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import MAX_SIZE, Malformed
+from ironwake_dhcp.place import Place
 from ironwake_dhcp.template import Frames
 from ironwake_runtime import udp
 from ironwake_runtime.ports import Port
 
-_BATCH: Final = 64  # datagrams per turn: the other door, and the view, get theirs too
-_SOURCES: Final = 1024  # remembered, of each door
+_BATCH: Final = 64  # datagrams for one look at the clock
+_TURN: Final = 0.01  # seconds: then the other door, and the view, get theirs
 _LOOK: Final = 2.0  # seconds between looks at the interface
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the service stands. `mac` is the interface's own, six bytes."""
-
-    interface: str
-    index: int
-    mac: bytes
-    address: IPv4Address
-    server_port: int = 67
-    boot_port: int = 4011
 
 
 class Server:
@@ -102,12 +90,12 @@ class Server:
             wire = stack.enter_context(self._wire(place.interface))
             for door, port in ((Door.SERVER, place.server_port), (Door.BOOT, place.boot_port)):
                 sock = stack.enter_context(listen(door, place.interface, port))
-                carrier = _Carrier(door, sock, wire, frames, place)
+                carrier = Carrier(door, sock, wire, frames, place)
                 loop.add_reader(sock, self._readable, carrier)
                 stack.callback(loop.remove_reader, sock)
             yield
 
-    def _readable(self, carrier: _Carrier) -> None:
+    def _readable(self, carrier: Carrier) -> None:
         """Take what has come. Answers that leases stand behind leave together, after one fsync."""
         held: list[Outgoing] = []
         try:
@@ -119,9 +107,7 @@ class Server:
                     lambda error: _call_soon(loop, self._committed, carrier, held, error)
                 )
 
-    def _committed(
-        self, carrier: _Carrier, held: list[Outgoing], error: BrokenError | None
-    ) -> None:
+    def _committed(self, carrier: Carrier, held: list[Outgoing], error: BrokenError | None) -> None:
         """The leases are on the disk: now the answers may leave. If they are not, none does."""
         if error is not None:
             self._exchange.counts["not kept"] += len(held)
@@ -130,32 +116,46 @@ class Server:
         for outgoing in held:
             self._send(carrier, outgoing)
 
-    def _send(self, carrier: _Carrier, outgoing: Outgoing) -> None:
+    def _send(self, carrier: Carrier, outgoing: Outgoing) -> None:
         try:
             carrier.send(outgoing)
         except Exception as error:  # noqa: BLE001 - the same fence: no room, no route, no interface
             self._exchange.counts["failed"] += 1
             self._once(f"{type(error).__name__}: {error}", error)
 
-    def _take(self, carrier: _Carrier, held: list[Outgoing]) -> None:
+    def _take(self, carrier: Carrier, held: list[Outgoing]) -> None:
+        """Serve until nobody asks for a moment: machines come in rushes, and to be called back by
+        the loop costs more than most answers."""
+        end = time.monotonic() + _TURN
+        while True:
+            is_empty = self._batch(carrier, held)
+            # What leases stand behind shall not wait for more, but be on its way to the disk.
+            if (self._journal is not None and self._journal.is_noted) or time.monotonic() > end:
+                return
+            if is_empty and not carrier.is_near():
+                return
+
+    def _batch(self, carrier: Carrier, held: list[Outgoing]) -> bool:
+        """Serve what waits, some at most; whether that was all."""
         receive = carrier.udp.recvmsg
         now = Now(time.monotonic(), time.time())
         for _ in range(_BATCH):
             try:
                 data, ancillary, _, sender = receive(MAX_SIZE + 1, udp.ROOM)
             except BlockingIOError:
-                return
+                return True
             except OSError as error:  # the interface went down: `_changed` will see to it
                 self._once("receive", error)
-                return
+                return True
             source = carrier.source(ancillary, sender)
             if source is None:
                 self._exchange.counts["other interface"] += 1
             else:
                 self._one(carrier, data, source, now, held)
+        return False
 
     def _one(
-        self, carrier: _Carrier, data: bytes, source: Source, now: Now, held: list[Outgoing]
+        self, carrier: Carrier, data: bytes, source: Source, now: Now, held: list[Outgoing]
     ) -> None:
         """One datagram, fenced: whatever it does, the next one is served."""
         try:
@@ -182,55 +182,6 @@ class Server:
             error=str(error) or type(error).__name__,
             sender=sender,
         )
-
-
-_Where = tuple[bytes, tuple[str, int]]  # the kernel's note of the way, and the sender
-
-
-@dataclass(frozen=True)
-class _Carrier:
-    """One door's way in and both ways out."""
-
-    door: Door
-    udp: socket.socket
-    wire: socket.socket
-    frames: Frames
-    place: Place
-    sources: dict[_Where, Source | None] = field(default_factory=dict)
-
-    def source(
-        self, ancillary: list[tuple[int, int, bytes]], sender: tuple[str, int]
-    ) -> Source | None:
-        """Where a datagram came from; None where that was another interface.
-
-        Most come from the same few places, clients without an address above all.
-        """
-        where = (ancillary[0][2] if len(ancillary) == 1 else b"", sender)
-        try:
-            return self.sources[where]
-        except KeyError:
-            if len(self.sources) >= _SOURCES:
-                self.sources.clear()
-            found = self.sources[where] = self._source(ancillary, sender)
-            return found
-
-    def _source(
-        self, ancillary: list[tuple[int, int, bytes]], sender: tuple[str, int]
-    ) -> Source | None:
-        came = udp.arrival(ancillary)
-        if came is None or came.index != self.place.index:
-            return None
-        to_all = came.target != str(self.place.address)
-        return Source(IPv4Address(sender[0]), sender[1], self.door, to_all)
-
-    def send(self, outgoing: Outgoing) -> None:
-        way = outgoing.way
-        if isinstance(way, Frame):
-            self.wire.send(self.frames.filled(outgoing.stencil, way, outgoing.xid))
-        else:
-            # From the address by which clients and relays know us, whatever else the card has.
-            note = udp.departure(self.place.index, str(self.place.address))
-            self.udp.sendmsg((outgoing.payload,), (note,), 0, (str(way.address), way.port))
 
 
 def _call_soon(
