@@ -57,7 +57,10 @@ def link(name: str, up: bool, running: bool) -> Finding:
 
 
 def segment(heard: Iterable[ForeignServer], mode: str, interface: str) -> Finding:
-    """Others that answered a network boot; `mode` is our DHCP mode."""
+    """Others that answered a network boot.
+
+    :param mode: our DHCP mode; `beside` is mode server where another server is meant to be there
+    """
     answers = tuple(heard)
     booters = [one for one in answers if one.boots]
     if booters:

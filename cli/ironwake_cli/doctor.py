@@ -129,7 +129,8 @@ def _network(session: Session, seconds: float) -> Iterator[checks.Finding]:
         return
     # In server mode our own service answers, too.
     heard = [one for one in answers if one.address != (settings.address or interface.address)]
-    yield checks.segment(heard, settings.dhcp_mode, interface.name)
+    meant = settings.dhcp_mode == "server" and settings.dhcp_beside
+    yield checks.segment(heard, "beside" if meant else settings.dhcp_mode, interface.name)
 
 
 def _ports(session: Session, running: bool) -> Iterator[checks.Finding]:

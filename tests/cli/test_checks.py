@@ -90,4 +90,5 @@ def test_the_mode_must_fit_the_network() -> None:
     assert checks.segment([], "proxy", "eth0").grade is Grade.FAULT
     assert checks.segment([], "server", "eth0").grade is Grade.OK
     assert checks.segment([router], "server", "eth0").grade is Grade.FAULT
+    assert checks.segment([router], "beside", "eth0").grade is Grade.OK
     assert checks.segment([], "off", "eth0").grade is Grade.OK
