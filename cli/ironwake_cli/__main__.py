@@ -26,6 +26,7 @@ from ironwake_cli import (
     serve,
     settings,
     site,
+    storm,
     token,
     watch,
 )
@@ -90,6 +91,7 @@ _NOUNS: dict[str, tuple[str, dict[str, Command]]] = {
             "console": lab.console,
             "exec": lab.execute,
             "demo": demo.demo,
+            "storm": storm.storm,
         },
     ),
 }

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import sys
 import tempfile
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +16,9 @@ from ironwake.errors import BrokenError
 from ironwake_cli import media
 from ironwake_cli.output import say
 from ironwake_cli.session import Session, of
+from ironwake_cli.signals import stopped_by_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ironwake_lab import Rack
     from ironwake_lab.appliance import Appliance
 
@@ -54,7 +52,7 @@ def demo(
     say("1. what is needed: boot loaders, deploy ramdisk, a Debian root archive")
     media.build(Session({**session.environ, "IRONWAKE_ARTIFACTS_DIR": str(artifacts)}), MEDIA)
     with ExitStack() as stack:
-        stack.enter_context(_stopped_by_signals())
+        stack.enter_context(stopped_by_signals())
         folder = Path(tempfile.mkdtemp(prefix="ironwake-demo-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         profiles = folder / "profiles"
@@ -102,17 +100,3 @@ def _explain(rack: Rack, appliance: Appliance) -> None:
     )
     for line in lines:
         say(line)
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does: with everything taken down."""
-
-    def stop(number: int, frame: object) -> None:  # noqa: ARG001 (a signal handler)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
