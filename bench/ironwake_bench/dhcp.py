@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from ironwake.errors import BrokenError
-from ironwake_bench import cpu, enrolled, ground, load, options, peers
+from ironwake_bench import cpu, fleet, ground, load, options, peers
 from ironwake_bench.cells import Cell, Goal, report
 from ironwake_bench.rounds import interleave, median
 from ironwake_lab import Rack
 
 _BENCH, _PEER = "dhcp", "dnsmasq proxy"
-_FIRST, _ENROLLED, _ARMED = 0x1000, 1000, 250
+_FIRST, _ENROLLED, _ARMED = 0x00B0_0000, 1000, 250  # the first of the fleet's cards
 _SECONDS = 2
 _IGNORED_RATE = 2000  # requests a second, so that none is dropped before it is looked at
 _PATIENCE = 60.0
@@ -125,8 +125,9 @@ def _say(text: str) -> None:
 
 @contextlib.contextmanager
 def _ours() -> Iterator[Side]:
-    with ground.ours(profiles=enrolled.PROFILES) as ours:
-        enrolled.enrol(ours, _FIRST, _ENROLLED, _ARMED)
+    with ground.ours(profiles=fleet.PROFILES, media=fleet.add_media) as ours:
+        fleet.enrol(ours, _ENROLLED)
+        fleet.arm(ours, range(_ARMED))
         yield Side(ours.rack, lambda: ours.appliance.service_pid("dhcp"))
 
 

@@ -20,6 +20,7 @@ from ironwake_lab.network import enter
 from ironwake_runtime.artifacts import ArtifactStore
 
 LOAD_ADDRESS = "10.77.0.200"  # of the generator
+_APPLIANCE = "10.77.0.2/24"
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Ours:
 
 
 @contextlib.contextmanager
-def bare() -> Iterator[Rack]:
-    """A rack with nobody in it, for a peer."""
-    spec = RackSpec(f"b{secrets.token_hex(4)}", (), None)
+def bare(address: str = _APPLIANCE) -> Iterator[Rack]:
+    """A rack with nobody in it, for a peer at that address."""
+    spec = RackSpec(f"b{secrets.token_hex(4)}", (), None, address)
     with Rack.up(spec) as rack:
         inside = enter(rack.router_namespace)
         mask = spec.network.prefixlen
@@ -52,12 +53,13 @@ def ours(
     settings: Mapping[str, str] | None = None,
     profiles: Mapping[str, str] | None = None,
     media: Callable[[ArtifactStore], None] | None = None,
+    address: str = _APPLIANCE,
 ) -> Iterator[Ours]:
     """The appliance in such a rack. Its state and its artifacts are gone afterwards.
 
     `media` puts what is to be served into the store before anything starts.
     """
-    with bare() as rack, tempfile.TemporaryDirectory(prefix="ironwake-bench-") as name:
+    with bare(address) as rack, tempfile.TemporaryDirectory(prefix="ironwake-bench-") as name:
         folder = Path(name)
         (folder / "profiles").mkdir()
         for profile, text in (profiles or {}).items():
