@@ -12,7 +12,6 @@ import typer
 from ironwake.errors import BrokenError, InputError
 from ironwake.progress import Progress
 from ironwake_cli import quantities
-from ironwake_cli.bars import bars, lines
 from ironwake_cli.output import JSON, as_json, facts, on_terminal, say, size, table
 from ironwake_cli.session import Session, of
 from ironwake_cli.signals import stopped_by_signals
@@ -130,6 +129,8 @@ def _run(
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
+    from ironwake_cli.bars import bars, lines
+
     if on_terminal():
         with bars() as drawing:
             yield drawing
