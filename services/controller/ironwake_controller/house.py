@@ -14,7 +14,6 @@ from ironwake_controller.callbacks import Callbacks
 from ironwake_controller.claims import Claims
 from ironwake_controller.clock import Clock
 from ironwake_controller.epoch import EpochFile
-from ironwake_controller.foreign import Foreign
 from ironwake_controller.housekeeping import Housekeeping
 from ironwake_controller.lease_book import LeaseBook
 from ironwake_controller.metrics import Metrics
@@ -23,7 +22,7 @@ from ironwake_controller.power.job import Workers
 from ironwake_controller.power.safe import Safe
 from ironwake_controller.power.switchboard import Hands, Switchboard
 from ironwake_controller.profiles import Profiles
-from ironwake_controller.pulse import Pulse
+from ironwake_controller.recent import Recent
 from ironwake_controller.store import database
 from ironwake_controller.store.lock import WriterLock
 from ironwake_controller.store.store import Store
@@ -49,12 +48,11 @@ class House:
     send: Send
     safe: Safe
     hands: Hands
-    metrics: Metrics = field(default_factory=Metrics)
-    pulse: Pulse = field(default_factory=Pulse)
-    foreign: Foreign = field(default_factory=Foreign)
+    metrics: Metrics = field(default_factory=Metrics, init=False)
 
     def __post_init__(self) -> None:
         settings, store, log = self.settings, self.store, self.log
+        self.recent = Recent(Boots(settings.deadline_scale))
         self.wake_queue = WakeQueue(settings.wake_rate)
         self.wake_loop = WakeLoop(store, self.safe, self.wake_queue, self.send, self.metrics, log)
         self.switchboard = Switchboard(
@@ -63,27 +61,17 @@ class House:
         self.profiles = Profiles(self.settings.profiles)
         self.views = Views(self.store, self.policy)
         self.arming = Arming(self.store, self.policy)
-        self.claims = Claims(self.store, self.policy, self.pulse, self.metrics)
-        self.callbacks = Callbacks(self.store, self.pulse, self.metrics)
-        self.boots = Boots(settings.deadline_scale)
-        self.watch = Watch(
-            store, self.pulse, self.boots, self.foreign, self.metrics, self.wake_queue.stop
-        )
+        self.claims = Claims(self.store, self.policy, self.recent.pulse, self.metrics)
+        self.callbacks = Callbacks(self.store, self.recent.pulse, self.metrics)
+        self.watch = Watch(store, self.recent, self.metrics, self.wake_queue.stop)
         self.lease_book = LeaseBook(store)
         self.housekeeping = Housekeeping(
-            self.store,
-            self.surroundings,
-            self.lease_book,
-            self.pulse,
-            self.boots,
-            self.foreign,
-            self.log,
-            self.settings.deadline_scale,
+            store, self.surroundings, self.lease_book, self.recent, log, settings.deadline_scale
         )
 
     def policy(self) -> Policy:
         """The site, the shelf and who else is on the network, as they are now."""
-        return replace(self.surroundings.policy, foreign=self.foreign.servers())
+        return replace(self.surroundings.policy, foreign=self.recent.foreign.servers())
 
     def close(self) -> None:
         """Stop in order; wakes everybody who waits for news."""

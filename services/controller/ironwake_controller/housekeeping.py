@@ -9,10 +9,8 @@ from collections.abc import Callable
 from ironwake.lifecycle import State
 from ironwake.report import Seen
 from ironwake_controller import arming, judge, ledger
-from ironwake_controller.boots import Boots
-from ironwake_controller.foreign import Foreign
 from ironwake_controller.lease_book import LeaseBook
-from ironwake_controller.pulse import Pulse
+from ironwake_controller.recent import Recent
 from ironwake_controller.store import deployments, receipts
 from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.store import Store, Tx
@@ -31,18 +29,14 @@ class Housekeeping:
         store: Store,
         surroundings: Surroundings,
         lease_book: LeaseBook,
-        pulse: Pulse,
-        boots: Boots,
-        foreign: Foreign,
+        recent: Recent,
         log: Log,
         scale: float = 1.0,
     ) -> None:
         self._store = store
         self._surroundings = surroundings
         self._lease_book = lease_book
-        self._pulse = pulse
-        self._boots = boots
-        self._foreign = foreign
+        self._recent = recent
         self._log = log
         self._scale = scale
 
@@ -69,7 +63,7 @@ class Housekeeping:
     def look(self) -> None:
         """See whether anything around has changed, and tell the data plane."""
         self._lease_book.look()
-        gone = self._foreign.forget(self._store.clock.monotonic())
+        gone = self._recent.foreign.forget(self._store.clock.monotonic())
         if self._surroundings.refresh() or gone:
             with self._store.write() as tx:
                 tx.touch()
@@ -84,8 +78,7 @@ class Housekeeping:
         with self._store.read() as connection:
             live = deployments.live(connection)
         names = {record.id for record in live}
-        self._pulse.keep(names)
-        self._boots.keep(names)
+        self._recent.keep(names)
         now = self._store.clock.monotonic()
         late = [r.id for r in live if self._verdict(r, now) or arming.is_over(r, now)]
         for name in late:
@@ -106,7 +99,7 @@ class Housekeeping:
         """The judgement, where it was not spoken already."""
         if record.stuck is not None:
             return None
-        return judge.stuck(record.state, self._pulse.quiet(record.id, now), self._scale)
+        return judge.stuck(record.state, self._recent.pulse.quiet(record.id, now), self._scale)
 
 
 def _of_loader(tx: Tx, record: Record, verdict: judge.Stuck) -> judge.Stuck:

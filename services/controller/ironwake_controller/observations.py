@@ -16,11 +16,9 @@ from ironwake.personality import Personality
 from ironwake.report import SEEN_EVIDENCE, Observation, Observations, Seen
 from ironwake.site import ForeignServer
 from ironwake_controller import boots, identity, ledger
-from ironwake_controller.boots import Boots
-from ironwake_controller.foreign import Foreign
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.offers import asked_boot_server, taken
-from ironwake_controller.pulse import Pulse
+from ironwake_controller.recent import Recent
 from ironwake_controller.store import addresses, deployments, events, machines, receipts
 from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.events import Event
@@ -57,16 +55,12 @@ class Watch:
     def __init__(
         self,
         store: Store,
-        pulse: Pulse,
-        boots: Boots,
-        foreign: Foreign,
+        recent: Recent,
         metrics: Metrics,
         awake: Callable[[int], None],
     ) -> None:
         self._store = store
-        self._pulse = pulse
-        self._boots = boots
-        self._foreign = foreign
+        self._recent = recent
         self._metrics = metrics
         self._awake = awake
 
@@ -120,7 +114,7 @@ class Watch:
 
     def _neighbour(self, tx: Tx, item: Observation) -> None:
         try:
-            news = self._foreign.hear(item.detail, tx.steady)
+            news = self._recent.foreign.hear(item.detail, tx.steady)
         except InputError:
             return
         if news:
@@ -152,12 +146,12 @@ class Watch:
                 moved = ledger.move(tx, record, evidence, entry)
                 if item.detail.get("warning"):
                     ledger.note(tx, moved, "warning", item.detail["warning"][:_LONGEST])
-                self._pulse.beat(record.id, tx.steady)
+                self._recent.pulse.beat(record.id, tx.steady)
                 return
         # Firmware that asks again and again for the same is no sign of life: it goes nowhere.
         # Nor is a refusal: it may be a stranger's.
         if self._line(tx, event) and item.seen in _AWAKE:
-            self._pulse.beat(record.id, tx.steady)
+            self._recent.pulse.beat(record.id, tx.steady)
             if record.stuck is not None:
                 deployments.change(tx, record, stuck=None)
 
@@ -167,9 +161,9 @@ class Watch:
         if item.seen is not Seen.DHCP or firmware is None:
             return
         if boots.means_restart(record):
-            self._boots.restarted(tx, record)
+            self._recent.boots.restarted(tx, record)
         elif boots.means_boot(record):
-            self._boots.came_back(tx, there, record, firmware)
+            self._recent.boots.came_back(tx, there, record, firmware)
 
     def _begun(self, tx: Tx, record: Record, item: Observation) -> None:
         """Whose deployment it is: the first UUID that it was offered to."""
