@@ -22,7 +22,7 @@ from ironwake_dhcp.in_use import Prober
 from ironwake_dhcp.journal import Journal
 from ironwake_dhcp.lease_file import LeaseFile
 from ironwake_dhcp.lend import Lender
-from ironwake_dhcp.server import Place
+from ironwake_dhcp.place import Place
 from ironwake_dhcp.telling import Telling
 from ironwake_runtime import interfaces, subnets
 from ironwake_runtime.controller import ControllerClient
