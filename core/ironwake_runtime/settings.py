@@ -55,6 +55,12 @@ class Settings(BaseSettings):
     )
     dhcp_port: int = Field(67, description="UDP port of the DHCP service")
     dhcp_proxy_port: int = Field(4011, description="UDP port of the PXE boot server")
+    dhcp_rate: float = Field(
+        150_000, ge=10, description="DHCP datagrams that are looked at per second, of all clients"
+    )
+    dhcp_card_rate: float = Field(
+        500, ge=10, description="the same for each client; firmware sends one in some seconds"
+    )
     tftp_port: int = Field(69, description="UDP port of the TFTP service")
     http_port: int = Field(80, description="TCP port of the http service")
     dns_port: int = Field(53, description="UDP and TCP port of the DNS service")

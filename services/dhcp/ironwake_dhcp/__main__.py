@@ -10,6 +10,7 @@ from ironwake_dhcp import watch_foreign
 from ironwake_dhcp.ask_foreign import ask
 from ironwake_dhcp.desk import Desk, open_desk
 from ironwake_dhcp.exchange import Exchange
+from ironwake_dhcp.pace import Limits
 from ironwake_dhcp.place import Place
 from ironwake_dhcp.server import Server
 from ironwake_runtime import interfaces, service
@@ -36,7 +37,8 @@ async def run(settings: Settings, log: service.Log) -> None:
     try:
         if settings.dhcp_mode == "server":
             desk = await open_desk(settings, place, client, log)
-        exchange = Exchange(reporter.report, desk.lending if desk else None)
+        limits = Limits(settings.dhcp_card_rate, settings.dhcp_rate)
+        exchange = Exchange(reporter.report, desk.lending if desk else None, limits)
         follower.on_change(exchange.take)
         journal = desk.journal if desk else None
         server = Server(exchange, lambda: find_place(settings), log, journal)

@@ -21,7 +21,8 @@ class Pace:
 
     def __init__(self, rate: float, burst: float, most: int = _MOST) -> None:
         self._every = 1 / rate
-        self._slack = max(burst - 1, 0) / rate
+        # A hundredth for what is lost in adding up.
+        self._slack = max(burst - 0.99, 0.01) / rate
         self._most = most
         self._due: dict[Hashable, float] = {}
 
