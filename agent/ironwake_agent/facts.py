@@ -42,9 +42,9 @@ def secure_boot(root: Path = Path("/")) -> str:
     return "on" if value[4:5] == b"\x01" else "off"
 
 
-def boot_id(root: Path = Path("/")) -> str:
+def boot_id() -> str:
     """The kernel's id of this boot: the same until the next reset."""
-    return text(root / "proc/sys/kernel/random/boot_id")
+    return text(Path("/proc/sys/kernel/random/boot_id"))
 
 
 def cards(root: Path = Path("/")) -> dict[str, Mac]:

@@ -15,7 +15,7 @@ def zone(address: str = "192.0.2.1", prefix: int = 24) -> Zone:
     return Zone.of(view(address, prefix))
 
 
-def view(address: str = "192.0.2.1", prefix: int = 24, version: int = 7) -> View:
+def view(address: str = "192.0.2.1", prefix: int = 24) -> View:
     """The site of site.example, with node1 at .10, node2 at .11, and node3 nowhere yet."""
     network = address.rpartition(".")[0]
     hosts = {"node1": f"{network}.10", "node2": f"{network}.11", "node3": ""}
@@ -24,4 +24,4 @@ def view(address: str = "192.0.2.1", prefix: int = 24, version: int = 7) -> View
         for n, (name, place) in enumerate(hosts.items())
     )
     site = Site(address, prefix, domain=DomainName("site.example"))
-    return View(version, site, entries=entries)
+    return View(7, site, entries=entries)
