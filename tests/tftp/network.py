@@ -7,6 +7,7 @@ import itertools
 import random
 from dataclasses import dataclass, field
 
+from ironwake_tftp.layout import Source
 from ironwake_tftp.packet import ReadRequest
 from ironwake_tftp.transfer import Address, Limits, Transfer
 
@@ -60,6 +61,17 @@ class Client:
         return b"\0\4" + (self.block & 0xFFFF).to_bytes(2, "big")
 
 
+def datagrams(transfer: Transfer) -> list[tuple[bytes, Address]]:
+    """Take what waits, each run of DATA packets cut as the kernel would (UDP_SEGMENT)."""
+    runs, alone = transfer.to_send()
+    blocks = [
+        (bytes(run[start : start + transfer.segment]), transfer.client)
+        for run in runs
+        for start in range(0, len(run), transfer.segment)
+    ]
+    return blocks + alone
+
+
 @dataclass
 class Network:
     """One-way delay in seconds; loss and duplication as chances; jitter makes reordering."""
@@ -83,7 +95,7 @@ class Network:
         order = itertools.count()
         wire: list[tuple[float, int, str, bytes]] = []
         now = 0.0
-        transfer = Transfer(request, content, CLIENT, now, limits)
+        transfer = Transfer(request, Source(content), CLIENT, now, limits)
 
         def post(to: str, data: bytes) -> None:
             copies = 1 + (dice.random() < self.duplication)
@@ -93,7 +105,7 @@ class Network:
                     heapq.heappush(wire, (arrival, next(order), to, data))
 
         def flush() -> None:
-            for data, addr in transfer.datagrams_to_send(now):
+            for data, addr in datagrams(transfer):
                 assert addr == CLIENT
                 post("client", data)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ironwake_tftp.admission import Admission, Caps, Verdict
+from ironwake_tftp.layout import Source
 from ironwake_tftp.packet import Mode, ReadRequest
 from ironwake_tftp.transfer import Address, Outcome, Transfer
+from tests.tftp.network import datagrams
 
 SHIM = ReadRequest("sb/shimx64.efi", Mode.OCTET, 1468, 4)
 GRUB = ReadRequest("sb/grubx64.efi", Mode.OCTET, 512, 4)
@@ -14,8 +16,8 @@ def begin(
     admission: Admission, client: Address, now: float = 0.0, *, answered: bool = False
 ) -> Transfer:
     assert admission.ask(SHIM, client, now).verdict is Verdict.BEGIN
-    transfer = Transfer(SHIM, bytes(5000), client, now)
-    transfer.datagrams_to_send(now)
+    transfer = Transfer(SHIM, Source(bytes(5000)), client, now)
+    datagrams(transfer)
     admission.add(transfer)
     if answered:
         transfer.receive_datagram(b"\0\4\0\0", client, now)
@@ -28,7 +30,7 @@ def test_a_repeated_request_is_the_same_transfer() -> None:
     transfer = begin(admission, client)
     ruling = admission.ask(SHIM, client, 0.1)
     assert (ruling.verdict, ruling.transfer) == (Verdict.REPEAT, transfer)
-    assert len(transfer.datagrams_to_send(0.1)) == 1
+    assert len(datagrams(transfer)) == 1
     transfer.receive_datagram(b"\0\4\0\0", client, 0.2)
     assert admission.ask(SHIM, client, 0.3).verdict is Verdict.IGNORE
     assert len(admission) == 1
@@ -52,7 +54,7 @@ def test_one_source_has_four_at_most() -> None:
     for port in (2, 3, 4):
         begin(admission, ("192.0.2.1", port), answered=True)
     assert admission.ask(SHIM, ("192.0.2.1", 5), 0.1).dropped is first
-    admission.add(Transfer(SHIM, b"", ("192.0.2.1", 5), 0.1))
+    admission.add(Transfer(SHIM, Source(b""), ("192.0.2.1", 5), 0.1))
     begin(admission, ("192.0.2.2", 1))
     for transfer in (admission.ask(SHIM, ("192.0.2.1", 5), 0.1).transfer,):
         assert transfer is not None

@@ -7,7 +7,7 @@ import io
 import shutil
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -325,6 +325,36 @@ def test_orphans_leave_room_for_a_real_client() -> None:
             client = Client(blksize=1468, windowsize=4)
             await read_all(rig, RRQ, client)
             assert bytes(client.received) == SHIM
+
+    play(scene)
+
+
+@pytest.mark.parametrize("blksize", [8, 512, 1468])
+def test_windows_of_every_size_of_block(blksize: int) -> None:
+    """An OACK that is longer than a block goes out whole, and the blocks after it in order."""
+
+    async def scene() -> None:
+        async with serving() as rig:
+            client = Client(blksize=blksize, windowsize=64)
+            options = b"blksize\0%d\0tsize\x000\0windowsize\x0064\0timeout\x005\0" % blksize
+            await read_all(rig, b"\0\1ipxe/ipxe.efi\0octet\0" + options, client)
+            assert bytes(client.received) == CONTENT["ipxe/ipxe.efi"]
+            assert b"tsize\x0010240\0" in client.oack
+
+    play(scene)
+
+
+def test_every_transfer_has_a_port_of_its_own() -> None:
+    """Transfers that run side by side never share a port, though each has two sockets on it."""
+
+    async def scene() -> None:
+        async with serving(caps=Caps(per_source=1000)) as rig, AsyncExitStack() as stack:
+            ports = []
+            for _ in range(100):
+                sock = await stack.enter_async_context(socket_of_client())
+                rig.ask(RRQ, sock)
+                ports.append((await hear(sock))[1])
+            assert len(set(ports)) == 100
 
     play(scene)
 

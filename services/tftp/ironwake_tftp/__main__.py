@@ -49,11 +49,11 @@ def _blksize(interface: str) -> int:
 
 
 def _caps() -> Caps:
-    """Each transfer is a descriptor: take all that we may have, and no more."""
+    """Each transfer is two descriptors: take all that we may have, and no more."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     wanted = Caps()
-    room = wanted.total if most == resource.RLIM_INFINITY else most - _SPARE_FILES
+    room = wanted.total if most == resource.RLIM_INFINITY else (most - _SPARE_FILES) // 2
     return Caps(total=max(1, min(wanted.total, room)))
 
 

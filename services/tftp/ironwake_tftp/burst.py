@@ -2,67 +2,74 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import itertools
 import socket
-import struct
-
-from ironwake_tftp.transfer import Address, Datagram
 
 _UDP_SEGMENT = 103  # linux/udp.h; Python 3.11's socket module does not name it
 _MOST_SEGMENTS = 64  # UDP_MAX_SEGMENTS of older kernels
 _MOST_OCTETS = 65507  # of one UDP send over IPv4
 # The interface has no checksum offload, or the segments are over its MTU: one by one, then.
 _NO_SEGMENTS = frozenset({errno.EINVAL, errno.EIO, errno.EOPNOTSUPP, errno.EMSGSIZE})
+# A full buffer, or a network that is away just now: lost, as anything may be on the way. The
+# transfer's timer sends it again, and gives up in the end.
+_LOST = frozenset(
+    {
+        errno.EAGAIN,
+        errno.ENOBUFS,
+        errno.ECONNREFUSED,
+        errno.EHOSTUNREACH,
+        errno.EHOSTDOWN,
+        errno.ENETUNREACH,
+        errno.ENETDOWN,
+    }
+)
 
 
 class Sender:
-    """Sends through any non-blocking UDP socket; remembers when the kernel can't do segments."""
+    """Sends over a connected, non-blocking UDP socket, in datagrams of `segment` octets."""
 
-    def __init__(self) -> None:
-        self._segments = True
-
-    def send(self, sock: socket.socket, datagrams: list[Datagram]) -> None:
-        """Send in order. What the socket's buffer has no room for is lost, as on any network:
-        the transfer's timer sends it again. Raises OSError when an address can't be reached."""
+    def __init__(self, sock: socket.socket, segment: int) -> None:
+        self._sock = sock
+        self._segment = segment
+        # As an option of the socket: a note with each window would cost more than the window.
         try:
-            for addr, group in itertools.groupby(datagrams, key=lambda item: item[1]):
-                self._send_to(sock, [data for data, _ in group], addr)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            if error.errno != errno.ENOBUFS:
-                raise
+            sock.setsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT, segment)
+            most = min(_MOST_SEGMENTS, _MOST_OCTETS // segment)
+        except OSError:
+            most = 1
+        self._most = most * segment  # octets in one call
 
-    def _send_to(self, sock: socket.socket, group: list[bytes], addr: Address) -> None:
-        while group:
-            size = len(group[0])
-            count = self._run_length(group, size)
-            if count == 1:
-                sock.sendto(group[0], addr)
+    def send(self, data: bytes | memoryview) -> None:
+        """Send as datagrams, each of `segment` octets but the last. Raises OSError for what no
+        other try would mend."""
+        try:
+            if len(data) <= self._most:
+                self._sock.send(data)
             else:
-                self._send_segments(sock, group[:count], size, addr)
-            group = group[count:]
-
-    def _run_length(self, group: list[bytes], size: int) -> int:
-        """How many go out at once: all of one size, but that the last may be shorter."""
-        if not self._segments:
-            return 1
-        most = max(1, min(_MOST_SEGMENTS, _MOST_OCTETS // size, len(group)))
-        for n in range(1, most):
-            if len(group[n]) != size:
-                return n + 1 if len(group[n]) < size else n
-        return most
-
-    def _send_segments(
-        self, sock: socket.socket, group: list[bytes], size: int, addr: Address
-    ) -> None:
-        wanted = [(socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", size))]
-        try:
-            sock.sendmsg(group, wanted, 0, addr)
+                for start in range(0, len(data), self._most):
+                    self._sock.send(data[start : start + self._most])
         except OSError as error:
-            if error.errno not in _NO_SEGMENTS:
+            if error.errno in _LOST:
+                return
+            if error.errno not in _NO_SEGMENTS or not self._give_up_segments():
                 raise
-            self._segments = False
-            for data in group:
-                sock.sendto(data, addr)
+            self.send(data)  # what has been sent comes twice, which a client bears
+
+    def _give_up_segments(self) -> bool:
+        """Whether there is another way."""
+        if self._most == self._segment:
+            return False
+        with contextlib.suppress(OSError):
+            self._sock.setsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT, 0)
+        self._most = self._segment
+        return True
+
+
+def send_once(sock: socket.socket, data: bytes | memoryview, to: tuple[str, int]) -> None:
+    """One datagram to somebody; raises OSError as `Sender.send` does."""
+    try:
+        sock.sendto(data, to)
+    except OSError as error:
+        if error.errno not in _LOST:
+            raise

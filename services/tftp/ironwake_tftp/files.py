@@ -38,12 +38,14 @@ Fetch = Callable[[Stored], bytes]
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """Bytes to send. `script`: made for this request, not a loader."""
+    """Bytes to send. `script`: made for this request, not a loader. `digest`: SHA-256, where the
+    bytes are an artifact's as they are."""
 
     name: str
     content: bytes
     mac: Mac
     script: bool
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class NoFile:
 class Registry:
     """Answers names with bytes. `fetch` reads an artifact and may raise; see `open`."""
 
-    def __init__(self, fetch: Fetch, cache: int = 128 << 20) -> None:
+    def __init__(self, fetch: Fetch, cache: int = 64 << 20) -> None:
         self._fetch = fetch
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._room = cache  # octets
@@ -107,7 +109,7 @@ class Registry:
             return NoFile(decision.reason, mac, expected=False)
         if item.size > _LARGEST:
             return NoFile(f"{item.role} is too large for TFTP", mac, expected=False)
-        return File(item.role, self._content(item), mac, script=False)
+        return File(item.role, self._content(item), mac, script=False, digest=item.sha256)
 
     def _content(self, item: Stored) -> bytes:
         content = self._cache.get(item.sha256)

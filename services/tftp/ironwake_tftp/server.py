@@ -1,10 +1,7 @@
-"""The sockets round the engine: one to listen on, one per transfer, all in one loop.
+"""The socket that requests come to, and the sessions that they begin.
 
-A transfer has its own socket, so its own port: that is its TID (RFC 1350 section 4). The
-socket is bound to the address that the request came to and not connected, so that a stranger's
-datagram reaches the engine, which tells it off with ERROR 5.
-
-Each callback is a fence: an exception ends the transfer that it belongs to, never the service.
+Each callback is a fence: an exception ends the request or the transfer that it belongs to, never
+the service.
 """
 
 from __future__ import annotations
@@ -12,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -24,8 +22,8 @@ from ironwake.view import Index
 from ironwake_runtime import udp
 from ironwake_runtime.ports import Port
 from ironwake_tftp.admission import Admission, Caps, Verdict
-from ironwake_tftp.burst import Sender
 from ironwake_tftp.files import File, NoFile, Registry
+from ironwake_tftp.layout import Pages, Source
 from ironwake_tftp.packet import (
     Error,
     ErrorCode,
@@ -35,7 +33,9 @@ from ironwake_tftp.packet import (
     error_packet,
     parse,
 )
+from ironwake_tftp.session import Session
 from ironwake_tftp.transfer import Address, Limits, Outcome, Transfer
+from ironwake_tftp.turns import Turns
 
 _AT_ONCE = 64  # datagrams taken from one socket before the others get their turn
 _LARGEST = 2048  # octets; a request has 512 at most, an ACK 4
@@ -50,14 +50,6 @@ class Surroundings:
     neighbour: Callable[[str], Mac | None]  # IPv4 address → the card that has it
     report: Report
     log: structlog.stdlib.BoundLogger
-
-
-@dataclass
-class _Session:
-    transfer: Transfer
-    sock: socket.socket
-    file: File
-    timer: asyncio.TimerHandle | None = field(default=None)
 
 
 def listen(interface: str, port: int) -> socket.socket:
@@ -87,8 +79,9 @@ class Server:
         self._around = around
         self._limits = limits or Limits()
         self._admission = Admission(caps)
-        self._sessions: dict[Transfer, _Session] = {}
-        self._sender = Sender()
+        self._sessions: dict[Transfer, Session] = {}
+        self._turns = Turns()
+        self._pages = Pages()
         self._told: dict[tuple[str, ...], float] = {}
 
     @property
@@ -103,15 +96,16 @@ class Server:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._sock, self._requests_waiting)
+        self._turns.start()
+        self._turns.add(self._sock, self._requests_waiting)
         try:
-            await loop.create_future()
+            await asyncio.get_running_loop().create_future()
         finally:
-            loop.remove_reader(self._sock)
             for session in list(self._sessions.values()):
                 session.transfer.close(Outcome.REPLACED, "the service stops")
-                self._end(session)
+                session.end()
+            self._turns.remove(self._sock)
+            self._turns.stop()
             self._sock.close()
             self._around.log.info("stopped", counted=dict(self.counters))
 
@@ -156,9 +150,9 @@ class Server:
         ruling = self._admission.ask(request, client, self._now())
         self.counters[ruling.verdict.value] += 1
         if ruling.dropped is not None:
-            self._end(self._sessions[ruling.dropped])
+            self._sessions[ruling.dropped].end()
         if ruling.verdict is Verdict.REPEAT and ruling.transfer is not None:
-            self._pump(self._sessions[ruling.transfer])
+            self._sessions[ruling.transfer].pump()
         elif ruling.verdict is Verdict.BEGIN:
             mac = self._around.neighbour(client[0])
             index = self._around.index()
@@ -170,20 +164,14 @@ class Server:
                 self._begin(request, found, client, came_to)
 
     def _begin(self, request: ReadRequest, found: File, client: Address, came_to: str) -> None:
-        transfer = Transfer(request, found.content, client, self._now(), self._limits)
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        session = _Session(transfer, sock, found)
-        try:
-            sock.bind((came_to, 0))
-            asyncio.get_running_loop().add_reader(sock, self._datagrams_waiting, session)
-        except BaseException:
-            sock.close()
-            raise
+        source = Source(found.content, self._pages, found.digest)
+        transfer = Transfer(request, source, client, self._now(), self._limits)
+        session = Session(transfer, found, came_to, self._turns, self._end)
         self._admission.add(transfer)
         self._sessions[transfer] = session
         kind = Seen.SCRIPT if found.script else Seen.LOADER
         self._observe(kind, found.mac, client, {"file": found.name})
-        self._pump(session)
+        session.pump()
 
     def _missing(self, missing: NoFile, name: str, client: Address) -> None:
         self.counters["not found"] += 1
@@ -202,62 +190,19 @@ class Server:
             sock.bind((came_to, 0))
             sock.sendto(error_packet(code, text), client)
 
-    # -- one transfer ---------------------------------------------------------------------------
-
-    def _datagrams_waiting(self, session: _Session) -> None:
-        try:
-            for _ in range(_AT_ONCE):
-                try:
-                    data, addr = session.sock.recvfrom(_LARGEST)
-                except BlockingIOError:
-                    break
-                session.transfer.receive_datagram(data, addr, self._now())
-                if session.transfer.closed:
-                    break
-            self._pump(session)
-        except Exception as error:  # noqa: BLE001 (the fence round one transfer)
-            self._break(session, error)
-
-    def _time_is_up(self, session: _Session) -> None:
-        session.timer = None
-        try:
-            session.transfer.handle_timer(self._now())
-            self._pump(session)
-        except Exception as error:  # noqa: BLE001 (the fence round one transfer)
-            self._break(session, error)
-
-    def _pump(self, session: _Session) -> None:
-        """Send what the engine wants sent, and wake it when it wants to be woken."""
+    def _end(self, session: Session, error: Exception | None) -> None:
+        """The session is over, and its sockets are closed."""
         transfer = session.transfer
-        self._sender.send(session.sock, transfer.datagrams_to_send(self._now()))
-        when = transfer.get_timer()
-        if when is None:
-            self._end(session)
-        elif session.timer is None or when < session.timer.when():
-            # A timer that is too early costs one look; setting it anew for each ACK costs more.
-            if session.timer is not None:
-                session.timer.cancel()
-            loop = asyncio.get_running_loop()
-            session.timer = loop.call_at(when, self._time_is_up, session)
-
-    def _break(self, session: _Session, error: Exception) -> None:
-        self._fault(session.transfer.client, error)
-        session.transfer.close(Outcome.ABORTED, str(error))
-        self._end(session)
-
-    def _end(self, session: _Session) -> None:
-        if self._sessions.pop(session.transfer, None) is None:
-            return
-        if session.timer is not None:
-            session.timer.cancel()
-        asyncio.get_running_loop().remove_reader(session.sock)
-        session.sock.close()
-        self._admission.remove(session.transfer)
+        if error is not None:
+            self._fault(transfer.client, error)
+            transfer.close(Outcome.ABORTED, str(error))
+        del self._sessions[transfer]
+        self._admission.remove(transfer)
         self._tell_end(session)
 
     # -- what others hear of it ------------------------------------------------------------------
 
-    def _tell_end(self, session: _Session) -> None:
+    def _tell_end(self, session: Session) -> None:
         transfer = session.transfer
         outcome = transfer.outcome or Outcome.ABORTED
         self.counters[outcome.value] += 1
@@ -290,4 +235,4 @@ class Server:
         self._around.log.error("transfer failed", client=client[0], error=str(error))
 
     def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+        return time.monotonic()

@@ -33,20 +33,28 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from ironwake_tftp.layout import Source, per_page
 from ironwake_tftp.packet import (
+    ACK_WORD,
     Ack,
     Error,
     ErrorCode,
     MalformedPacketError,
     ReadRequest,
-    data_packet,
     error_packet,
     oack_packet,
     parse,
+    word,
 )
 
 Address = tuple[str, int]
 Datagram = tuple[bytes, Address]
+Run = memoryview  # DATA packets for the client of `Transfer.segment` octets each, the last one less
+
+# A round trip is read off a flight no more often than this (seconds): on a fast network most of
+# them tell nothing new, and the arithmetic would cost as much as the block.
+_SAMPLES = 0.001
+_NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +88,53 @@ class Outcome(enum.Enum):
 class Transfer:
     """Send `source` (the bytes as the client shall see them) in answer to `request`."""
 
+    # Past thirty attributes the interpreter finds them slowly, unless they have slots.
+    __slots__ = (
+        "_alone",
+        "_answered",
+        "_backoff",
+        "_base",
+        "_first",
+        "_flight_at",
+        "_flight_clean",
+        "_full",
+        "_limits",
+        "_nak_used",
+        "_oack",
+        "_page",
+        "_per_page",
+        "_progress_at",
+        "_rto",
+        "_rto_max",
+        "_rtt_min",
+        "_rttvar",
+        "_runs",
+        "_sample_at",
+        "_sent",
+        "_source",
+        "_srtt",
+        "_strays",
+        "_usual",
+        "blksize",
+        "blocks",
+        "client",
+        "closed",
+        "malformed",
+        "outcome",
+        "reason",
+        "request",
+        "resend_at",
+        "retransmitted",
+        "segment",
+        "started",
+        "state",
+        "windowsize",
+    )
+
     def __init__(
         self,
         request: ReadRequest,
-        source: bytes | memoryview,
+        source: Source,
         client: Address,
         now: float,
         limits: Limits | None = None,
@@ -93,22 +144,30 @@ class Transfer:
         self.client = client
         self.started = now
         self.state = State.OFFERED
+        self.closed = False
         self.outcome: Outcome | None = None
         self.reason = ""
         self.malformed = 0
         self.retransmitted = 0  # flights
         self._limits = limits
-        self._source = memoryview(source)
-        self._out: list[Datagram] = []
+        self._source = source
+        self._runs: list[Run] = []
+        self._alone: list[Datagram] = []
         self._strays = 0
         self._answered = False
 
         options = self._negotiate()
         self.blksize = options.get("blksize", 512)
         self.windowsize = options.get("windowsize", 1)
-        # A block shorter than blksize ends the file, so a full last one is followed by an empty.
-        self.blocks = len(self._source) // self.blksize + 1
-        self._offer = oack_packet(options) if options else self._block(1)
+        self.segment = self.blksize + 4  # octets of a DATA packet, but for the last one
+        self.blocks = source.blocks(self.blksize)
+        # The page that is being sent holds the blocks after _first up to _full, and in the file's
+        # last page a shorter one.
+        self._per_page = per_page(self.blksize)
+        self._first, self._full = 0, 0
+        self._page = memoryview(b"")
+        self._usual: int | None = None  # the datagram (see `word`) that draws the next flight
+        self._oack = oack_packet(options) if options else b""
         # Blocks up to _base are acknowledged, those up to _sent are on the wire.
         self._base, self._sent = 0, 0 if options else 1
 
@@ -122,14 +181,11 @@ class Transfer:
         self._flight_at = now
         self._flight_clean = True  # sent once: a round trip may be read off it (Karn)
         self._nak_used = False
-        self._resend_at: float | None = now + self._rto
-        self._out.append((self._offer, client))
+        self._sample_at = now
+        self.resend_at = now + self._rto  # when the flight is sent again; inf: it is not
+        self._send_offer()
 
     # -- what the server asks ---------------------------------------------------------------
-
-    @property
-    def closed(self) -> bool:
-        return self.state is State.CLOSED
 
     @property
     def half_open(self) -> bool:
@@ -154,19 +210,24 @@ class Transfer:
         """When `handle_timer` wants to be called, on the caller's clock; None once closed."""
         if self.closed:
             return None
-        end = self._deadline()
-        return end if self._resend_at is None else min(end, self._resend_at)
+        return min(self._deadline(), self.resend_at)
 
-    def datagrams_to_send(self, now: float) -> list[Datagram]:  # noqa: ARG002 (the usual shape)
-        """Take what is to be sent now, in order; it is handed out once."""
-        out, self._out = self._out, []
-        return out
+    def to_send(self) -> tuple[list[Run], list[Datagram]]:
+        """Take what is to be sent now: DATA packets, and datagrams of other kinds or for others."""
+        runs, alone = self._runs, self._alone
+        self._runs = []
+        if alone:
+            self._alone = []
+        return runs, alone
 
     # -- what happens -----------------------------------------------------------------------
 
     def receive_datagram(self, data: bytes, addr: Address, now: float) -> None:
         """A datagram came to the transfer's own port."""
         if self.closed:
+            return
+        if addr == self.client and (run := self.next_flight(word(data), now)) is not None:
+            self._runs.append(run)
             return
         try:
             packet = parse(data)
@@ -182,11 +243,28 @@ class Transfer:
         else:
             self.malformed += 1
 
+    def next_flight(self, heard: int, now: float) -> Run | None:
+        """What is nearly always so: the client's datagram, `heard` as one number, acknowledges all
+        of a flight that was sent once. Gives the next flight, to be sent at once. None for whatever
+        else: then nothing was done, and `receive_datagram` must be told."""
+        if heard != self._usual:
+            return None
+        base = self._base = self._sent
+        end = self._sent = base + self.windowsize
+        if now >= self._sample_at:
+            self._measure(now - self._flight_at)
+            self._sample_at = now + _SAMPLES
+        self._flight_at = self._progress_at = now
+        self.resend_at = now + self._rto
+        self._usual = ACK_WORD | end & 0xFFFF if end + self.windowsize <= self._full else None
+        start = (base - self._first) * self.segment
+        return self._page[start : start + self.windowsize * self.segment]
+
     def repeat_offer(self) -> None:
         """The same request came again: its answer was lost, or is late. Send it once more."""
         if self.half_open:
             self._flight_clean = False
-            self._out.append((self._offer, self.client))
+            self._send_offer()
 
     def handle_timer(self, now: float) -> None:
         """The time of `get_timer` has come (calling early is harmless)."""
@@ -194,11 +272,11 @@ class Transfer:
             return
         if now >= self._deadline():
             self.close(Outcome.TIMED_OUT, f"no acknowledgement for {self.idle(now):.0f} s")
-        elif self._resend_at is not None and now >= self._resend_at:
+        elif now >= self.resend_at:
             self._backoff = min(self._backoff + 1, 16)
             if self.half_open:
                 self.repeat_offer()
-                self._resend_at = None  # the second and last packet
+                self.resend_at = _NEVER  # the second and last packet
             else:
                 self._send_flight(now, again=True)
 
@@ -206,7 +284,9 @@ class Transfer:
         """End the transfer; nothing more is sent."""
         if not self.closed:
             self.state, self.outcome, self.reason = State.CLOSED, outcome, reason
-            self._out.clear()
+            self.closed, self._usual = True, None
+            self._runs.clear()
+            self._alone.clear()
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -229,16 +309,12 @@ class Transfer:
         patience = self._limits.half_open if self.half_open else self._limits.give_up
         return self._progress_at + patience
 
-    def _block(self, number: int) -> bytes:
-        start = (number - 1) * self.blksize
-        return data_packet(number, self._source[start : start + self.blksize])
-
     def _stray(self, packet: object, addr: Address) -> None:
         # Never an ERROR in answer to an ERROR: two servers could talk for ever.
         if isinstance(packet, Error) or self._strays >= self._limits.max_strays:
             return
         self._strays += 1
-        self._out.append((error_packet(ErrorCode.UNKNOWN_TID, "unknown transfer id"), addr))
+        self._alone.append((error_packet(ErrorCode.UNKNOWN_TID, "unknown transfer id"), addr))
 
     def _client_error(self, packet: Error) -> None:
         text = f"client sent error {packet.code}: {packet.message}"
@@ -246,24 +322,28 @@ class Transfer:
 
     def _acknowledge(self, wire_block: int, now: float) -> None:
         # Windows are far smaller than 65536, so the 16-bit distance names one block only.
-        ahead = (wire_block - self._base) & 0xFFFF
-        if ahead > self._sent - self._base:
+        base = self._base
+        ahead = (wire_block - base) & 0xFFFF
+        if ahead > self._sent - base:
             return  # an old ACK that was overtaken, or one for a block never sent
-        if ahead == 0 and not self.half_open:
+        if ahead == 0 and self._answered:
             self._repeated_ack(now)
             return
         if ahead == 0 and self._sent:
             return  # ACK 0 although we offered DATA 1: no option was taken, so it means nothing
-        if self._flight_clean and self._base + ahead == self._sent:
-            self._measure(now - self._flight_at)
+        if self._flight_clean and base + ahead == self._sent:
+            if now >= self._sample_at:
+                self._measure(now - self._flight_at)
+                self._sample_at = now + _SAMPLES
             self._backoff = 0
         else:
             # Karn keeps the whole back-off until a clean sample; at 20 % loss that means minutes.
             # On a LAN a loss is noise more than congestion, so some of it is forgiven.
             self._backoff //= 2
-        self.state, self._answered = State.SENDING, True
+        if not self._answered:
+            self.state, self._answered = State.SENDING, True
         self._progress_at = now
-        self._base += ahead
+        self._base = base + ahead
         if self._base >= self.blocks:
             self.close(Outcome.COMPLETED)
         else:
@@ -275,16 +355,39 @@ class Transfer:
             self._send_flight(now, again=True)
             self._nak_used = True
 
+    def _send_offer(self) -> None:
+        if self._oack:
+            self._alone.append((self._oack, self.client))
+        else:
+            self._send_blocks(0, 1)
+
     def _send_flight(self, now: float, *, again: bool) -> None:
-        end = min(self._base + self.windowsize, self.blocks)
-        self._out.extend((self._block(n), self.client) for n in range(self._base + 1, end + 1))
+        base, end = self._base, min(self._base + self.windowsize, self.blocks)
+        self._send_blocks(base, end)
         # After a partial ACK some of these blocks go out for the second time: no clean sample.
-        self._flight_clean = not again and self._sent == self._base
+        self._flight_clean = not again and self._sent == base
         self._sent = end
         self._flight_at = now
-        self._nak_used = self._nak_used and again
-        self._resend_at = now + min(self._rto * 2**self._backoff, self._rto_max)
-        self.retransmitted += again
+        if again:
+            self.retransmitted += 1
+        else:
+            self._nak_used = False
+        self.resend_at = now + min(self._rto * 2**self._backoff, self._rto_max)
+        usual = self._flight_clean and not self._backoff and end + self.windowsize <= self._full
+        self._usual = ACK_WORD | end & 0xFFFF if usual else None
+
+    def _send_blocks(self, base: int, end: int) -> None:
+        """The blocks after `base` up to `end`, from as many pages as they are in."""
+        while base < end:
+            number, skipped = divmod(base, self._per_page)
+            if not self._page or self._first != base - skipped:
+                self._page = self._source.page(self.blksize, number)
+                self._first = base - skipped
+                self._full = self._first + len(self._page) // self.segment
+            stop = min(self._first + self._per_page, end)
+            run = self._page[skipped * self.segment : (stop - self._first) * self.segment]
+            self._runs.append(run)
+            base = stop
 
     def _measure(self, rtt: float) -> None:
         """RFC 6298 with a floor that suits a LAN: one lost block must not cost a second."""
