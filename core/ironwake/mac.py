@@ -47,7 +47,9 @@ class Mac(str):
         """From the six bytes of a frame or of BOOTP `chaddr`."""
         if len(octets) != 6:
             raise InputError(f"a MAC address has 6 bytes, not {len(octets)}", where="mac")
-        return cls(octets.hex())
+        if octets[0] & 1 or not any(octets):
+            return cls(octets.hex())  # which says what is wrong with it
+        return str.__new__(cls, octets.hex(":"))
 
     @property
     def packed(self) -> bytes:

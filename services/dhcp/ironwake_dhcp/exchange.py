@@ -22,7 +22,7 @@ from ironwake_dhcp.offer import Boot, Door
 from ironwake_dhcp.pace import Limits
 from ironwake_dhcp.packet import XID, Malformed, MessageType, Request, parse
 from ironwake_dhcp.reply import Quiet, Reply
-from ironwake_dhcp.sightings import Sightings, describe, uuid_of
+from ironwake_dhcp.sightings import Sightings, describe
 from ironwake_dhcp.template import Stencil, Templates
 
 _ANOTHERS = Quiet("another machine with this card was offered the deployment first")
@@ -134,8 +134,9 @@ class Exchange:
         index = self._index
         if index is None:
             return None
-        found = offer.chance(request, index)
-        case = Case(request, source, index.by_mac(request.mac), found, uuid_of(request))
+        uuid = offer.uuid_of(request)
+        found = offer.chance(request, index, uuid)
+        case = Case(request, source, index.by_mac(request.mac), found, uuid)
         self._cases.keep(data, source, case)
         return case
 

@@ -52,6 +52,7 @@ class Lender:
         self.books: tuple[Book, ...] = ()
         self.strays: tuple[Lease, ...] = tuple(known)
         self._reserved: Mapping[Mac, IPv4Address] = {}
+        self._contents: dict[tuple[MessageType, Book, bool], Content] = {}
         self.serve(subnets)
 
     def serve(self, subnets: Iterable[Subnet]) -> None:
@@ -59,6 +60,7 @@ class Lender:
 
         What was offered in one that has changed may still be taken, as long as it is free.
         """
+        self._contents.clear()
         known = (*self.strays, *(lease for book in self.books for lease in book.all()))
         same = {book.subnet: book for book in self.books}
         self.books = tuple(same.get(one) or Book(one, self.server, known) for one in subnets)
@@ -96,7 +98,16 @@ class Lender:
         for book in self.books:
             book.reserve(self._reserved)
 
-    def terms(self, book: Book) -> Terms:
+    def content(self, kind: MessageType, book: Book, *, lends: bool) -> Content:
+        """What is said to everyone in the subnet; `lends`: and it comes with an address."""
+        key = (kind, book, lends)
+        known = self._contents.get(key)
+        if known is None:
+            terms = self.terms(book, lends=lends)
+            known = self._contents[key] = Content(kind, self.server, terms=terms)
+        return known
+
+    def terms(self, book: Book, *, lends: bool = True) -> Terms:
         """What goes with each address of the subnet."""
         told = book.subnet
         return Terms(
@@ -104,7 +115,7 @@ class Lender:
             router=told.router.ip if told.router else None,
             name_servers=tuple(one.ip for one in told.dns) or (self.server,),
             domain=str(told.domain or self.domain),
-            seconds=told.lease_seconds,
+            seconds=told.lease_seconds if lends else None,
             ntp_servers=tuple(one.ip for one in told.ntp),
             static_routes=told.static_routes,
         )
@@ -130,13 +141,11 @@ class _Call:
 
     def reply(self, kind: MessageType, book: Book, address: IPv4Address | None) -> Reply:
         """Address and terms, and the loader for those that boot from the network now."""
-        terms = self.lender.terms(book)
-        if kind is MessageType.ACK and address is None:
-            terms = replace(terms, seconds=None)
+        said = self.lender.content(kind, book, lends=address is not None)
         if isinstance(self.found, Boot):
-            said = replace(content(self.found, kind, self.lender.server), terms=terms)
-            return Reply(said, address, self.found.reason)
-        return Reply(Content(kind, self.lender.server, terms=terms), address, self.found.reason)
+            boots = content(self.found, kind, self.lender.server)
+            said = replace(boots, terms=said.terms)
+        return Reply(said, address, self.found.reason)
 
     def refuse(self, reason: str, changed: tuple[Lease, ...] = ()) -> Outcome:
         return Outcome(Reply(Content(MessageType.NAK, self.lender.server), reason=reason), changed)

@@ -65,14 +65,21 @@ def identify(request: Request) -> Firmware | None:
     )
 
 
-def chance(request: Request, index: Index) -> Chance | Quiet:
-    """Whether this client may be offered a loader; if not, why not."""
+def uuid_of(request: Request) -> str:
+    """The SMBIOS UUID of option 97, "" where there is none."""
+    return MachineUuid.from_option_97(request.uuid or b"") or ""
+
+
+def chance(request: Request, index: Index, uuid: str = "") -> Chance | Quiet:
+    """Whether this client may be offered a loader; if not, why not.
+
+    :param uuid: what it tells of itself, "" for nothing
+    """
     firmware = identify(request)
     if firmware is None:
         if (request.vendor_class or b"").startswith((b"PXEClient", b"HTTPClient")):
             return Quiet(f"no boot loader for client architecture {request.arch}")
         return Quiet("not a network boot client")
-    uuid = MachineUuid.from_option_97(request.uuid or b"") or ""
     decision = index.resolve(request.mac, firmware, uuid)
     led = decision.led if isinstance(decision, BootPlan | LocalBoot) else None
     if led is None:
@@ -84,7 +91,7 @@ def chance(request: Request, index: Index) -> Chance | Quiet:
 
 def boot(request: Request, index: Index) -> Boot | Quiet:
     """What is offered first, when nothing was before."""
-    found = chance(request, index)
+    found = chance(request, index, uuid_of(request))
     return found.shaped(found.led.personalities[0]) if isinstance(found, Chance) else found
 
 

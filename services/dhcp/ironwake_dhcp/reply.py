@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from ironwake_dhcp.packet import MessageType
@@ -44,6 +44,15 @@ class Content:
     discovery: bytes = b""
     terms: Terms | None = None
     overrides: bool = False
+    _hash: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        said = (self.message_type, self.server, self.vendor_class, self.boot_file)
+        object.__setattr__(self, "_hash", hash((*said, self.discovery, self.terms, self.overrides)))
+
+    def __hash__(self) -> int:
+        """Made once: a template is looked for with every answer."""
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)

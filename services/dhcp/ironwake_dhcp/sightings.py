@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from ironwake.machine import MachineUuid
 from ironwake.report import Seen
-from ironwake_dhcp.offer import identify
+from ironwake_dhcp.offer import identify, uuid_of
 from ironwake_dhcp.pace import Pace
 from ironwake_dhcp.packet import Request
 
@@ -67,11 +66,6 @@ def describe(request: Request) -> dict[str, str]:
         "hostname": _text(request.hostname),
     }
     return {key: value for key, value in said.items() if value}
-
-
-def uuid_of(request: Request) -> str:
-    """The SMBIOS UUID of option 97, "" where there is none."""
-    return MachineUuid.from_option_97(request.uuid or b"") or ""
 
 
 def _text(value: bytes | None) -> str:

@@ -87,6 +87,7 @@ class Stencil:
     after: bytes
     way: Frame | Datagram
     framed: Framed | None = field(default=None, compare=False, repr=False)
+    is_used: bool = field(default=False, compare=False, repr=False)
 
     def payload(self, xid: bytes) -> bytes:
         """All of it; `xid` is the request's four octets."""
@@ -167,6 +168,9 @@ class Frames:
 
     def filled(self, stencil: Stencil, way: Frame, xid: bytes) -> bytes:
         """The frame of a stencil's reply to the transaction `xid`."""
+        if not stencil.is_used:  # most of a server's answers are given once
+            stencil.is_used = True
+            return self.frame(stencil.payload(xid), way.mac, way.address, way.port)
         framed = stencil.framed
         if framed is None or framed.maker is not self:
             framed = stencil.framed = self._framed(stencil, way)
