@@ -120,11 +120,11 @@ def _run(
     need_root()
     if not rack:
         return run.raise_and_storm(spec, progress, log)
-    there = stage.borrowed(commands.attach(rack), session.token(), profile, spec.clients)
+    there = stage.borrowed(commands.attach(rack), session.token(), profile, spec.addresses)
     try:
         return run.storm(spec, there, progress)
     finally:
-        stage.forget(there, run.machines_of(spec))
+        stage.forget(there, (*run.warmers_of(spec), *run.machines_of(spec)))
 
 
 @contextmanager
@@ -195,6 +195,10 @@ def _lines(result: Result) -> Iterator[str]:
             ("second askers refused", str(result.claims_refused)),
             ("reports heard", f"{result.reports_heard}, {result.reports_per_second} a second"),
             ("reports lost", str(result.reports_lost)),
+            (
+                "report acknowledged after",
+                f"{result.report_seconds.p50} s, 99% {result.report_seconds.p99} s",
+            ),
             ("loaded", size(result.octets)),
             ("services killed", _counted(result.kills)),
             ("boots that failed", _counted(result.boots_failed)),

@@ -113,7 +113,9 @@ def test_reports_that_the_history_lacks_are_found_out() -> None:
     """What was acknowledged and is not in the appliance's own history is counted as lost."""
     one = machine()
     World(one, Appliance()).run()
-    said = [{"machine": one.name, "kind": "progress", "message": m} for m in one.history.heard[1:9]]
+    said = [
+        {"machine": one.name, "kind": "progress", "message": h.what} for h in one.history.heard[1:9]
+    ]
     others = [{"machine": one.name, "kind": k} for k in ("facts", "installed", "healthy")]
     assert tally.reports_lost([one], tally.Recorded.of([*said, *others])) == 0
     assert tally.reports_lost([one], tally.Recorded.of([*said[1:], *others])) == 1

@@ -279,6 +279,11 @@ class Driver:
             return  # that one comes first, and looks again
         self._set[place] = when
         heapq.heappush(self._timers, (when, place))
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        """For the earliest of all."""
+        when = self._timers[0][0]
         if self._alarm is None or when < self._alarm.when():
             if self._alarm is not None:
                 self._alarm.cancel()
@@ -295,8 +300,8 @@ class Driver:
             machine = self.machines[place]
             machine.late(now)
             self._settle(machine)
-        if self._timers and self._alarm is None:
-            self._alarm = self._loop.call_at(max(self._timers[0][0], now), self._ring)
+        if self._timers:
+            self._set_alarm()
 
     def _end(self, machine: Machine) -> None:
         place = self._places[machine.mac]

@@ -15,6 +15,7 @@ from ironwake_lab.storm.dhcp import lend
 from ironwake_lab.storm.machine import (
     Answer,
     BootFailedError,
+    Heard,
     InstallEndedError,
     Life,
     Machine,
@@ -166,9 +167,10 @@ def _tell(machine: Machine, url: str, said: dict[str, Any]) -> Life[None]:
 def _until_heard(machine: Machine, url: str, body: bytes, what: str) -> Life[None]:
     """Repeat a report until it is heard; its id counts once."""
     for attempt in range(_MOST_TRIES):
+        asked = machine.now
         answer = yield from machine.fetch("POST", url, _JSON, body)
         if answer.is_ok:
-            machine.history.heard.append(what)
+            machine.history.heard.append(Heard(what, machine.now, machine.now - asked))
             return
         if not answer.is_passing:
             machine.history.unheard.append(what)

@@ -122,6 +122,15 @@ class InstallEndedError(Exception):
     """The appliance has ended the deployment, or given it to somebody else."""
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A report that was acknowledged: what, when (by the driver's clock), and after how long."""
+
+    what: str
+    when: float
+    seconds: float
+
+
 @dataclass
 class History:
     """What a machine went through; times in seconds from its power button."""
@@ -130,7 +139,7 @@ class History:
     failures: list[str] = field(default_factory=list)  # why boots failed
     granted: set[str] = field(default_factory=set)  # boots that were given the order
     refused_again: int = 0  # how often a second one was refused it
-    heard: list[str] = field(default_factory=list)  # reports that were acknowledged
+    heard: list[Heard] = field(default_factory=list)  # reports that were acknowledged
     unheard: list[str] = field(default_factory=list)  # reports that were given up
     octets: int = 0
     end: str = ""  # how it ended, if not well

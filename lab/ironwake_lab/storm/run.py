@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from ironwake_lab.storm.tally import Result
 from ironwake_lab.storm.weather import Climate, Weather
 
 _LOOK = 0.5  # seconds between looks at services and progress
-_SETTLE = 3.0  # seconds after the end: what services still have to put away
+_SETTLE = 15.0  # seconds after the end in which services may put away what they have left
+_WARMERS = 4  # machines that go first: what services load once is no leak
+_MOST_NUMBER = 1 << 20
 _VENDOR = bytes.fromhex("024957")  # locally administered, "IW"
 
 
@@ -74,34 +76,40 @@ class StormSpec:
         return self.installing or self.clients
 
     @property
+    def addresses(self) -> int:
+        """How many are needed."""
+        return self.booting + _WARMERS
+
+    @property
     def manner(self) -> Habits:
         """`habits`, with as many reports as the rate and the duration ask for."""
         if not self.last:
             return self.habits
         spacing = self.booting / self.callbacks
-        habits = self.habits
-        return Habits(
-            habits.pace,
-            habits.most,
-            max(1, round(self.last / spacing)),
-            spacing,
-            habits.boots,
-            habits.rivals,
-        )
+        reports = max(1, round(self.last / spacing))
+        return replace(self.habits, reports=reports, spacing=spacing)
 
 
 def machines_of(spec: StormSpec) -> tuple[Machine, ...]:
     """Its machines, kinds by turns; a seed gives the same ones again."""
-    return tuple(
-        Machine(
-            f"storm{number:04d}",
-            _VENDOR + number.to_bytes(3, "big"),
-            spec.kinds[number % len(spec.kinds)],
-            spec.manner,
-            random.Random(f"machine {spec.seed} {number}"),  # noqa: S311 (no secret)
-            boot.life,
-        )
-        for number in range(spec.clients)
+    return tuple(_machine(spec, "storm", number, spec.manner) for number in range(spec.clients))
+
+
+def warmers_of(spec: StormSpec) -> tuple[Machine, ...]:
+    """Those that go first, and are not counted."""
+    quick = replace(spec.habits, pace=0.0, reports=1, rivals=0.0)
+    numbers = range(_MOST_NUMBER, _MOST_NUMBER + _WARMERS)
+    return tuple(_machine(spec, "warm", number, quick) for number in numbers)
+
+
+def _machine(spec: StormSpec, name: str, number: int, habits: Habits) -> Machine:
+    return Machine(
+        f"{name}{number % _MOST_NUMBER:04d}",
+        _VENDOR + number.to_bytes(3, "big"),
+        spec.kinds[number % len(spec.kinds)],
+        habits,
+        random.Random(f"machine {spec.seed} {number}"),  # noqa: S311 (no secret)
+        boot.life,
     )
 
 
@@ -109,15 +117,17 @@ def raise_and_storm(
     spec: StormSpec, progress: Progress = silent, log: Path | None = None
 ) -> Result:
     """Storm an appliance of its own, in a rack of its own; `log` takes what the services said."""
-    with stage.raised(spec.clients, spec.sizes, progress, log) as there:
+    with stage.raised(spec.addresses, spec.sizes, progress, log) as there:
         return storm(spec, there, progress)
 
 
 def storm(spec: StormSpec, there: Stage, progress: Progress = silent) -> Result:
     """Storm this one."""
-    machines = machines_of(spec)
+    warmers, machines = warmers_of(spec), machines_of(spec)
     services = Services(there.rack.namespace)
-    with stage.enrolled(there, machines, spec.booting, progress):
+    with stage.enrolled(there, (*warmers, *machines), len(warmers) + spec.booting, progress):
+        progress("stage", None, "a few machines go first, so that caches are full")
+        _Play(replace(spec, climate=Climate(), within=0.0), there, warmers).run()
         services.look()
         before = services.use()
         play = _Play(spec, there, machines[: spec.booting])
@@ -125,10 +135,23 @@ def storm(spec: StormSpec, there: Stage, progress: Progress = silent) -> Result:
         with _watched(spec, services, play, progress):
             play.run()
         seconds = time.monotonic() - began
-        time.sleep(_SETTLE)
-        services.look()
+        _settle(services, before)
         recorded = tally.Recorded.of(_events(there))
         return _result(play, seconds, services, before, recorded)
+
+
+def _settle(services: Services, before: dict[str, Use]) -> None:
+    """Wait until connections that are kept open for a while are closed."""
+    end = time.monotonic() + _SETTLE
+    settled = False
+    while not settled and time.monotonic() < end:
+        time.sleep(_LOOK)
+        services.look()
+        after = services.use()
+        settled = all(
+            name in after and after[name].descriptors <= use.descriptors
+            for name, use in before.items()
+        )
 
 
 class _Play:
@@ -274,7 +297,8 @@ def _result(
         claims_refused=sum(machine.history.refused_again for machine in machines),
         reports_heard=heard,
         reports_lost=tally.reports_lost(machines, recorded),
-        reports_per_second=round(heard / seconds, 1),
+        reports_per_second=tally.report_rate(machines),
+        report_seconds=tally.report_times(machines),
         boots_failed=tally.failures(machines),
         unfinished=tally.unfinished(machines),
         octets=sum(machine.history.octets for machine in machines),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ironwake_lab.storm.machine import Machine, Mark
@@ -46,7 +46,9 @@ class Result:
 
     `claims_twice`: orders given to more than one boot (must be 0), by what machines got and by the
     appliance's own history. `reports_lost`: those that were acknowledged, and are not in it, or
-    that nobody took (must be 0). `exits`: services that ended by themselves.
+    that nobody took (must be 0). `reports_per_second` is while all of them installed, and
+    `report_seconds` from a report's connection to its acknowledgement. `exits`: services that ended
+    by themselves.
     """
 
     clients: int
@@ -58,6 +60,7 @@ class Result:
     reports_heard: int
     reports_lost: int
     reports_per_second: float
+    report_seconds: Times
     boots_failed: dict[str, int]
     unfinished: dict[str, int]
     octets: int
@@ -67,7 +70,6 @@ class Result:
     weather: dict[str, int]
     wire: dict[str, int]
     generator_cpu: float
-    report_seconds: Times = field(default_factory=lambda: Times.of(()))
 
     @property
     def is_sound(self) -> bool:
@@ -93,6 +95,27 @@ def unfinished(machines: Sequence[Machine]) -> dict[str, int]:
     """How those ended that did not report healthy."""
     left = [m for m in machines if Mark.SUCCEEDED not in m.history.marks]
     return dict(Counter(m.history.end or "stopped on its way" for m in left))
+
+
+def report_times(machines: Sequence[Machine]) -> Times:
+    """How long the appliance took to acknowledge each report."""
+    return Times.of(heard.seconds for m in machines for heard in m.history.heard)
+
+
+def report_rate(machines: Sequence[Machine]) -> float:
+    """Reports a second while all machines installed: from the last one's first to the first one's
+    last; over the whole storm where there was no such time."""
+    lives = [[heard.when for heard in m.history.heard] for m in machines if m.history.heard]
+    if not lives:
+        return 0.0
+    every = sorted(when for life in lives for when in life)
+    # The first is the facts, the last two are the end and the health report.
+    inner = [life[1:-2] for life in lives if len(life) > 4]
+    begin = max((life[0] for life in inner), default=every[0])
+    end = min((life[-1] for life in inner), default=every[-1])
+    if end - begin < 1.0:
+        begin, end = every[0], every[-1]
+    return round(sum(begin <= when <= end for when in every) / max(end - begin, 1.0), 1)
 
 
 @dataclass(frozen=True)
@@ -131,7 +154,7 @@ def reports_lost(machines: Sequence[Machine], recorded: Recorded) -> int:
     for machine in machines:
         known = recorded.heard.get(machine.name, set())
         lost += len(machine.history.unheard)
-        lost += sum(said not in known for said in machine.history.heard)
+        lost += sum(heard.what not in known for heard in machine.history.heard)
     return lost
 
 
