@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ironwake.errors import BrokenError
 from ironwake_bench.peers import need
-from ironwake_lab import Rack, network
+from ironwake_lab import Rack, network, process
 
 _SOURCES = Path(__file__).parents[1] / "load"
 _CACHE = Path(os.environ.get("IRONWAKE_CACHE_DIR") or "/var/cache/ironwake") / "load"
@@ -50,3 +52,18 @@ def run(rack: Rack, name: str, *words: object, beside: bool = False) -> dict[str
         raise BrokenError(f"{name} failed: {done.stderr.strip()[-2000:]}")
     result: dict[str, Any] = json.loads(done.stdout)
     return result
+
+
+@contextlib.contextmanager
+def running(rack: Rack, name: str, *words: object) -> Iterator[None]:
+    """Such a program, at the same place, that says a line when it is ready and never ends."""
+    inside = network.enter(rack.router_namespace)
+    argv: list[str | Path] = [*inside, program(name), *map(str, words)]
+    child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        if child.stdout is None or not child.stdout.readline():
+            raise BrokenError(f"{name} failed: {child.communicate()[1].strip()[-2000:]}")
+        yield
+    finally:
+        process.end_child(child)
+        child.communicate()

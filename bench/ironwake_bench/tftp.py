@@ -31,8 +31,8 @@ from ironwake_runtime.artifacts import ArtifactStore
 _BENCH = "tftp"
 _MEGABYTE = 1 << 20
 _FILES = {size: hashlib.shake_256(b"%d" % size).digest(size * _MEGABYTE) for size in (1, 50)}
-_SOURCE, _SOURCES = "10.77.0.64", 64  # addresses of the generator's card
-_BLOCK = 1468  # octets, what fits an Ethernet frame
+SOURCE, _SOURCES = "10.77.0.64", 64  # addresses of the generator's card
+BLOCK = 1468  # octets, what fits an Ethernet frame
 _WINDOWS = (1, 4, 16, 64)
 _CLIENTS = {1: (1, 8, 32, 128), 50: (1, 8)}
 _SECONDS = 60  # of one round of one side at most
@@ -50,6 +50,10 @@ class Side:
     name: Callable[[int], str]
     pid: Callable[[], int]
 
+    @property
+    def address(self) -> str:
+        return self.rack.spec.appliance.partition("/")[0]
+
     def read(self, size: int, clients: int, window: int, *more: str, times: int = 0) -> Read:
         """Many reads at once, each client `times` in a row (default: for about half a second)."""
         times = times or max(1, _megabytes(size, window) // (size * clients))
@@ -57,9 +61,9 @@ class Side:
         seen = load.run(
             self.rack,
             "tftp",
-            *(self.rack.spec.appliance.partition("/")[0], self.port, self.name(size)),
-            *(size * _MEGABYTE, clients, times, window, _BLOCK, _SECONDS),
-            f"source={_SOURCE}:{_SOURCES}",
+            *(self.address, self.port, self.name(size)),
+            *(size * _MEGABYTE, clients, times, window, BLOCK, _SECONDS),
+            f"source={SOURCE}:{_SOURCES}",
             *more,
         )
         gigabytes = max(seen["octets"] / 1e9, 1e-9)
@@ -72,7 +76,7 @@ class Side:
         crc = f"crc={zlib.crc32(_FILES[size]):08x}"
         while True:
             seen = self.read(size, 1, window, crc, times=1).seen
-            if seen["finished"] == 1 and (seen["blksize"], seen["windowsize"]) == (_BLOCK, window):
+            if seen["finished"] == 1 and (seen["blksize"], seen["windowsize"]) == (BLOCK, window):
                 return
             if time.monotonic() > end:
                 raise BrokenError(f"{self.name(size)} is not served: {seen}", "read the log")
@@ -86,6 +90,11 @@ class Read:
     rate: float
     cpu: float
     seen: dict[str, Any]
+
+
+def lost(seen: dict[str, Any]) -> BrokenError:
+    """Reads of ours have failed: no figure counts then."""
+    return BrokenError(f"reads of ours failed: {seen}", "this is a fault of ours")
 
 
 def _megabytes(size: int, window: int) -> int:
@@ -125,8 +134,9 @@ def _cell(
     able = {n: side for n, side in peers_.items() if window == 1 or n == "atftpd"}
     asked = {n: partial(s.read, size, clients, window) for n, s in {"ours": ours, **able}.items()}
     seen = interleave(asked, chosen.rounds, name)
-    if lost := sum(one.seen["failed"] for one in seen["ours"]):
-        raise BrokenError(f"{lost} reads of ours failed", "this is a fault of ours")
+    for one in seen["ours"]:
+        if one.seen["failed"]:
+            raise lost(one.seen)
     rates = {n: median(one.rate for one in all_) for n, all_ in seen.items()}
     spent = {n: median(one.cpu for one in all_) for n, all_ in seen.items()}
     _say(name + "".join(f"; {n}: {rates[n]:.0f} MB/s, {spent[n]:.2f} s/GB" for n in rates))
@@ -155,8 +165,8 @@ def prepare(rack: Rack) -> None:
     """The generator's card and addresses; and each block a frame of its own on the cable, as on
     one behind a card that cannot cut them itself."""
     inside = [*enter(rack.router_namespace), "ip"]
-    first = int(_SOURCE.rpartition(".")[2])
-    net = _SOURCE.rpartition(".")[0]
+    first = int(SOURCE.rpartition(".")[2])
+    net = SOURCE.rpartition(".")[0]
     mask = rack.spec.network.prefixlen
     call_each(
         [

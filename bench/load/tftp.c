@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -190,9 +191,9 @@ static int hear(struct client *c, const uint8_t *data, size_t got, size_t size)
     if (size < 4)
         return 1;
     datagrams++;
-    unsigned kind = data[1], number_ = (unsigned)data[2] << 8 | data[3];
+    unsigned kind = data[1], value = (unsigned)data[2] << 8 | data[3];
     if (kind == ERROR) {
-        snprintf(complaint, sizeof complaint, "error %u", number_);
+        snprintf(complaint, sizeof complaint, "error %u", value);
         over(c, 0);
         return 0;
     }
@@ -203,7 +204,7 @@ static int hear(struct client *c, const uint8_t *data, size_t got, size_t size)
     }
     if (kind != DATA)
         return 1;
-    if (number_ != ((c->block + 1) & 0xFFFF)) {
+    if (value != ((c->block + 1) & 0xFFFF)) {
         strange++;
         if (c->strange++ % c->window == 0) {
             again++;
@@ -327,27 +328,25 @@ static double run(uint64_t seconds)
 /* The sink: what the clients reach when nobody looks at anything. One transfer for each socket. */
 struct sent { int fd; uint32_t base, blocks, window, size; };
 
-static void send_window(struct sent *s, const uint8_t *zeros)
+static void send_window(struct sent *s)
 {
     uint8_t note[CMSG_SPACE(sizeof(uint16_t))] = {0};
     uint32_t blocks = s->blocks - s->base < s->window ? s->blocks - s->base : s->window;
     uint32_t most = 65507 / (s->size + 4), done = 0;
     static uint8_t wire[65536];
     while (done < blocks) {
-        uint32_t now_ = blocks - done < most ? blocks - done : most;
+        uint32_t some = blocks - done < most ? blocks - done : most;
         size_t size = 0;
-        for (uint32_t i = 0; i < now_; i++) {
+        for (uint32_t i = 0; i < some; i++) {
             uint32_t n = s->base + done + i + 1;
             size_t part = n == s->blocks ? wanted % s->size : s->size;
             uint8_t head[4] = {0, DATA, (uint8_t)(n >> 8), (uint8_t)n};
             memcpy(wire + size, head, 4);
-            if (zeros && i == 0)
-                memcpy(wire + size + 4, zeros, part);
             size += part + 4;
         }
         struct iovec part = {wire, size};
         struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-        if (now_ > 1) {
+        if (some > 1) {
             message.msg_control = note;
             message.msg_controllen = sizeof note;
             struct cmsghdr *c = CMSG_FIRSTHDR(&message);
@@ -359,7 +358,7 @@ static void send_window(struct sent *s, const uint8_t *zeros)
         }
         if (sendmsg(s->fd, &message, 0) < 0 && errno != EAGAIN && errno != ECONNREFUSED)
             die("sendmsg");
-        done += now_;
+        done += some;
     }
 }
 
@@ -394,7 +393,6 @@ static void welcome(int listener)
 
 static void serve(void)
 {
-    static const uint8_t zeros[MOST_BLOCK];
     struct epoll_event events[256], mine = {.events = EPOLLIN, .data.ptr = NULL};
     int listener = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (listener < 0 || bind(listener, (struct sockaddr *)&server, sizeof server) ||
@@ -413,7 +411,7 @@ static void serve(void)
                 uint32_t ahead = (((uint32_t)data[2] << 8 | data[3]) - s->base) & 0xFFFF;
                 s->base += ahead <= s->window ? ahead : 0;
                 if (s->base < s->blocks) {
-                    send_window(s, zeros);
+                    send_window(s);
                     continue;
                 }
             }
