@@ -112,13 +112,15 @@ def _cells(wish: Options) -> Iterator[Cell]:
                 rate = median(one.by_core for one in figures)
                 yield Cell("render", f"{name}, by core", rate, "scripts/CPU s", _SCRIPTS)
         os.sched_setaffinity(here.appliance.service_pid("http"), os.sched_getaffinity(0))
-        first = _CARDS
+        first, enrolled = _CARDS, _ENROLLED
         for name, profile in (("orders", "debian"), ("answers", "installer")):
             if wish.wants(name):
                 rates = []
                 for number in range(wish.rounds):
                     _progress(name, number, wish.rounds)
-                    fleet.enrol(here, max(0, first + _CLAIMS - _ENROLLED), _ENROLLED)
+                    if first + _CLAIMS > enrolled:
+                        fleet.enrol(here, first + _CLAIMS - enrolled, enrolled)
+                        enrolled = first + _CLAIMS
                     rates.append(_claims(here, profile, range(first, first + _CLAIMS)))
                     first += _CLAIMS
                 yield Cell("render", name, median(rates), "claims/s", _CLAIMED)

@@ -62,13 +62,14 @@ class Callbacks:
         if record.claimed and record.claimed.open and callback.stage is not Stage.FACTS:
             columns["claim"] = replace(record.claimed, open=False)
             tx.disarm()  # an older copy would hand the answers out again
+        if callback.stage in STAGE_EVIDENCE and _is_news(record, callback):
+            _advance(tx, record, callback, columns)
+            return
         deployments.change(tx, record, **columns)
         if callback.stage is Stage.FACTS:
             self._facts(tx, record, callback.facts)
         elif callback.stage is Stage.LOG:
             ledger.note(tx, record, "log", callback.message, step=callback.step)
-        else:
-            _advance(tx, record, callback)
 
     def _facts(self, tx: Tx, record: Record, facts: dict[str, str]) -> None:
         there = machines.by_id(tx.connection, record.machine_id)
@@ -85,7 +86,8 @@ class Callbacks:
             machines.remember(tx, there, memory)
         else:
             self._metrics.alarms.inc()
-            deployments.change(tx, record, held=wrong)
+            held = record.held if identity.is_serial(record.held) else wrong
+            deployments.change(tx, record, held=held)
             machines.remember(tx, there, identity.noted(there.machine, there.memory, facts))
             tx.disarm()  # no further boot: the ramdisk would only be refused again, and restart
             ledger.note(tx, record, "alarm", f"{wrong}: its answers are held back", facts=facts)
@@ -148,24 +150,29 @@ def _check(callback: Callback) -> Callback:
     return replace(callback, step=callback.step[:_LONGEST], message=callback.message[:_MESSAGE])
 
 
-def _advance(tx: Tx, record: Record, callback: Callback) -> None:
-    evidence = STAGE_EVIDENCE[callback.stage]
-    after = advance(record.state, evidence)
+def _is_news(record: Record, callback: Callback) -> bool:
+    """Whether there is anything to tell. RefusedError where the table has no such step."""
+    after = advance(record.state, STAGE_EVIDENCE[callback.stage])
+    if after is not record.state:
+        return True
     told = (callback.step, callback.percent, callback.message)
-    if after is record.state and told == (record.step, record.percent, record.message):
-        return  # no news
-    if after is record.state is State.INSTALLED:
-        return  # the repeat of a report whose reply was lost, under another id
+    if told == (record.step, record.percent, record.message):
+        return False
+    return after is not State.INSTALLED  # else a repeat whose reply was lost, under another id
+
+
+def _advance(tx: Tx, record: Record, callback: Callback, columns: dict[str, Any]) -> None:
     detail = {"step": callback.step, "percent": callback.percent}
     ledger.move(
         tx,
         record,
-        evidence,
+        STAGE_EVIDENCE[callback.stage],
         ledger.Entry(
             _KINDS[callback.stage],
             callback.message or _words_of(callback),
             {key: value for key, value in detail.items() if value not in ("", None)},
-            columns={
+            columns=columns
+            | {
                 "step": callback.step or record.step,
                 "percent": callback.percent if callback.percent is not None else record.percent,
                 "message": callback.message,

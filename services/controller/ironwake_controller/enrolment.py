@@ -14,6 +14,7 @@ from ironwake.lifecycle import BOOTABLE
 from ironwake.mac import Mac
 from ironwake.machine import Machine, MachineUuid
 from ironwake.site import Site
+from ironwake_controller import identity
 from ironwake_controller.store import deployments, events, machines
 from ironwake_controller.store.events import Event
 from ironwake_controller.store.machines import Enrolled
@@ -139,8 +140,7 @@ def confirm(store: Store, name: str, uuid: str = "") -> str:
         machines.remember(tx, there, memory)
         record = deployments.latest(tx.connection, there.id)
         if record is not None and record.state in BOOTABLE:
-            # A wrong serial number is not explained by this.
-            held = "" if "UUID" in record.held else record.held
+            held = record.held if identity.is_serial(record.held) else ""
             deployments.change(tx, record, uuid=seen, held=held)
         tx.touch()
         _tell(tx, "changed", machine)
@@ -174,6 +174,8 @@ def _check_cards(tx: Tx, machine: Machine) -> None:
 
 def _check_reservations(tx: Tx, changed: list[Machine], site: Site) -> None:
     """Each address is one machine's, in a network that we serve, and no router's nor our own."""
+    if not any(machine.reservations for machine in changed):
+        return  # nothing to compare all others with
     names = {machine.name for machine in changed}
     others = [there.machine for there in machines.every(tx.connection)]
     taken = {

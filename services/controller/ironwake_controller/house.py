@@ -26,6 +26,7 @@ from ironwake_controller.recent import Recent
 from ironwake_controller.store import database
 from ironwake_controller.store.lock import WriterLock
 from ironwake_controller.store.store import Store
+from ironwake_controller.store.together import Together
 from ironwake_controller.surroundings import Surroundings
 from ironwake_controller.view import Views
 from ironwake_controller.wake import packets
@@ -52,6 +53,7 @@ class House:
 
     def __post_init__(self) -> None:
         settings, store, log = self.settings, self.store, self.log
+        self.together = Together(store)
         self.recent = Recent(Boots(settings.deadline_scale))
         self.wake_queue = WakeQueue(settings.wake_rate)
         self.wake_loop = WakeLoop(store, self.safe, self.wake_queue, self.send, self.metrics, log)
@@ -78,6 +80,7 @@ class House:
         self.store.bell.close()
         self.wake_queue.bell.close()
         self.switchboard.close()
+        self.together.close()
         self.store.close()
         self.lock.close()
 

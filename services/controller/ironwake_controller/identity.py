@@ -28,6 +28,14 @@ def mismatch(machine: Machine, memory: Memory, begun: str, seen: dict[str, str])
     return ""
 
 
+def is_serial(held: str) -> bool:
+    """Whether it was another serial number that held something back: no UUID explains that.
+
+    By the words of `mismatch` in front of what a machine said, which may be any text.
+    """
+    return held.partition(" ")[2].startswith("was enrolled with serial ")
+
+
 def noted(machine: Machine, memory: Memory, seen: dict[str, str]) -> Memory:
     """What is remembered once somebody was seen: another UUID, for a person to judge."""
     uuid, known = uuid_of(seen), machine.uuid or memory.uuid

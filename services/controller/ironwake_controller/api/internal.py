@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -52,20 +53,20 @@ def routes(house: House) -> APIRouter:
     async def claim(request: Request) -> Response:
         """Hand out the answers, once."""
         asked = wire.decode(ClaimRequest, await request.body())
-        grant = await asyncio.to_thread(house.claims.claim, asked)
+        grant = await house.together.run(partial(house.claims.claim, asked))
         return Response(wire.encode(grant), media_type="application/json")
 
     @router.post("/deployments/{token}/callbacks", status_code=204)
     async def callback(token: str, request: Request) -> None:
         """A machine's report; 204 once it is committed."""
         said = wire.decode(Callback, await request.body())
-        await asyncio.to_thread(house.callbacks.take, token, said)
+        await house.together.run(partial(house.callbacks.take, token, said))
 
     @router.post("/health/{health_token}", status_code=204)
     async def health(health_token: str, request: Request) -> None:
         """The installed system's report; 204 once it is committed."""
         said = wire.decode(HealthReport, await request.body())
-        await asyncio.to_thread(house.callbacks.health, health_token, said)
+        await house.together.run(partial(house.callbacks.health, health_token, said))
 
     @router.post("/leases", status_code=204)
     async def leases(request: Request) -> None:
@@ -77,6 +78,6 @@ def routes(house: House) -> APIRouter:
     async def observe(request: Request) -> None:
         """What the data plane saw."""
         seen = wire.decode(Observations, await request.body())
-        await asyncio.to_thread(house.watch.take, seen)
+        await house.together.run(partial(house.watch.take, seen))
 
     return router

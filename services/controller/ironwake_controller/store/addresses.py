@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select
 
 from ironwake.mac import Mac
 from ironwake_controller.store.schema import addresses, macs
 from ironwake_controller.store.store import Tx
 
+# Made once: SQLAlchemy takes several times as long to make a statement as to carry it out.
+_WANTED: BindParameter[Any] = bindparam("wanted")
+_OF_CARD = select(addresses.c.address).where(addresses.c.mac == _WANTED)
+_CARD = select(addresses.c.mac).where(addresses.c.address == _WANTED)
+_MACHINE = (
+    select(macs.c.machine_id)
+    .join(addresses, addresses.c.mac == macs.c.mac)
+    .where(addresses.c.address == _WANTED)
+)
+
 
 def learn(tx: Tx, mac: Mac, address: str) -> bool:
     """Remember it; whether it is news. Whoever had the address before has it no more."""
-    known = tx.connection.scalar(select(addresses.c.address).where(addresses.c.mac == mac))
+    known = tx.connection.scalar(_OF_CARD, {"wanted": str(mac)})
     if known == address:
         return False
     stale = (addresses.c.mac == mac) | (addresses.c.address == address)
@@ -30,19 +42,13 @@ def vacate(tx: Tx, address: str) -> None:
 
 def machine_at(connection: Connection, address: str) -> int | None:
     """The id of the machine that has this address."""
-    found: int | None = connection.scalar(
-        select(macs.c.machine_id)
-        .join(addresses, addresses.c.mac == macs.c.mac)
-        .where(addresses.c.address == address)
-    )
+    found: int | None = connection.scalar(_MACHINE, {"wanted": address})
     return found
 
 
 def card_at(connection: Connection, address: str) -> Mac | None:
     """The enrolled machine's card that has this address."""
-    found: str | None = connection.scalar(
-        select(addresses.c.mac).where(addresses.c.address == address)
-    )
+    found: str | None = connection.scalar(_CARD, {"wanted": address})
     return Mac(found) if found else None
 
 

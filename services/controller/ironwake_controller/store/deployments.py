@@ -8,7 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Text, cast, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from ironwake import wire
 from ironwake.deployment import Claim, Deployment
@@ -98,31 +110,38 @@ def _record(row: Row[Any]) -> Record:
     )
 
 
-def _first(connection: Connection, query: Select[Any]) -> Record | None:
-    row = connection.execute(query.limit(1)).one_or_none()
+# Made once: SQLAlchemy takes several times as long to make a statement as to carry it out.
+_WANTED: BindParameter[Any] = bindparam("wanted")
+_BY_ID = select(deployments).where(deployments.c.id == _WANTED)
+_BY_TOKEN = select(deployments).where(deployments.c.token == _WANTED).with_for_update()
+_BY_HEALTH = select(deployments).where(deployments.c.health_token == _WANTED).with_for_update()
+_OF_MACHINE = select(deployments).where(deployments.c.machine_id == _WANTED)
+_LATEST = _OF_MACHINE.order_by(deployments.c.number.desc()).limit(1)
+_CHANGE = update(deployments).where(deployments.c.number == bindparam("of_number"))
+
+
+def _first(connection: Connection, query: Select[Any], wanted: str | int) -> Record | None:
+    row = connection.execute(query, {"wanted": wanted}).one_or_none()
     return _record(row) if row is not None else None
 
 
 def by_id(connection: Connection, name: str) -> Record | None:
-    return _first(connection, select(deployments).where(deployments.c.id == name))
+    return _first(connection, _BY_ID, name)
 
 
 def by_token(connection: Connection, token: str) -> Record | None:
     """The deployment whose claim and callbacks this token authorises."""
-    query = select(deployments).where(deployments.c.token == token).with_for_update()
-    found = _first(connection, query)
+    found = _first(connection, _BY_TOKEN, token)
     return found if found and _same(found.deployment.token, token) else None
 
 
 def by_health_token(connection: Connection, token: str) -> Record | None:
-    query = select(deployments).where(deployments.c.health_token == token).with_for_update()
-    found = _first(connection, query)
+    found = _first(connection, _BY_HEALTH, token)
     return found if found and _same(found.deployment.health_token, token) else None
 
 
 def latest(connection: Connection, machine_id: int) -> Record | None:
-    query = select(deployments).where(deployments.c.machine_id == machine_id)
-    return _first(connection, query.order_by(deployments.c.number.desc()))
+    return _first(connection, _LATEST, machine_id)
 
 
 def live_of(connection: Connection, machine_id: int) -> Record | None:
@@ -207,8 +226,7 @@ def change(tx: Tx, record: Record, **values: Any) -> None:
     """Put new values into columns of this deployment; `claim` takes a `Claimed`."""
     if "claim" in values:
         values["claim"] = wire.dump(values["claim"])
-    where = deployments.c.number == record.number
-    tx.connection.execute(update(deployments).where(where).values(**values))
+    tx.connection.execute(_CHANGE, {"of_number": record.number, **values})
 
 
 def _same(own: str, given: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from ironwake_controller.store.schema import events
 from ironwake_controller.store.store import Tx
@@ -33,19 +33,23 @@ class Event:
     at: str = ""
 
 
+_ADD = insert(events)  # made once: making it takes longer than carrying it out
+
+
 def add(tx: Tx, event: Event) -> None:
     tx.connection.execute(
-        insert(events).values(
-            at=tx.now,
-            machine=event.machine,
-            deployment=event.deployment,
-            kind=event.kind,
-            evidence=event.evidence,
-            state=event.state,
-            message=event.message[:_LONGEST],
-            detail=event.detail or {},
-            plan=event.plan[:64],
-        )
+        _ADD,
+        {
+            "at": tx.now,
+            "machine": event.machine,
+            "deployment": event.deployment,
+            "kind": event.kind,
+            "evidence": event.evidence,
+            "state": event.state,
+            "message": event.message[:_LONGEST],
+            "detail": event.detail or {},
+            "plan": event.plan[:64],
+        },
     )
 
 
@@ -73,11 +77,24 @@ def newest(connection: Connection) -> int:
 
 def alike(connection: Connection, event: Event, limit: int = 50) -> tuple[dict[str, Any], ...]:
     """The details of events of this kind about this machine, deployment and state; the newest."""
-    same = (
-        (events.c.deployment == event.deployment)
-        & (events.c.machine == event.machine)
-        & (events.c.kind == event.kind)
-        & (events.c.state == event.state)
+    same = {
+        "of_deployment": event.deployment,
+        "of_machine": event.machine,
+        "of_kind": event.kind,
+        "of_state": event.state,
+        "most": limit,
+    }
+    return tuple(connection.scalars(_ALIKE, same))
+
+
+_ALIKE = (
+    select(events.c.detail)
+    .where(
+        (events.c.deployment == bindparam("of_deployment"))
+        & (events.c.machine == bindparam("of_machine"))
+        & (events.c.kind == bindparam("of_kind"))
+        & (events.c.state == bindparam("of_state"))
     )
-    query = select(events.c.detail).where(same).order_by(events.c.seq.desc()).limit(limit)
-    return tuple(connection.scalars(query))
+    .order_by(events.c.seq.desc())
+    .limit(bindparam("most"))
+)

@@ -6,7 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Text, cast, delete, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from ironwake import wire
 from ironwake.mac import Mac
@@ -34,22 +47,30 @@ def _enrolled(row: Row[Any]) -> Enrolled:
     return Enrolled(row.id, machine, row.firmware, row.last_seen, dict(row.facts), memory)
 
 
-def _one(connection: Connection, query: Select[Any]) -> Enrolled | None:
-    row = connection.execute(query).one_or_none()
+# Made once: SQLAlchemy takes several times as long to make a statement as to carry it out.
+_WANTED: BindParameter[Any] = bindparam("wanted")
+_BY_NAME = select(machines).where(machines.c.name == _WANTED)
+_BY_ID = select(machines).where(machines.c.id == _WANTED)
+_WITH_CARDS = select(machines).join(macs, macs.c.machine_id == machines.c.id)
+_BY_MAC = _WITH_CARDS.where(macs.c.mac == _WANTED)
+_CHANGE = update(machines).where(machines.c.id == bindparam("of_id"))
+
+
+def _one(connection: Connection, query: Select[Any], wanted: str | int) -> Enrolled | None:
+    row = connection.execute(query, {"wanted": wanted}).one_or_none()
     return _enrolled(row) if row is not None else None
 
 
 def by_name(connection: Connection, name: str) -> Enrolled | None:
-    return _one(connection, select(machines).where(machines.c.name == name))
+    return _one(connection, _BY_NAME, name)
 
 
 def by_id(connection: Connection, number: int) -> Enrolled | None:
-    return _one(connection, select(machines).where(machines.c.id == number))
+    return _one(connection, _BY_ID, number)
 
 
 def by_mac(connection: Connection, mac: Mac) -> Enrolled | None:
-    query = select(machines).join(macs, macs.c.machine_id == machines.c.id)
-    return _one(connection, query.where(macs.c.mac == str(mac)))
+    return _one(connection, _BY_MAC, str(mac))
 
 
 def count(connection: Connection) -> int:
@@ -61,11 +82,11 @@ def every(connection: Connection) -> Sequence[Enrolled]:
     return [_enrolled(row) for row in rows]
 
 
-def texts(connection: Connection) -> Sequence[Row[Any]]:
+def texts(connection: Connection) -> Sequence[tuple[Any, ...]]:
     """Id, name, document and memory of every machine by name: JSON as text, for `parse`."""
     document, memory = cast(machines.c.document, Text), cast(machines.c.memory, Text)
     query = select(machines.c.id, machines.c.name, document, memory)
-    return connection.execute(query.order_by(machines.c.name)).all()
+    return [tuple(row) for row in connection.execute(query.order_by(machines.c.name))]
 
 
 def parse(document: str, memory: str) -> tuple[Machine, Memory]:
@@ -100,7 +121,7 @@ def remove(tx: Tx, number: int) -> None:
 def saw(tx: Tx, number: int, firmware: str = "") -> None:
     """It was seen just now, with this firmware if that could be told."""
     values = {"last_seen": tx.now} | ({"firmware": firmware} if firmware else {})
-    tx.connection.execute(update(machines).where(machines.c.id == number).values(**values))
+    tx.connection.execute(_CHANGE, {"of_id": number, **values})
 
 
 def remember(tx: Tx, there: Enrolled, memory: Memory) -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from ironwake_controller.epoch import Epoch
 from ironwake_controller.store.schema import meta
 
+_GET = select(meta.c.value).where(meta.c.key == bindparam("of_key"))
+_DROP = delete(meta).where(meta.c.key == bindparam("of_key"))
+_PUT = insert(meta)
+
 
 def get(connection: Connection, key: str) -> str | None:
-    value: str | None = connection.scalar(select(meta.c.value).where(meta.c.key == key))
+    value: str | None = connection.scalar(_GET, {"of_key": key})
     return value
 
 
 def put(connection: Connection, key: str, value: str) -> None:
     drop(connection, key)
-    connection.execute(insert(meta).values(key=key, value=value))
+    connection.execute(_PUT, {"key": key, "value": value})
 
 
 def drop(connection: Connection, key: str) -> None:
-    connection.execute(delete(meta).where(meta.c.key == key))
+    connection.execute(_DROP, {"of_key": key})
 
 
 def version(connection: Connection) -> int:

@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
@@ -40,6 +41,33 @@ class Tx:
         self.touch()
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """A transaction that several pieces of work share, one after the other, in one thread."""
+
+    tx: Tx
+    thread: int
+
+    @contextmanager
+    def part(self) -> Iterator[Tx]:
+        """Undone alone when it raises."""
+        whole = self.tx
+        tx = Tx(whole.connection, whole.clock)
+        # By the driver itself: SQLAlchemy's own nesting costs as much as two statements.
+        cursor = whole.connection.connection.cursor()
+        cursor.execute("SAVEPOINT part")
+        try:
+            yield tx
+        except BaseException:
+            cursor.execute("ROLLBACK TO SAVEPOINT part")
+            raise
+        finally:
+            cursor.execute("RELEASE SAVEPOINT part")
+            cursor.close()
+        whole.touched |= tx.touched
+        whole.disarmed |= tx.disarmed
+
+
 class Store:
     """`bell` rings after every commit.
 
@@ -53,6 +81,7 @@ class Store:
         self._epoch = epoch
         # One writer at a time in here; SQLite's own queue would be a busy loop.
         self._lock = threading.Lock()
+        self._shared: _Shared | None = None
         with writing(engine) as connection:
             self.restored = self._start(connection)
             self.version = meta.version(connection)
@@ -83,16 +112,37 @@ class Store:
     def write(self) -> Iterator[Tx]:
         """All of it is on disk when the block ends, or none of it is.
 
-        With a disarming, the boot epoch outside the database is on disk, too.
+        With a disarming, the boot epoch outside the database is on disk, too. Inside of
+        `together`, on disk when that ends.
         """
+        shared = self._shared
+        if shared is not None and shared.thread == threading.get_ident():
+            with shared.part() as tx:
+                yield tx
+        else:
+            with self._whole() as tx:
+                yield tx
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """One transaction of all that this thread writes in the block; each part may fail alone."""
+        with self._whole() as tx:
+            self._shared = _Shared(tx, threading.get_ident())
+            try:
+                yield
+            finally:
+                self._shared = None
+
+    @contextmanager
+    def _whole(self) -> Iterator[Tx]:
         with self._lock:
             epoch: Epoch | None = None
+            version = self.version
             with writing(self.engine) as connection:
                 tx = Tx(connection, self.clock)
                 yield tx
-                version = meta.version(connection)
                 if tx.touched:
-                    version += 1
+                    version = meta.version(connection) + 1
                     meta.put(connection, "version", str(version))
                 if tx.disarmed:
                     epoch = meta.grow_epoch(connection)
