@@ -320,3 +320,18 @@ def test_what_the_agent_tells_of_its_board_can_be_confirmed(appliance: Appliance
     appliance.good("POST", "/v1/machines/node1/confirm", {"uuid": OTHER})
     assert appliance.good("GET", f"/v1/deployments/{deployment}")["held"] == ""
     assert appliance.claim(token).status_code == 200
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["the serial alone", "then the board"])
+def test_a_confirmed_board_explains_no_serial_number(appliance: Appliance, again: bool) -> None:
+    """Whatever the other machine calls itself, and whatever the right one shows after it."""
+    appliance.enrol(serial="S1", uuid=FIRST)
+    deployment, (token, _) = appliance.deploy()["id"], appliance.tokens()
+    stranger = {"serial": "UUID 7", "uuid": OTHER}
+    told = (stranger, {"serial": "S1", "uuid": OTHER})[: 1 + again]
+    for number, facts in enumerate(told):
+        callback = Callback(Stage.FACTS, f"f{number}", facts=facts)
+        assert appliance.report(token, callback).status_code == 204
+    appliance.good("POST", "/v1/machines/node1/confirm")
+    assert "serial S1" in appliance.good("GET", f"/v1/deployments/{deployment}")["held"]
+    assert appliance.claim(token).status_code == 409

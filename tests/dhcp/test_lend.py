@@ -331,7 +331,10 @@ def test_a_renewal_goes_on_beside_a_new_reservation() -> None:
 
 
 def test_a_reserved_address_is_taken_back_at_the_renewal() -> None:
-    """Whoever had it by chance is refused, and its owner gets it at once."""
+    """Whoever had it by chance is refused; its owner gets it once that one has taken another.
+
+    Not before: a refusal can get lost, and who renews uses its address meanwhile.
+    """
     desk = Desk()
     other = Mac("52:54:00:77:00:99")
     desk.reply(PHONE, mac=other, message_type=MessageType.REQUEST, requested_address=FIRST)
@@ -339,6 +342,9 @@ def test_a_reserved_address_is_taken_back_at_the_renewal() -> None:
     assert desk.reply(PHONE).address != FIRST
     renew = {"mac": other, "message_type": MessageType.REQUEST, "ciaddr": FIRST}
     assert desk.reply(PHONE, **renew).content.message_type is MessageType.NAK
+    assert desk.reply(PHONE).address != FIRST
+    asked = {"mac": other, "message_type": MessageType.REQUEST, "server_id": OURS}
+    desk.reply(PHONE, **asked, requested_address=desk.reply(PHONE, mac=other).address)
     assert desk.reply(PHONE).address == FIRST
 
 

@@ -231,7 +231,10 @@ def _request(call: _Call, book: Book) -> Outcome:
         return Outcome(call.reply(MessageType.ACK, book, address), changed)
     # A client that did not choose us is told `no` only where nobody else could say `yes`.
     if chosen or call.lender.authoritative:
-        ended = book.release(request.mac, address, call.now)
+        # Who renews asks again in minutes or hours only, and uses it until then if our `no` gets
+        # lost: it ends when this client has taken another one, or by itself.
+        renews = request.ciaddr is not None
+        ended = () if renews else book.release(request.mac, address, call.now)
         return call.refuse(f"{address} is not this client's to have", ended)
     return Outcome(Quiet(f"{address} is no address of ours"))
 
