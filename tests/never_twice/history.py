@@ -13,7 +13,9 @@ class Arm:
 
     `ended` says why nothing may be handed out any more, "" for no reason; `taken` is the client
     that was handed the answers first, `closed` that it has spoken since; `unsure` that a lost reply
-    or a restart of the host leaves open whether the answers could be had.
+    or a restart of the host leaves open whether the answers could be had. `held`: what differed
+    from the machine that is meant, until a person has explained it. `owner`: the UUID that was
+    offered it first, "" while that may be any.
     """
 
     id: str
@@ -29,6 +31,8 @@ class Arm:
     closed: bool = False
     installed: bool = False
     unsure: bool = False
+    held: str = ""
+    owner: str = ""
 
 
 @dataclass
@@ -46,6 +50,9 @@ class History:
 
     def by_id(self, name: str) -> Arm:
         return next(arm for arm in self.arms.values() if arm.id == name)
+
+    def newest(self, machine: str) -> Arm | None:
+        return next(reversed(self.of(machine)), None)
 
     def end(self, arm: Arm, why: str) -> None:
         arm.ended = arm.ended or why
@@ -69,6 +76,8 @@ class History:
             return arm.ended
         if arm.machine in self.locked:
             return "locked"
+        if arm.held:
+            return f"held back: another {arm.held}"
         if arm.taken is None:
             return "" if now < arm.until else "expired"
         if arm.taken != client:
@@ -88,4 +97,9 @@ class History:
     def may_show(self, token: str) -> bool:
         """Whether a boot script may still lead to this deployment."""
         arm = self.arms.get(token)
-        return bool(arm and not arm.ended and arm.taken is None and arm.machine not in self.locked)
+        return arm is not None and self.is_armed(arm)
+
+    def is_armed(self, arm: Arm) -> bool:
+        """Whether it may be booted."""
+        begun = arm.ended or arm.held or arm.taken is not None
+        return not begun and arm.machine not in self.locked

@@ -8,35 +8,24 @@ address of its own. DHCP and TFTP are the decisions behind their sockets.
 from __future__ import annotations
 
 import asyncio
-import atexit
-import functools
 import itertools
 import shutil
 import sqlite3
-import struct
-import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx2
 import structlog
-from starlette.types import ASGIApp
 
 from ironwake import wire
 from ironwake.errors import IronwakeError
-from ironwake.firmware import Firmware
 from ironwake.mac import Mac
 from ironwake.report import Observation, Seen
-from ironwake.view import Index, View
-from ironwake_controller import app, house
+from ironwake.view import Index, Pieces, View, ViewChange
+from ironwake_controller import house
 from ironwake_controller.house import House
-from ironwake_controller.tokens import Tokens
-from ironwake_dhcp.delivery import Source
-from ironwake_dhcp.exchange import Exchange, Now
-from ironwake_dhcp.offer import Door
 from ironwake_http.hold import Patience
 from ironwake_http.limits import Limits
 from ironwake_http.ports import listen
@@ -45,89 +34,17 @@ from ironwake_http.service import Service
 from ironwake_http.witness import Witness
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.controller import ControllerClient
+from ironwake_runtime.settings import Settings
 from ironwake_tftp.files import File, Registry
 from ironwake_tftp.packet import Mode
-from tests.controller.appliance import ADMIN, LOG, SERVICE, FakeClock, Power, add_media, settings
+from tests.controller.appliance import ADMIN, SERVICE, FakeClock, Power, settings
+from tests.never_twice.dhcp import Dhcp
+from tests.never_twice.stage import Line, stage, workshop
 
-_MEMORY = Path("/dev/shm")
-_SEEN = "/observations"
 _URL = "http://127.0.0.1:8080"
 _QUIET = structlog.wrap_logger(
     structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50)
 )
-
-
-@dataclass
-class Current:
-    """Stands for the controller that runs now: routes take long to build, a controller does not."""
-
-    house: House | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.house, name)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What all rigs of one process share: a loop, the controller's routes, media and profiles."""
-
-    loop: asyncio.AbstractEventLoop
-    current: Current
-    app: ASGIApp
-    artifacts: Path
-    profiles: Path
-    empty: Path  # a database without machines, at the present schema
-
-
-def workshop() -> Path:
-    """A new folder, in memory where there is such a place."""
-    place = _MEMORY if _MEMORY.is_dir() else None
-    return Path(tempfile.mkdtemp(prefix="ironwake-never-twice-", dir=place))
-
-
-@functools.cache
-def stage() -> Stage:
-    """Made once per process, and taken down with it."""
-    folder = workshop()
-    profiles = folder / "profiles"
-    profiles.mkdir()
-    (profiles / "web.yaml").write_text("release: debian-12\n")
-    (profiles / "installer.yaml").write_text("release: debian-12\nmethod: script\n")
-    add_media(folder / "artifacts")
-    given = settings(folder / "state", artifacts_dir=folder / "artifacts", profiles_dir=profiles)
-    first = house.build(given, LOG, FakeClock(), Power().sender)
-    current = Current(first)
-    routes = app.build(cast(House, current), Tokens.of(ADMIN, SERVICE))
-    first.close()
-    database = folder / "state" / "ironwake.sqlite"
-    with sqlite3.connect(database) as connection:
-        connection.execute("DELETE FROM meta")
-    connection.close()
-    loop = asyncio.new_event_loop()
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(loop.close)
-    return Stage(loop, current, routes, folder / "artifacts", profiles, database)
-
-
-class Line(httpx2.AsyncBaseTransport):
-    """The way from the services to the controller: it can be cut, and it can lose replies."""
-
-    def __init__(self, there: Stage) -> None:
-        self._there = there
-        self._inner = httpx2.ASGITransport(app=there.app)
-        self.cut = False
-        self.lose = 0  # replies from now on, of calls that were carried out
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if self.cut or self._there.current.house is None:
-            raise httpx2.ConnectError("nobody answers")
-        reply = await self._inner.handle_async_request(request)
-        await reply.aread()
-        # Only what was said is lost: questions about the view are asked again and again.
-        if self.lose and request.method == "POST" and not request.url.path.endswith(_SEEN):
-            self.lose -= 1
-            raise httpx2.ReadError("the line broke")
-        return reply
 
 
 @dataclass(frozen=True)
@@ -144,9 +61,13 @@ class Reply:
 
 @dataclass
 class Rig:
-    """One appliance. `neighbours`: which card has which loopback address."""
+    """One appliance. `neighbours`: which card has which loopback address.
+
+    `serves`: it is the DHCP server here; its leases lie apart from what is backed up.
+    """
 
     neighbours: dict[str, Mac]
+    serves: bool = False
     clock: FakeClock = field(default_factory=FakeClock)
     folder: Path = field(default_factory=workshop)
     reports: list[Observation] = field(default_factory=list)
@@ -158,15 +79,27 @@ class Rig:
         self.state.mkdir()
         shutil.copy(self.stage.empty, self.state / "ironwake.sqlite")
         (self.folder / "service.token").write_text(SERVICE)
-        self.settings = settings(
-            self.state, artifacts_dir=self.stage.artifacts, profiles_dir=self.stage.profiles
+        self.quirks = self.folder / "quirks.yaml"
+        self.settings = self._settings(
+            self.state,
+            artifacts_dir=self.stage.artifacts,
+            profiles_dir=self.stage.profiles,
+            quirks_file=self.quirks,
         )
         self.line = Line(self.stage)
         self.index: Index | None = None
+        self._pieces = Pieces()
         self._numbers = itertools.count()
         self._open = AsyncExitStack()
         self.start()
         self.run(self._listen())
+        self.dhcp = Dhcp(
+            self.dhcp_settings, self.client, self._report, self.clock, self.run, _QUIET
+        )
+
+    def _settings(self, folder: Path, **own: Any) -> Settings:
+        serving = {"dhcp_mode": "server", "dhcp_subnets": self.stage.subnets}
+        return settings(folder, **own, **(serving if self.serves else {}))
 
     def run(self, work: Any) -> Any:
         """Run it to its end in the loop that all share."""
@@ -181,7 +114,9 @@ class Rig:
         self.client = ControllerClient(_URL, self.folder / "service.token", http)
         self._open.push_async_callback(self._person.aclose)
         self._open.push_async_callback(self.client.close)
-        self.exchange = Exchange(self._report)
+        # Where "another DHCP server" would be looked for, there is no network.
+        alone = {"interface": "lo", "dhcp_beside": True, "dhcp_authoritative": True}
+        self.dhcp_settings = self._settings(self.folder / "dhcp", **alone)
         self.registry = Registry(lambda item: store.path(item.sha256).read_bytes())
         self.service = Service(
             controller=self.client,
@@ -196,6 +131,7 @@ class Rig:
         await self._open.enter_async_context(serving(self.service, sock))
 
     def close(self) -> None:
+        self.dhcp.die()
         self.run(self._open.aclose())
         self.stop(orderly=False)
         shutil.rmtree(self.folder)
@@ -254,15 +190,20 @@ class Rig:
         after = self.index.view.version if self.index else -1
         if self.line.cut or self.stage.current.house is None or self.house.store.version == after:
             return  # a long poll would wait now
-        view: View = self.run(self.client.view(after))
+        change: ViewChange = self.run(self.client.changes(after))
+        view = self._pieces.take(change)
         self.views.append(view)
-        self.take(view)
+        self._take(view)
 
-    def take(self, view: View) -> None:
-        """Go by this view from now on, old or new."""
+    def start_with(self, view: View) -> None:
+        """As services that find this view on their disks."""
+        self._pieces = Pieces(view)
+        self._take(view)
+
+    def _take(self, view: View) -> None:
         self.index = Index(view)
         self.service.take(self.index)
-        self.exchange.take(self.index)
+        self.dhcp.take(self.index)
 
     def _report(
         self, seen: Seen, mac: str = "", client: str = "", detail: dict[str, str] | None = None
@@ -271,19 +212,14 @@ class Rig:
         self.reports.append(Observation(name, "rig", seen, mac, client, detail or {}))
 
     def tell(self) -> None:
-        """Send what was seen; it stays where the controller is away."""
+        """Send what was seen, and who has which address; it stays where the controller is away."""
         try:
+            self.dhcp.tell()
             if self.reports:
                 self.run(self.client.observe(tuple(self.reports)))
         except IronwakeError:
             return
         self.reports.clear()
-
-    def discover(self, mac: Mac, firmware: Firmware, uuid: bytes) -> bool:
-        """The firmware's first words; whether it was offered anything."""
-        source = Source(IPv4Address(0), 68, Door.SERVER)
-        now = Now(self.clock.monotonic(), self.clock.wall().timestamp())
-        return self.exchange.receive(discover(mac, firmware, uuid), source, now) is not None
 
     def tftp(self, name: str, mac: Mac) -> bytes | None:
         found = self.registry.open(name, Mode.OCTET, "10.77.0.99", mac, self.index)
@@ -317,19 +253,3 @@ class Rig:
 
 
 _LENGTH = "Content-Length"
-
-
-def discover(mac: Mac, firmware: Firmware, uuid: bytes) -> bytes:
-    """A DHCPDISCOVER of such firmware (RFC 2131 section 2, RFC 4578)."""
-    head = struct.pack("!4BIHH", 1, 1, 6, 0, 0x1234, 0, 0x8000) + bytes(16)
-    kind = f"{firmware.vendor_class}:Arch:{firmware.option_93[0]:05d}:UNDI:003000".encode()
-    rows = [
-        (53, b"\x01"),
-        (60, kind),
-        (93, firmware.option_93[0].to_bytes(2, "big")),
-        (97, b"\0" + uuid),
-    ]
-    if firmware.ipxe:
-        rows += [(77, b"iPXE"), (175, b"\x12\x01\x01\x13\x01\x01\x17\x01\x01\x24\x01\x01")]
-    options = b"".join(bytes((code, len(value))) + value for code, value in rows)
-    return head + mac.packed + bytes(10 + 64 + 128) + b"\x63\x82\x53\x63" + options + b"\xff"

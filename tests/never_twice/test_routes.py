@@ -1,10 +1,12 @@
 """Every way in from the machines' network, in every situation of a machine: what it answers.
 
-A new route, a new name or a new door without a row here fails.
+A new route, a new name or a new door without a row here fails, and so does a new situation for
+which one of them has no word.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,27 +19,20 @@ from ironwake.firmware import FIRMWARE
 from ironwake.mac import Mac
 from ironwake.report import Callback, Stage
 from ironwake_controller.store import deployments
-from ironwake_dhcp.delivery import Source
-from ironwake_dhcp.exchange import Now
 from ironwake_dhcp.offer import Door
 from ironwake_http.table import ROUTES
-from tests.never_twice.rig import Reply, Rig, discover
+from ironwake_testing.dhcp import KIND, discover, with_option
+from tests.never_twice.dhcp import leads
+from tests.never_twice.rig import Reply, Rig
 
 CARD = Mac("52:54:00:77:00:11")
 HOME = "127.0.0.11"
 NOBODY = "f" * 64
 UUID = bytes(range(16))
 FIRST, LATER = "boot-1", "boot-9"
-SITUATIONS = (
-    "unknown",
-    "known",
-    "armed",
-    "claimed",
-    "installed",
-    "failed",
-    "expired",
-    "restored",
-)
+# Nothing was deployed; what can be handed out, and what cannot for a person's sake; what is over.
+_NEVER, _KEPT, _OVER = ("unknown", "known", "rung"), ("locked", "held"), ("failed", "expired")
+SITUATIONS = (*_NEVER, "armed", *_KEPT, "claimed", "installed", *_OVER, "restored")
 
 
 @dataclass
@@ -62,16 +57,16 @@ class Scene:
         path = f"/deployments/{self.token}/{name}"
         assert self.rig.http(HOME, path, boot=FIRST).status == 200
 
-    def say(self, stage: Stage) -> None:
-        body = wire.encode(Callback(stage))
+    def say(self, stage: Stage, **facts: str) -> None:
+        body = wire.encode(Callback(stage, facts=facts))
         path = f"/deployments/{self.token}/callbacks"
         assert self.rig.http(HOME, path, "POST", body=body).status == 204
 
 
 @contextmanager
-def scene(situation: str, profile: str = "web") -> Iterator[Scene]:
+def scene(situation: str, profile: str = "web", *, serves: bool = False) -> Iterator[Scene]:
     """The appliance, and a machine to which that has happened; the services know of it."""
-    there = Scene(Rig({HOME: CARD}))
+    there = Scene(Rig({HOME: CARD}, serves))
     try:
         _play(there, situation, profile)
         there.rig.follow()
@@ -84,13 +79,21 @@ def _play(there: Scene, situation: str, profile: str) -> None:
     rig = there.rig
     if situation == "unknown":
         return
-    rig.person("POST", "/v1/machines", {"name": "one", "macs": [CARD]})
-    if situation == "known":
+    machine = {"name": "one", "macs": [CARD], "serial": "S1"}
+    if situation == "rung":
+        machine["local_boot"] = "sanboot"
+    rig.person("POST", "/v1/machines", machine)
+    if situation in ("known", "rung"):
         return
     there.arm(profile)
     if situation in ("claimed", "installed", "failed"):
         there.claim(profile)
     match situation:
+        case "locked":
+            assert rig.person("POST", "/v1/machines/one/lock").status_code == 200
+        case "held":
+            rig.follow()
+            there.say(Stage.FACTS, serial="another")
         case "installed":
             there.say(Stage.INSTALLING)
             there.say(Stage.INSTALLED)
@@ -106,48 +109,59 @@ def _play(there: Scene, situation: str, profile: str) -> None:
             rig.start()
 
 
-# What a later boot of the machine hears, by situation: the one decision's word for those that are
-# not in the row.
-Answers = dict[str, str]
+# What a later boot of the machine hears: each word with the situations in which it is said.
+Answers = dict[str, tuple[str, ...]]
+
+
+def word(answers: Answers, situation: str) -> str:
+    """The one word for it; LookupError where nobody has decided, or twice."""
+    (found,) = [said for said, where in answers.items() if situation in where] or [""]
+    if not found:
+        raise LookupError(f"what is said when a machine is {situation}?")
+    return found
 
 
 @dataclass(frozen=True)
 class Row:
-    """`guard`: whose decision it is. `other`: the answer in all situations that are not named."""
+    """`guard`: whose decision it is."""
 
     guard: str
     target: str
-    other: str
-    named: Answers
+    answers: Answers
     method: str = "GET"
     profile: str = "web"
     body: bytes = b""
 
-    def expected(self, situation: str) -> str:
-        return self.named.get(situation, self.other)
-
 
 _PLAN, _CLAIM, _TABLE = "plan.resolve", "Claims.claim", "lifecycle.TABLE"
 _PUBLIC = "nobody's: bytes without secrets, that install nothing by themselves"
-_NO_TOKEN = {"unknown": "404", "known": "404"}
-_PAYLOAD = {**_NO_TOKEN, "armed": "payload"}
+_ALWAYS = SITUATIONS
+_SCRIPT = {
+    "boots": ("armed",),
+    "disk": (*_NEVER, *_KEPT, "claimed", "installed", *_OVER, "restored"),
+}
+_PAYLOAD = {
+    "404": _NEVER,
+    "payload": ("armed",),
+    "409": _KEPT,
+    "410": ("claimed", "installed", *_OVER, "restored"),
+}
 _PROGRESS = wire.encode(Callback(Stage.INSTALLING))
 # A script boots the installation or leads to the disk. 204: it counts. 409: out of turn, changes
 # nothing. 410: over, or handed out already.
 HTTP: dict[str, tuple[Row, ...]] = {
     "/boot/{mac}/{script}": tuple(
-        Row(_PLAN, f"/boot/{CARD}/{name}", "disk", {"armed": "boots"}) for name in loaders.BY_SCRIPT
+        Row(_PLAN, f"/boot/{CARD}/{name}", _SCRIPT) for name in loaders.BY_SCRIPT
     ),
-    "/grub/grub.cfg": (Row(_PUBLIC, "/grub/grub.cfg", "sends on", {}),),
-    "/sb/{file*}": (Row(_PUBLIC, "/sb/shimx64.efi", "bytes", {}),),
-    "/ipxe/{file*}": (Row(_PUBLIC, "/ipxe/undionly.kpxe", "bytes", {}),),
-    "/artifacts/{sha256}/{file}": (Row(_PUBLIC, "{archive}", "bytes", {}),),
-    "/deployments/{token}/order": (Row(_CLAIM, "/deployments/{token}/order", "410", _PAYLOAD),),
+    "/grub/grub.cfg": (Row(_PUBLIC, "/grub/grub.cfg", {"sends on": _ALWAYS}),),
+    "/sb/{file*}": (Row(_PUBLIC, "/sb/shimx64.efi", {"bytes": _ALWAYS}),),
+    "/ipxe/{file*}": (Row(_PUBLIC, "/ipxe/undionly.kpxe", {"bytes": _ALWAYS}),),
+    "/artifacts/{sha256}/{file}": (Row(_PUBLIC, "{archive}", {"bytes": _ALWAYS}),),
+    "/deployments/{token}/order": (Row(_CLAIM, "/deployments/{token}/order", _PAYLOAD),),
     "/deployments/{token}/answers/{file}": (
         Row(
             _CLAIM,
             "/deployments/{token}/answers/preseed.cfg",
-            "410",
             _PAYLOAD,
             profile="installer",
         ),
@@ -156,8 +170,12 @@ HTTP: dict[str, tuple[Row, ...]] = {
         Row(
             _TABLE,
             "/deployments/{token}/callbacks",
-            "410",
-            {**_NO_TOKEN, "armed": "409", "claimed": "204", "installed": "409"},
+            {
+                "404": _NEVER,
+                "409": ("armed", *_KEPT, "installed"),
+                "204": ("claimed",),
+                "410": (*_OVER, "restored"),
+            },
             method="POST",
             body=_PROGRESS,
         ),
@@ -166,12 +184,16 @@ HTTP: dict[str, tuple[Row, ...]] = {
         Row(
             _TABLE,
             "/health/{health}",
-            "410",
-            {**_NO_TOKEN, "armed": "409", "claimed": "409", "installed": "204"},
+            {
+                "404": _NEVER,
+                "409": ("armed", *_KEPT, "claimed"),
+                "204": ("installed",),
+                "410": (*_OVER, "restored"),
+            },
             method="POST",
         ),
     ),
-    "/healthz": (Row(_PUBLIC, "/healthz", "alive", {}),),
+    "/healthz": (Row(_PUBLIC, "/healthz", {"alive": _ALWAYS}),),
 }
 _CASES = [row for rows in HTTP.values() for row in rows]
 
@@ -215,7 +237,19 @@ def test_every_route_answers_by_its_decision(row: Row, situation: str) -> None:
     """Asked by a later boot of the machine, with its deployment's token where there is one."""
     with scene(situation, row.profile) as there:
         reply = there.rig.http(HOME, _target(row, there), row.method, LATER, row.body)
-        assert _word(reply, there.token) == row.expected(situation), reply
+        assert _word(reply, there.token) == word(row.answers, situation), reply
+
+
+# A loader, the machine's script, the script that sends on to it: by TFTP.
+_LOADER_BYTES = {
+    "given": ("armed", "rung"),
+    "refused": ("unknown", "known", *_KEPT, "claimed", "installed", *_OVER, "restored"),
+}
+_OWN_SCRIPT = {
+    "refused": ("unknown",),
+    "boots": ("armed",),
+    "disk": ("known", "rung", *_KEPT, "claimed", "installed", *_OVER, "restored"),
+}
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
@@ -227,44 +261,53 @@ def test_every_name_of_tftp_answers_by_the_plan(situation: str) -> None:
         roles = [item.role for item in index.policy.shelf.items if item.manifest == "loaders"]
         assert len(roles) >= 2
         for role in roles:
-            assert (there.rig.tftp(role, CARD) is not None) is (situation == "armed"), role
+            said = "refused" if there.rig.tftp(role, CARD) is None else "given"
+            assert said == word(_LOADER_BYTES, situation), role
         for name in loaders.BY_SCRIPT:
             found = there.rig.tftp(f"boot/{CARD}/{name}", CARD)
-            if situation == "unknown":
-                assert found is None
-                continue
-            word = _word(Reply(200, found or b""), there.token)
-            assert word == ("boots" if situation == "armed" else "disk")
+            said = "refused" if found is None else _word(Reply(200, found), there.token)
+            assert said == word(_OWN_SCRIPT, situation)
         common = there.rig.tftp("grub/grub.cfg", CARD)
         assert (common is None) is (situation == "unknown")
         others = [i.role for i in index.policy.shelf.items if i.manifest != "loaders"]
         assert not [role for role in others if there.rig.tftp(role, CARD) is not None]
 
 
-# What a client may say, by door: RFC 2132 section 9.6. All are silence but to an armed machine.
+# What a client may say, by door: RFC 2132 section 9.6.
 DOORS = {Door.SERVER: (1,), Door.BOOT: (1, 3, 8)}
+_OFFERS = {
+    "the installation": ("armed",),
+    "the way to the disk": ("rung",),
+    "nothing to boot": ("unknown", "known", *_KEPT, "claimed", "installed", *_OVER, "restored"),
+}
+# Without their own loader on the shelf, ARM64 machines get none; these must have one.
+_SERVED = {
+    "the installation": {"bios-pxe", "bios-ipxe", "uefi-amd64-pxe", "uefi-amd64-http"},
+    "the way to the disk": {"bios-pxe", "bios-ipxe", "uefi-amd64-pxe", "uefi-amd64-ipxe"},
+    "nothing to boot": set(),
+}
 
 
+@pytest.mark.parametrize("serves", [False, True], ids=["proxy", "server"])
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_every_door_of_dhcp_answers_by_the_plan(situation: str) -> None:
-    """Each firmware at each door: an answer to the armed machine, to all others not a byte."""
+def test_every_door_of_dhcp_answers_by_the_plan(situation: str, serves: bool) -> None:
+    """Each firmware at each door: a loader for whom shall boot; a proxy says nothing to others."""
     assert set(DOORS) == set(Door)
-    with scene(situation) as there:
-        heard = {
-            (door, firmware.name)
-            for door, kinds in DOORS.items()
-            for kind in kinds
-            for firmware in FIRMWARE
-            if _asks(there.rig, door, discover(CARD, firmware, UUID), kind)
-        }
-        if situation != "armed":
-            assert heard == set()
-        else:
-            assert {door for door, _ in heard} == set(Door)
-            assert {name for _, name in heard} >= {"bios-pxe", "uefi-amd64-pxe", "uefi-amd64-http"}
+    expected = word(_OFFERS, situation)
+    with scene(situation, serves=serves) as there:
+        led: dict[Door, set[str]] = {door: set() for door in DOORS}
+        for door, kinds in DOORS.items():
+            for kind, firmware in itertools.product(kinds, FIRMWARE):
+                reply = _asks(there.rig, door, discover(CARD, firmware, UUID), kind)
+                assert serves or reply is None or leads(reply)
+                if reply is not None and leads(reply):
+                    led[door].add(firmware.name)
+        for names in led.values():
+            assert bool(names) is (expected != "nothing to boot")
+            assert names >= _SERVED[expected]
 
 
-def _asks(rig: Rig, door: Door, request: bytes, kind: int) -> bool:
-    source = Source(IPv4Address("10.77.0.99" if door is Door.BOOT else 0), 68, door)
-    said = request.replace(b"\x35\x01\x01", bytes((53, 1, kind)), 1)
-    return rig.exchange.receive(said, source, Now(rig.clock.monotonic(), 0.0)) is not None
+def _asks(rig: Rig, door: Door, request: bytes, kind: int) -> bytes | None:
+    said = with_option(request, KIND, bytes((kind,)))
+    own = IPv4Address("10.77.0.99") if door is Door.BOOT else None
+    return rig.dhcp.ask(said, door=door, address=own)

@@ -46,9 +46,9 @@ def recorded(firmware: str) -> bytes:
     raise LookupError(f"{file} has no DISCOVER of {vendor_class}")
 
 
-def discover(mac: Mac, firmware: Firmware, uuid: bytes) -> bytes:
+def discover(mac: Mac, firmware: Firmware, uuid: bytes, xid: int = 0) -> bytes:
     """The DISCOVER of such firmware in a machine with this SMBIOS UUID, 16 bytes."""
-    return with_option(rehearse.discover(mac, firmware), UUID, b"\0" + uuid)
+    return with_option(rehearse.discover(mac, firmware, xid), UUID, b"\0" + uuid)
 
 
 def readdressed(message: bytes, mac: str, xid: int) -> bytes:
