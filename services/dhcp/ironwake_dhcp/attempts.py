@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ironwake.firmware import FIRMWARE, Firmware, Transport
@@ -30,20 +30,48 @@ TRIES: Final = 2
 # How often an iPXE that cannot take a script is given ours in one boot: it would ask for ever.
 CHAINS: Final = 6
 _CHAINED: Final = Quiet("its iPXE takes no script by HTTP, and was given ours in this boot already")
+_DISCOVER: Final = MessageType.DISCOVER
 _MOST: Final = 4096  # cards remembered: a sweep of made-up addresses must not fill the memory
 
 
-@dataclass
+@dataclass(slots=True)
 class _Attempt:
+    """`shape` is that of the last offer, the one at `place` of `order`."""
+
     last: float
     order: tuple[Personality, ...]
     xid: int
     offers: int = 0  # in this boot
     place: int = 0
-    unanswered: int = 0  # of the shape at `place`
+    unanswered: int = 0  # of this shape
+    shape: Personality = field(init=False)
 
-    def next_shape(self) -> None:
-        self.place, self.unanswered = self.place + 1, 0
+    def __post_init__(self) -> None:
+        self.shape = self.order[0]
+
+    def offer(self, xid: int, awaited: bool) -> None:
+        """One more DISCOVER, and so one more offer."""
+        self.offers += 1
+        begins_anew = self.unanswered and xid != self.xid
+        if begins_anew and not awaited:
+            self.offers, self.unanswered = 1, 0
+            self._take_shape(0)
+        elif begins_anew or self.unanswered == TRIES:
+            self._take_shape(self.place + 1)
+        self.unanswered += 1
+        self.xid = xid
+
+    def begin_boot(self, awaited: bool) -> None:
+        """What comes after a long silence is another boot."""
+        self.offers = 0
+        if not awaited:
+            self.unanswered = 0
+        elif self.unanswered:  # old ROMs make the same transaction of their card's address
+            self._take_shape(self.place + 1)
+
+    def _take_shape(self, place: int) -> None:
+        self.place, self.unanswered = place % len(self.order), 0
+        self.shape = self.order[self.place]
 
 
 class Attempts:
@@ -58,7 +86,6 @@ class Attempts:
         firmware: Firmware,
         led: Led,
         now: float,
-        *,
         awaited: bool = True,
         xid: int | None = None,
     ) -> Personality | Quiet:
@@ -68,20 +95,21 @@ class Attempts:
         :param awaited: it shall go on to an installation, and would be seen to; else it is only
             led to its disk, and another boot is no complaint
         """
-        xid = request.xid if xid is None else xid
-        attempt = self._attempt(request, firmware, led, now, awaited, xid)
-        if request.message_type is MessageType.DISCOVER:
-            attempt.offers += 1
-            begins_anew = attempt.unanswered and xid != attempt.xid
-            if begins_anew and not awaited:
-                attempt.offers, attempt.place, attempt.unanswered = 1, 0, 0
-            elif begins_anew or attempt.unanswered == TRIES:
-                attempt.next_shape()
-            attempt.unanswered += 1
-            attempt.xid = xid
-        if firmware.ipxe and firmware.transport is Transport.TFTP and attempt.offers > CHAINS:
+        if xid is None:
+            xid = request.xid
+        key = (request.mac, firmware.name)
+        attempt = self._known.get(key)
+        if attempt is None or attempt.order != led.personalities:
+            attempt = self._begin(key, _Attempt(now, led.personalities, xid))
+        elif now - attempt.last > BOOT:
+            attempt.begin_boot(awaited)
+        attempt.last = now
+        self._known.move_to_end(key)
+        if request.message_type is _DISCOVER:
+            attempt.offer(xid, awaited)
+        if attempt.offers > CHAINS and firmware.ipxe and firmware.transport is Transport.TFTP:
             return _CHAINED
-        return led.personalities[attempt.place % len(led.personalities)]
+        return attempt.shape
 
     def went_on(self, mac: Mac) -> None:
         """It took an offer: what comes next is no repeat."""
@@ -99,27 +127,8 @@ class Attempts:
     def __len__(self) -> int:
         return len(self._known)
 
-    def _attempt(
-        self,
-        request: Request,
-        firmware: Firmware,
-        led: Led,
-        now: float,
-        awaited: bool,
-        xid: int,
-    ) -> _Attempt:
-        key = (request.mac, firmware.name)
-        known = self._known.get(key)
-        if known is None or known.order != led.personalities:
-            known = self._known[key] = _Attempt(now, led.personalities, xid)
-        elif now - known.last > BOOT:
-            known.offers = 0
-            if not awaited:
-                known.unanswered = 0
-            elif known.unanswered:  # old ROMs make the same transaction of their card's address
-                known.next_shape()
-        known.last = now
-        self._known.move_to_end(key)
+    def _begin(self, key: tuple[Mac, str], attempt: _Attempt) -> _Attempt:
+        self._known[key] = attempt
         if len(self._known) > _MOST:
             self._known.popitem(last=False)
-        return known
+        return attempt

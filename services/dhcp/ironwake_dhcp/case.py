@@ -17,8 +17,8 @@ from ironwake.report import Seen
 from ironwake.view import Entry
 from ironwake_dhcp.delivery import Source
 from ironwake_dhcp.offer import Boot, Chance, Door
-from ironwake_dhcp.packet import SECS, XID, Request
-from ironwake_dhcp.reply import Quiet, Reply
+from ironwake_dhcp.packet import Request
+from ironwake_dhcp.reply import Quiet
 from ironwake_dhcp.template import Stencil
 
 # It has asked for more than an offer: its firmware took the last one.
@@ -34,14 +34,20 @@ class News:
     about: str
     client: str
     detail: Callable[[], dict[str, str]]
+    kind: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", str(self.seen))  # to be compared faster
+
+
+Shape = Personality | Quiet  # what is the same object whenever the same is decided
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What was decided about booting, and what it comes to; `stencil` is None for silence."""
+    """What a shape comes to; `stencil` is None for silence."""
 
-    found: Boot | Quiet
-    answer: Reply | Quiet
+    shape: Shape
     count: str
     news: tuple[News, ...]
     stencil: Stencil | None
@@ -49,7 +55,12 @@ class Said:
 
 @dataclass(slots=True)
 class Case:
-    """`request` is the first of its kind: its number and seconds are not those of the next."""
+    """`request` is the first of its kind: its number and seconds are not those of the next.
+
+    `said` is what was answered so far, one for each shape. `awaited`: it shall go on to an
+    installation. `went_on`: what it asks for, or through which door, tells that it took our offer.
+    `claims`: the deployment that becomes this machine's by being offered, "" for none.
+    """
 
     request: Request
     source: Source
@@ -57,7 +68,7 @@ class Case:
     chance: Chance | Quiet
     uuid: str
     said: list[Said] = field(default_factory=list)
-    _boots: list[Boot] = field(default_factory=list)
+    is_stranger: bool = field(init=False)
     awaited: bool = field(init=False)
     went_on: bool = field(init=False)
     claims: str = field(init=False)
@@ -65,55 +76,42 @@ class Case:
     def __post_init__(self) -> None:
         deployment = self.entry.deployment if self.entry else None
         state = deployment.state if deployment else None
+        self.is_stranger = self.entry is None
         self.awaited = state in BOOTABLE
-        # What it asks for, or through which door, tells that it took our offer.
         self.went_on = self.source.door is Door.BOOT or state in _WENT_ON
-        # The deployment that becomes this machine's by being offered, if it is nobody's yet. A
-        # machine that tells no UUID cannot be told apart, and does not make it anybody's.
         installs = isinstance(self.chance, Chance) and self.chance.installs
         free = installs and deployment is not None and not deployment.uuid
+        # One that tells no UUID cannot be told apart, and does not make it anybody's.
         self.claims = deployment.id if free and deployment and self.uuid else ""
 
-    def boot(self, chance: Chance, personality: Personality) -> Boot:
-        """The same object for the same shape."""
-        for boot in self._boots:
-            if boot.personality is personality:
-                return boot
-        self._boots.append(chance.shaped(personality))
-        return self._boots[-1]
-
-    def known(self, found: Boot | Quiet) -> Said | None:
-        """What was said before to this very finding."""
-        for said in self.said:
-            if said.found is found:
-                return said
-        return None
+    def found(self, shape: Shape) -> Boot | Quiet:
+        """What is decided about booting, in words."""
+        chance = self.chance
+        if isinstance(chance, Quiet):
+            return chance
+        return shape if isinstance(shape, Quiet) else chance.shaped(shape)
 
 
 class Cases:
-    """Those of one view, the oldest of many forgotten; `most` = 0 keeps none."""
+    """Those of one view, the oldest of many forgotten; `most` = 0 keeps none.
+
+    `known` has them by `key`: source, and all but the transaction's number and the seconds.
+    """
 
     def __init__(self, most: int = _MOST) -> None:
         self._most = most
-        self._known: dict[bytes, Case] = {}
+        self.known: dict[bytes, Case] = {}
 
-    def find(self, data: bytes, source: Source) -> Case | None:
-        return self._known.get(_key(data, source))
-
-    def keep(self, data: bytes, source: Source, case: Case) -> None:
+    def keep(self, key: bytes, case: Case) -> None:
         """Only of enrolled machines: strangers could make up as many as they like."""
-        if case.entry is None or not self._most:
+        if case.is_stranger or not self._most:
             return
-        if len(self._known) >= self._most:
-            del self._known[next(iter(self._known))]
-        self._known[_key(data, source)] = case
+        if len(self.known) >= self._most:
+            del self.known[next(iter(self.known))]
+        self.known[key] = case
 
     def clear(self) -> None:
-        self._known.clear()
+        self.known.clear()
 
     def __len__(self) -> int:
-        return len(self._known)
-
-
-def _key(data: bytes, source: Source) -> bytes:
-    return source.tag + data[: XID.start] + data[SECS.stop :]
+        return len(self.known)

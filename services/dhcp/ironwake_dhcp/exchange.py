@@ -10,21 +10,24 @@ from typing import NamedTuple, TypeGuard
 
 from ironwake.firmware import FIRMWARE
 from ironwake.lifecycle import BOOTABLE, State
+from ironwake.personality import Personality
 from ironwake.plan import BootPlan, Subject
 from ironwake.report import Report, Seen
 from ironwake.view import Entry, Index
 from ironwake_dhcp import lend, offer
 from ironwake_dhcp.attempts import Attempts
 from ironwake_dhcp.book import Lease
-from ironwake_dhcp.case import Case, Cases, News, Said
+from ironwake_dhcp.case import Case, Cases, News, Said, Shape
 from ironwake_dhcp.delivery import Datagram, Frame, Source, deliver
 from ironwake_dhcp.offer import Boot, Door
 from ironwake_dhcp.pace import Limits
-from ironwake_dhcp.packet import XID, Malformed, MessageType, Request, parse
+from ironwake_dhcp.packet import SECS, XID, Malformed, MessageType, Request, parse
 from ironwake_dhcp.reply import Quiet, Reply
 from ironwake_dhcp.sightings import Sightings, describe
 from ironwake_dhcp.template import Stencil, Templates
 
+# What is left out between them is the transaction's number, and the seconds.
+_XID, _REST = XID.start, SECS.stop
 _ANOTHERS = Quiet("another machine with this card was offered the deployment first")
 
 
@@ -109,20 +112,28 @@ class Exchange:
 
         In server mode it may leave only when what `keep` was given meanwhile is on the disk.
         """
+        steady = now.steady
         if self._limits is not None:
-            refused = self._limits.refused(data, now.steady)
+            refused = self._limits.refused(data, steady)
             if refused:
                 self.counts[refused] += 1
                 return None
-        case = self._cases.find(data, source) or self._study(data, source)
+        xid = data[XID]
+        key = source.tag + data[:_XID] + data[_REST:]
+        case = self._cases.known.get(key)
         if case is None:
-            self.counts["no view yet"] += 1
-            return None
-        said = self._say(case, data[XID], now)
+            case = self._study(data, source)
+            if case is None:
+                self.counts["no view yet"] += 1
+                return None
+            self._cases.keep(key, case)
+        said = self._say(case, self._shape(case, xid, steady), now)
         for news in said.news:
-            self._tell(case, news, now.steady)
+            mac = case.request.mac
+            if self._sightings.is_news(news.kind, mac, news.about, steady, case.is_stranger):
+                self._report(news.seen, mac, news.client, news.detail())
         self.counts[said.count] += 1
-        return None if said.stencil is None else Outgoing(said.stencil, data[XID])
+        return None if said.stencil is None else Outgoing(said.stencil, xid)
 
     def _study(self, data: bytes, source: Source) -> Case | None:
         """All that the view says of a request. None without a view. Raises `Malformed`."""
@@ -136,44 +147,37 @@ class Exchange:
             return None
         uuid = offer.uuid_of(request)
         found = offer.chance(request, index, uuid)
-        case = Case(request, source, index.by_mac(request.mac), found, uuid)
-        self._cases.keep(data, source, case)
-        return case
+        return Case(request, source, index.by_mac(request.mac), found, uuid)
 
-    def _say(self, case: Case, xid: bytes, now: Now) -> Said:
-        """What becomes of it this time."""
-        found = self._found(case, xid, now.steady)
-        if self._lending is not None and case.source.door is Door.SERVER:
-            # Addresses are another matter each time.
-            return self._saying(case, found, self._lend(case, found, self._lending, now))
-        said = case.known(found)
-        if said is None:
-            answer = offer.proxy(case.request, case.source.door, self._ours, found)
-            said = self._saying(case, found, answer)
-            case.said.append(said)
-        return said
-
-    def _found(self, case: Case, xid: bytes, now: float) -> Boot | Quiet:
-        """Whether the client is offered a loader, and in which shape by now."""
+    def _shape(self, case: Case, xid: bytes, now: float) -> Shape:
+        """In which shape a loader is offered by now, or why none is."""
+        request, chance = case.request, case.chance
         if case.went_on:
-            self._attempts.went_on(case.request.mac)
-        chance = case.chance
+            self._attempts.went_on(request.mac)
         if isinstance(chance, Quiet):
             return chance
-        personality = self._attempts.choose(
-            case.request,
-            chance.firmware,
-            chance.led,
-            now,
-            awaited=case.awaited,
-            xid=int.from_bytes(xid, "big"),
+        number = int.from_bytes(xid, "big")
+        shape = self._attempts.choose(
+            request, chance.firmware, chance.led, now, case.awaited, number
         )
-        if isinstance(personality, Quiet):
-            return personality
         # Until the controller has told everyone whose deployment this is, the first has it.
-        if case.claims and self._owners.setdefault(case.claims, case.uuid) != case.uuid:
-            return _ANOTHERS
-        return case.boot(chance, personality)
+        if case.claims and isinstance(shape, Personality):
+            first = self._owners.setdefault(case.claims, case.uuid)
+            return shape if first == case.uuid else _ANOTHERS
+        return shape
+
+    def _say(self, case: Case, shape: Shape, now: Now) -> Said:
+        """What becomes of it this time. In server mode, addresses are another matter each time."""
+        if self._lending is not None and case.source.door is Door.SERVER:
+            found = case.found(shape)
+            return self._saying(case, shape, found, self._lend(case, found, self._lending, now))
+        for said in case.said:
+            if said.shape is shape:
+                return said
+        found = case.found(shape)
+        answer = offer.proxy(case.request, case.source.door, self._ours, found)
+        case.said.append(self._saying(case, shape, found, answer))
+        return case.said[-1]
 
     def _lend(self, case: Case, found: Boot | Quiet, lending: Lending, now: Now) -> Reply | Quiet:
         outcome = lend.serve(
@@ -186,14 +190,14 @@ class Exchange:
             self._report(Seen.CONFLICT, case.request.mac, "", detail)
         return outcome.answer
 
-    def _saying(self, case: Case, found: Boot | Quiet, answer: Reply | Quiet) -> Said:
+    def _saying(self, case: Case, shape: Shape, found: Boot | Quiet, answer: Reply | Quiet) -> Said:
         news = tuple(self._news(case, found, answer))
         if isinstance(answer, Quiet):
-            return Said(found, answer, "quiet", news, None)
+            return Said(shape, "quiet", news, None)
         count = answer.content.message_type.name.lower()
         way = deliver(case.request, answer, case.source)
         stencil = self._templates.stencil(case.request, answer, way)
-        return Said(found, answer, count, news, stencil)
+        return Said(shape, count, news, stencil)
 
     def _prepare(self, entry: Entry, index: Index) -> None:
         for mac in entry.machine.macs:
@@ -205,12 +209,6 @@ class Exchange:
                     found = Boot(firmware, plan.led, plan.reason, personality)
                     for kind in (MessageType.OFFER, MessageType.ACK):
                         self._templates.prepare(offer.content(found, kind, self._ours))
-
-    def _tell(self, case: Case, news: News, now: float) -> None:
-        """Report what was seen, once."""
-        mac, stranger = case.request.mac, case.entry is None
-        if self._sightings.is_news(news.seen, mac, news.about, now, stranger=stranger):
-            self._report(news.seen, mac, news.client, news.detail())
 
     def _news(self, case: Case, found: Boot | Quiet, answer: Reply | Quiet) -> Iterator[News]:
         """The offer, or the machine that got none, and its address."""

@@ -59,8 +59,7 @@ class Limits:
 
     def refused(self, data: bytes, now: float) -> str:
         """Which limit one more datagram is over; "" for one that is looked at."""
-        if not self._total.admits(None, now):
-            return "over the limit for all"
+        # A card's own limit comes first: what is refused there is no part of the total.
         if not self._cards.admits(data[CHADDR], now):
             return "over the limit for a card"
-        return ""
+        return "" if self._total.admits(None, now) else "over the limit for all"

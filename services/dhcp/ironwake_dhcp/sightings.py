@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from ironwake.report import Seen
 from ironwake_dhcp.offer import identify, uuid_of
 from ironwake_dhcp.pace import Pace
 from ironwake_dhcp.packet import Request
@@ -27,21 +26,20 @@ class Sightings:
     """Lets through what is news: of each card, and of strangers in total, so much at a time."""
 
     def __init__(self) -> None:
-        self._last: OrderedDict[tuple[str, Seen], tuple[float, str]] = OrderedDict()
+        self._last: OrderedDict[tuple[str, str], tuple[float, str]] = OrderedDict()
         self._cards = Pace(1 / _PAUSE, _AT_ONCE)
         self._strangers = Pace(_STRANGERS / _PAUSE, _STRANGERS)
 
-    def is_news(
-        self, seen: Seen, mac: str, about: str, now: float, *, stranger: bool = False
-    ) -> bool:
+    def is_news(self, kind: str, mac: str, about: str, now: float, stranger: bool = False) -> bool:
         """Whether `about` differs from what was last told of `mac`, or that was long ago.
 
         What is one thing too many is told when it happens again.
 
+        :param kind: what was seen, a value of `Seen`
         :param now: monotonic seconds
         :param stranger: nobody has enrolled this card
         """
-        key = (mac, seen)
+        key = (mac, kind)
         told = self._last.get(key)
         if told is not None and told[1] == about and now - told[0] < _PAUSE:
             return False
