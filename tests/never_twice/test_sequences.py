@@ -79,7 +79,7 @@ class NeverTwo(Reservations, Clients, Sound):
 
 
 _USUAL = settings(
-    max_examples=200,
+    max_examples=120,
     stateful_step_count=30,
     report_multiple_bugs=False,
     # Without `explain`: it would trace every line.
