@@ -64,9 +64,10 @@ class Carrier:
         return Source(IPv4Address(sender[0]), sender[1], self.door, to_all)
 
     def send(self, outgoing: Outgoing) -> None:
-        way = outgoing.way
+        stencil, xid = outgoing
+        way = stencil.way
         if isinstance(way, Frame):
-            self.wire.send(self.frames.filled(outgoing.stencil, way, outgoing.xid))
+            self.wire.send(self.frames.filled(stencil, way, xid))
         else:
             # From the address by which clients and relays know us, whatever else the card has.
             note = udp.departure(self.place.index, str(self.place.address))

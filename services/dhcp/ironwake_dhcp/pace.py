@@ -58,8 +58,10 @@ class Limits:
         self._total = Pace(total, total * _AT_ONCE)
 
     def refused(self, data: bytes, now: float) -> str:
-        """Which limit one more datagram is over; "" for one that is looked at."""
-        # A card's own limit comes first: what is refused there is no part of the total.
+        """Which limit one more datagram is over; "" for one that is looked at.
+
+        What is refused to one card is no part of the total.
+        """
         if not self._cards.admits(data[CHADDR], now):
             return "over the limit for a card"
         return "" if self._total.admits(None, now) else "over the limit for all"

@@ -137,40 +137,37 @@ class Server:
 
     def _batch(self, carrier: Carrier, held: list[Outgoing]) -> bool:
         """Serve what waits, some at most; whether that was all."""
-        receive = carrier.udp.recvmsg
         now = Now(time.monotonic(), time.time())
         for _ in range(_BATCH):
             try:
-                data, ancillary, _, sender = receive(MAX_SIZE + 1, udp.ROOM)
+                data, ancillary, _, sender = carrier.udp.recvmsg(MAX_SIZE + 1, udp.ROOM)
             except BlockingIOError:
                 return True
             except OSError as error:  # the interface went down: `_changed` will see to it
                 self._once("receive", error)
                 return True
-            source = carrier.source(ancillary, sender)
-            if source is None:
-                self._exchange.counts["other interface"] += 1
-            else:
-                self._one(carrier, data, source, now, held)
+            try:
+                self._one(carrier, data, carrier.source(ancillary, sender), now, held)
+            except Malformed as error:
+                self._once(error.reason, error, sender[0])
+            except Exception as error:  # noqa: BLE001 - the fence: no datagram may end the service
+                self._exchange.counts["failed"] += 1
+                self._once(f"{type(error).__name__}: {error}", error, sender[0])
         return False
 
     def _one(
-        self, carrier: Carrier, data: bytes, source: Source, now: Now, held: list[Outgoing]
+        self, carrier: Carrier, data: bytes, source: Source | None, now: Now, held: list[Outgoing]
     ) -> None:
-        """One datagram, fenced: whatever it does, the next one is served."""
-        try:
-            outgoing = self._exchange.receive(data, source, now)
-            if outgoing is None:
-                return
-            if self._journal is not None and self._journal.is_noted:
-                held.append(outgoing)
-            else:
-                self._send(carrier, outgoing)
-        except Malformed as error:
-            self._once(error.reason, error, str(source.address))
-        except Exception as error:  # noqa: BLE001 - the fence: one datagram must not end the service
-            self._exchange.counts["failed"] += 1
-            self._once(f"{type(error).__name__}: {error}", error, str(source.address))
+        if source is None:
+            self._exchange.counts["other interface"] += 1
+            return
+        outgoing = self._exchange.receive(data, source, now)
+        if outgoing is None:
+            return
+        if self._journal is not None and self._journal.is_noted:
+            held.append(outgoing)
+        else:
+            carrier.send(outgoing)
 
     def _once(self, kind: str, error: Exception, sender: str = "") -> None:
         """Log each kind of trouble the first time only: a flood must not fill the disk."""
