@@ -31,6 +31,7 @@ class Sender:
 
     def __init__(self, sock: socket.socket, segment: int) -> None:
         self._sock = sock
+        self._send = sock.send
         self._segment = segment
         # As an option of the socket: a note with each window would cost more than the window.
         try:
@@ -45,10 +46,10 @@ class Sender:
         other try would mend."""
         try:
             if len(data) <= self._most:
-                self._sock.send(data)
+                self._send(data)
             else:
                 for start in range(0, len(data), self._most):
-                    self._sock.send(data[start : start + self._most])
+                    self._send(data[start : start + self._most])
         except OSError as error:
             if error.errno in _LOST:
                 return

@@ -84,9 +84,6 @@ class Error:
     message: str
 
 
-_WORD = struct.Struct("!I")
-ACK_WORD = _ACK << 16
-
 Packet = ReadRequest | WriteRequest | Ack | Error
 
 
@@ -104,12 +101,6 @@ def parse(data: bytes) -> Packet:
         text = data[4:].split(b"\0", 1)[0][:128].decode("ascii", "replace")
         return Error(int.from_bytes(data[2:4], "big"), text)
     raise MalformedPacketError(f"opcode {opcode} is not for a server that only sends")
-
-
-def word(data: bytes) -> int:
-    """A datagram of four octets as one number, -1 for any other. A plain ACK is `ACK_WORD` and its
-    block; nearly all that a server hears is that, and to compare numbers is a tenth of `parse`."""
-    return _WORD.unpack(data)[0] if len(data) == _WORD.size else -1
 
 
 def _parse_request(data: bytes, *, write: bool) -> ReadRequest | WriteRequest:
@@ -163,6 +154,11 @@ def _number(options: Mapping[bytes, bytes], name: bytes, low: int, high: int) ->
 def data_packet(block: int, payload: bytes | memoryview) -> bytes:
     """DATA. `block` is the absolute number; on the wire it rolls over to 0 after 65535."""
     return _HEADER.pack(_DATA, block & 0xFFFF) + payload
+
+
+def ack_packet(block: int) -> bytes:
+    """ACK, as clients send it; `block` as for `data_packet`."""
+    return _HEADER.pack(_ACK, block & 0xFFFF)
 
 
 def oack_packet(options: Mapping[str, int]) -> bytes:

@@ -15,7 +15,6 @@ from collections.abc import Callable
 
 from ironwake_tftp.burst import Sender, send_once
 from ironwake_tftp.files import File
-from ironwake_tftp.packet import word
 from ironwake_tftp.transfer import Address, Transfer
 from ironwake_tftp.turns import Turns
 
@@ -43,9 +42,8 @@ class Session:
         self._timer: asyncio.TimerHandle | None = None
         self._due = _NEVER  # when the timer wakes us
         self._own, self._others = _port(came_to, transfer.client)
-        self._receive = self._own.recv
         self._sender = Sender(self._own, transfer.segment)
-        turns.add(self._own, self._heard)
+        turns.add(self._own, self._ear())
         turns.add(self._others, self._heard_other)
 
     def pump(self) -> None:
@@ -67,24 +65,32 @@ class Session:
             sock.close()
         self._ended(self, error)
 
-    def _heard(self) -> None:
-        transfer = self.transfer
-        try:
-            data = self._receive(_ROOM)
-        except OSError:
-            return  # nothing there, or word that an earlier datagram found nobody: it is lost
-        now = time.monotonic()
-        try:
-            run = transfer.next_flight(word(data), now)
-            if run is None:
-                transfer.receive_datagram(data, transfer.client, now)
-                self._pump()
-            else:
-                self._sender.send(run)
-                if transfer.resend_at < self._due:
-                    self._wake_at(transfer.resend_at)
-        except Exception as error:  # noqa: BLE001 (the fence round one transfer)
-            self.end(error)
+    def _ear(self) -> Callable[[], None]:
+        """What is done about each datagram of the client. A function with nothing to look up: it
+        runs for every block of every file."""
+        transfer, sender = self.transfer, self._sender
+        receive, next_flight, send = self._own.recv, transfer.next_flight, sender.send
+        client, clock = transfer.client, time.monotonic
+
+        def heard() -> None:
+            try:
+                data = receive(_ROOM)
+            except OSError:
+                return  # nothing there, or word that an earlier one found nobody: it is lost
+            try:
+                now = clock()
+                run = next_flight(data, now)
+                if run is None:
+                    transfer.receive_datagram(data, client, now)
+                    self._pump()
+                else:
+                    send(run)
+                    if transfer.resend_at < self._due:
+                        self._wake_at(transfer.resend_at)
+            except Exception as error:  # noqa: BLE001 (the fence round one transfer)
+                self.end(error)
+
+        return heard
 
     def _heard_other(self) -> None:
         try:
