@@ -35,16 +35,15 @@ from dataclasses import dataclass
 
 from ironwake_tftp.layout import Source, per_page
 from ironwake_tftp.packet import (
-    ACK_WORD,
     Ack,
     Error,
     ErrorCode,
     MalformedPacketError,
     ReadRequest,
+    ack_packet,
     error_packet,
     oack_packet,
     parse,
-    word,
 )
 
 Address = tuple[str, int]
@@ -105,6 +104,7 @@ class Transfer:
         "_limits",
         "_nak_used",
         "_oack",
+        "_offset",
         "_page",
         "_per_page",
         "_progress_at",
@@ -119,6 +119,7 @@ class Transfer:
         "_source",
         "_srtt",
         "_strays",
+        "_stride",
         "_usual",
         "blksize",
         "blocks",
@@ -171,7 +172,9 @@ class Transfer:
         self._per_page = per_page(self.blksize)
         self._first, self._full = 0, 0
         self._page = memoryview(b"")
-        self._usual: int | None = None  # the datagram (see `word`) that draws the next flight
+        self._offset = 0  # in the page, of the flight that is next on the usual way
+        self._stride = self.windowsize * self.segment
+        self._usual: bytes | None = None  # the ACK that draws it
         self._oack = oack_packet(options) if options else b""
         # Blocks up to _base are acknowledged, those up to _sent are on the wire.
         self._base, self._sent = 0, 0 if options else 1
@@ -235,7 +238,7 @@ class Transfer:
         """A datagram came to the transfer's own port."""
         if self.closed:
             return
-        if addr == self.client and (run := self.next_flight(word(data), now)) is not None:
+        if addr == self.client and (run := self.next_flight(data, now)) is not None:
             self._runs.append(run)
             return
         try:
@@ -252,22 +255,23 @@ class Transfer:
         else:
             self.malformed += 1
 
-    def next_flight(self, heard: int, now: float) -> Run | None:
-        """What is nearly always so: the client's datagram, `heard` as one number, acknowledges all
-        of a flight that was sent once. Gives the next flight, to be sent at once. None for whatever
-        else: then nothing was done, and `receive_datagram` must be told."""
-        if heard != self._usual:
+    def next_flight(self, data: bytes, now: float) -> Run | None:
+        """What is nearly always so: the client's datagram is the plain ACK of all of a flight that
+        was sent once. Gives the next flight, to be sent at once. None for whatever else: then
+        nothing was done, and `receive_datagram` must be told."""
+        if data != self._usual:
             return None
-        base = self._base = self._sent
-        end = self._sent = base + self.windowsize
         if now >= self._sample_at:
             self._measure(now - self._flight_at)
             self._sample_at = now + _SAMPLES
         self._flight_at = self._progress_at = now
         self.resend_at = now + self._rto
-        self._usual = ACK_WORD | end & 0xFFFF if end + self.windowsize <= self._full else None
-        start = (base - self._first) * self.segment
-        return self._page[start : start + self.windowsize * self.segment]
+        self._base = self._sent
+        end = self._sent = self._base + self.windowsize
+        start = self._offset
+        stop = self._offset = start + self._stride
+        self._usual = ack_packet(end) if end + self.windowsize <= self._full else None
+        return self._page[start:stop]
 
     def repeat_offer(self) -> None:
         """The same request came again: its answer was lost, or is late. Send it once more."""
@@ -400,7 +404,8 @@ class Transfer:
             self._nak_used = False
         self.resend_at = now + min(self._rto * 2**self._backoff, self._rto_max)
         usual = self._flight_clean and not self._backoff and end + self.windowsize <= self._full
-        self._usual = ACK_WORD | end & 0xFFFF if usual else None
+        self._usual = ack_packet(end) if usual else None
+        self._offset = (end - self._first) * self.segment
 
     def _send_blocks(self, base: int, end: int) -> None:
         """The blocks after `base` up to `end`, from as many pages as they are in."""
