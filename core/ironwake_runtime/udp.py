@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from ironwake_runtime.ports import Port, opening
 
 _IP_PKTINFO = 8  # linux/in.h; not in the socket module of Python 3.11
+_SO_RCVBUFFORCE = 33  # socket(7): as SO_RCVBUF, beyond the kernel's own limit
+# Octets that may wait to be read. A room that is powered on at once asks within the same second;
+# the kernel's default has room for some two hundred datagrams, and loses the others.
+_WAITING = 4 << 20
 _PKTINFO = struct.Struct("=I4s4s")  # interface's number, our address, the datagram's destination
 ROOM = socket.CMSG_SPACE(_PKTINFO.size)  # bytes that `recvmsg` needs for the note
 
@@ -42,10 +46,18 @@ def listen(port: Port) -> socket.socket:
                     name = port.interface.encode()
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
             sock.bind((port.address, port.number))
+        _make_room(sock)
     except BaseException:  # no socket is left behind, whatever stopped us
         sock.close()
         raise
     return sock
+
+
+def _make_room(sock: socket.socket) -> None:
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _WAITING)
+    except PermissionError:  # without NET_ADMIN: as much as the kernel gives to all
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WAITING)
 
 
 def arrival(ancillary: list[tuple[int, int, bytes]]) -> Arrival | None:

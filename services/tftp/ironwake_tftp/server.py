@@ -54,10 +54,7 @@ class Surroundings:
 
 def listen(interface: str, port: int) -> socket.socket:
     """A UDP socket that hears this interface only; IronwakeError where the port cannot be had."""
-    sock = udp.listen(Port("tftp", "udp", port, "IRONWAKE_TFTP_PORT", interface=interface))
-    # A whole room that is powered on at once asks in the same second; the kernel may give less.
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    return sock
+    return udp.listen(Port("tftp", "udp", port, "IRONWAKE_TFTP_PORT", interface=interface))
 
 
 class Server:
