@@ -115,10 +115,10 @@ Answers = dict[str, tuple[str, ...]]
 
 def word(answers: Answers, situation: str) -> str:
     """The one word for it; LookupError where nobody has decided, or twice."""
-    (found,) = [said for said, where in answers.items() if situation in where] or [""]
-    if not found:
-        raise LookupError(f"what is said when a machine is {situation}?")
-    return found
+    found = [said for said, where in answers.items() if situation in where]
+    if len(found) != 1:
+        raise LookupError(f"what is said when a machine is {situation}? {found}")
+    return found[0]
 
 
 @dataclass(frozen=True)
