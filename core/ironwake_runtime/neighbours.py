@@ -17,9 +17,12 @@ _COMPLETE = 0x2  # ATF_COM
 
 def lookup(address: str) -> Mac | None:
     """The MAC address of an IPv4 neighbour, or None where the kernel does not know it."""
-    for line in _TABLE.read_text().splitlines()[1:]:
-        columns = line.split()
-        if columns[0] == address and int(columns[2], 16) & _COMPLETE:
+    table = _TABLE.read_bytes()
+    start, wanted = -1, f"\n{address} ".encode()
+    # Asked for each request, and as long as there are machines: not line by line.
+    while (start := table.find(wanted, start + 1)) >= 0:
+        columns = table[start : table.find(b"\n", start + 1)].decode().split()
+        if int(columns[2], 16) & _COMPLETE:
             try:
                 return Mac(columns[3])
             except InputError:  # all zero: an entry that is still being asked for
