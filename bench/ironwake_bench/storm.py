@@ -1,0 +1,105 @@
+"""`bench-storm`: hundreds of machines at once, and hundreds that install for minutes.
+
+Both storms are `ironwake lab storm`'s: simulated firmware, packet by packet, against the whole
+appliance, on the same processors. There is no peer: the goals are numbers.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ironwake_bench import options
+from ironwake_bench.cells import Cell, Goal, report
+from ironwake_bench.options import Options
+from ironwake_bench.rounds import median
+from ironwake_lab.storm.machine import Mark
+from ironwake_lab.storm.run import StormSpec, raise_and_storm
+from ironwake_lab.storm.tally import Result
+
+_START = StormSpec(500, within=1.0, limit=900.0)
+_SUSTAINED = StormSpec(1000, within=30.0, installing=250, last=300.0, callbacks=205.0, limit=1500.0)
+_NONE = Goal(0.0, more=False)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of a storm, and what it shall be."""
+
+    name: str
+    unit: str
+    goal: Goal
+    of: Callable[[Result], float]
+
+
+def _last(mark: Mark) -> Callable[[Result], float]:
+    """When the last machine was there; the limit where one never was."""
+
+    def seconds(result: Result) -> float:
+        times = result.times[mark]
+        return times.max if times.count == result.clients else _START.limit
+
+    return seconds
+
+
+def _growth(result: Result) -> float:
+    """Of the service whose memory grew most, after it had served the first machines."""
+    return max(use.rss_after / use.rss_before for use in result.services.values())
+
+
+def _descriptors(result: Result) -> float:
+    """Of the service that has most more of them than before."""
+    more = [use.descriptors_after - use.descriptors_before for use in result.services.values()]
+    return float(max(0, *more))
+
+
+_SOUND = (
+    Figure("services that ended", "", _NONE, lambda result: float(sum(result.exits.values()))),
+    Figure("orders given twice", "", _NONE, lambda result: float(result.claims_twice)),
+    Figure("reports lost", "", _NONE, lambda result: float(result.reports_lost)),
+    Figure("memory after, of before", "", Goal(1.25, more=False), _growth),
+    Figure("descriptors more than before", "", Goal(16.0, more=False), _descriptors),
+)
+_OF_START = (
+    Figure("all offered", "s", Goal(4.0, more=False), _last(Mark.OFFERED)),
+    Figure("all with their loader", "s", Goal(60.0, more=False), _last(Mark.LOADER)),
+    Figure("through", "machines", Goal(500.0), lambda result: float(result.finished)),
+    *_SOUND,
+)
+_OF_SUSTAINED = (
+    Figure("reports", "/s", Goal(200.0), lambda result: result.reports_per_second),
+    Figure("report acknowledged, p99", "s", Goal(0.1, more=False), lambda r: r.report_seconds.p99),
+    Figure("through", "machines", Goal(250.0), lambda result: float(result.finished)),
+    *_SOUND,
+)
+_STORMS = (
+    ("500 in 1 s", _START, _OF_START),
+    ("250 of 1,000 for 5 min", _SUSTAINED, _OF_SUSTAINED),
+)
+
+
+def cells(given: Options) -> Iterator[Cell]:
+    """A storm is raised only when a cell of it is wanted."""
+    for name, spec, figures in _STORMS:
+        wanted = [figure for figure in figures if given.wants(f"{name}: {figure.name}")]
+        if not wanted:
+            continue
+        results = []
+        for number in range(given.rounds):
+            print(f"{name}: round {number + 1}/{given.rounds}", file=sys.stderr, flush=True)  # noqa: T201
+            results.append(raise_and_storm(spec))
+        for figure in wanted:
+            ours = median(figure.of(result) for result in results)
+            yield Cell("storm", f"{name}: {figure.name}", ours, figure.unit, figure.goal)
+
+
+def main() -> int:
+    """Run it."""
+    return report(
+        cells(options.read("Storms of simulated machines against the appliance.", least=1))
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
