@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 import secrets
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
-import httpx2
 import structlog
 
 from ironwake import wire
@@ -26,6 +27,7 @@ from ironwake.report import (
     Seen,
 )
 from ironwake.view import Index, Pieces, View, ViewChange
+from ironwake_runtime.calls import Calls, Reply
 
 _LONG_POLL = 25.0  # seconds; the controller answers 204 when nothing changed for so long
 _REST = 4.0  # times as long as a change took to be taken, before the next one is asked for
@@ -35,30 +37,41 @@ _BACK_OFF = (0.2, 0.5, 1.0, 2.0)  # seconds between attempts while it is away, t
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
+class Line(Protocol):
+    """What carries the calls: `Calls`, or whatever a test puts in its place."""
+
+    async def call(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
+    ) -> Reply:
+        """The reply, whatever its status; OSError where there is none."""
+
+    async def close(self) -> None: ...
+
+
 class ControllerClient:
     """Calls the internal API.
 
     Every method raises IronwakeError: the controller's own, or BrokenError when it is away.
     """
 
-    def __init__(self, url: str, token_file: Path, http: httpx2.AsyncClient | None = None) -> None:
-        self._http = http or httpx2.AsyncClient(base_url=url, timeout=_LONG_POLL + 10)
+    def __init__(self, url: str, token_file: Path, line: Line | None = None) -> None:
+        self._line = line or Calls(url, _LONG_POLL + 10)
         self._token_file = token_file
         self._url = url
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._line.close()
 
     async def changes(self, after: int) -> ViewChange | None:
         """What is new in the view since version `after`; None when nothing was for a while."""
         path = f"/internal/view/changes?after={after}&wait={_LONG_POLL:.0f}"
         reply = await self._send("GET", path)
-        return None if reply.status_code == 204 else wire.decode(ViewChange, reply.content)
+        return None if reply.status == 204 else wire.decode(ViewChange, reply.body)
 
     async def claim(self, request: ClaimRequest) -> Grant:
         """The payload, once. UnknownError: no such token. GoneError: it was handed out already."""
         reply = await self._send("POST", "/internal/claims", wire.encode(request))
-        return wire.decode(Grant, reply.content)
+        return wire.decode(Grant, reply.body)
 
     async def callback(self, token: str, callback: Callback) -> None:
         """Returns once it is committed. RefusedError, GoneError: too late, or out of turn."""
@@ -75,33 +88,35 @@ class ControllerClient:
         """Returns once it is committed."""
         await self._send("POST", "/internal/leases", wire.encode(news))
 
-    async def _send(self, method: str, path: str, body: bytes | None = None) -> httpx2.Response:
+    async def _send(self, method: str, path: str, body: bytes | None = None) -> Reply:
         try:
-            # Read anew for each call: the controller makes the file at its first start.
-            token = await asyncio.to_thread(self._token_file.read_text)
-            headers = {"authorization": f"Bearer {token.strip()}"}
+            headers = {"Authorization": f"Bearer {self._token()}"}
             if body is not None:
-                headers["content-type"] = "application/json"
-            reply = await self._http.request(method, path, content=body, headers=headers)
-        except (httpx2.HTTPError, OSError) as error:
+                headers["Content-Type"] = "application/json"
+            reply = await self._line.call(method, path, headers, body)
+        except OSError as error:
             raise BrokenError(
-                f"the controller at {self._url} does not answer: {error}",
+                f"the controller at {self._url} does not answer: {error or 'in time'}",
                 "see whether it runs: ironwake doctor",
             ) from error
-        if reply.status_code >= 400:
+        if reply.status >= 400:
             raise problem(reply)
         return reply
 
+    def _token(self) -> str:
+        """Read anew for each call: the controller makes the file at its first start."""
+        return self._token_file.read_text().strip()
 
-def problem(reply: httpx2.Response) -> IronwakeError:
+
+def problem(reply: Reply) -> IronwakeError:
     """The error that a problem+json reply (RFC 9457) stands for."""
     try:
-        data = reply.json()
+        data = json.loads(reply.body)
         what = str(data.get("detail") or data.get("title"))
         step, where = str(data.get("next_step", "")), str(data.get("where", ""))
     except (ValueError, AttributeError):
-        what, step, where = f"the controller answered {reply.status_code}", "", ""
-    return BY_STATUS.get(reply.status_code, BrokenError)(what, step, where)
+        what, step, where = f"the controller answered {reply.status}", "", ""
+    return BY_STATUS.get(reply.status, BrokenError)(what, step, where)
 
 
 class ViewFollower:

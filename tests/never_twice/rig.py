@@ -110,8 +110,7 @@ class Rig:
         self._person = httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app=self.stage.app), base_url=_URL
         )
-        http = httpx2.AsyncClient(transport=self.line, base_url=_URL)
-        self.client = ControllerClient(_URL, self.folder / "service.token", http)
+        self.client = ControllerClient(_URL, self.folder / "service.token", self.line)
         self._open.push_async_callback(self._person.aclose)
         self._open.push_async_callback(self.client.close)
         # Where "another DHCP server" would be looked for, there is no network.
