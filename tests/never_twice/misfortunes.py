@@ -102,18 +102,27 @@ class Misfortunes(World):
 
     # Lines
 
-    @rule(lost=st.integers(0, 3), cut=st.booleans())
-    def the_line_breaks(self, lost: int, cut: bool) -> None:
-        """Between the services and the controller: some replies are lost, or all gets lost."""
-        self.rig.line.cut, self.rig.line.lose = cut, lost
-        self.behind = self.behind and cut
+    @rule(lost=st.integers(0, 3), steps=st.integers(0, 6))
+    def the_line_breaks(self, lost: int, steps: int) -> None:
+        """Between the services and the controller: some replies are lost, or all for a while."""
+        self.rig.line.lose = lost
+        self._cut(steps)
+
+    def _cut(self, steps: int) -> None:
+        self.rig.line.cut, self.mended_in = steps > 0, steps
+        self.behind = self.behind and self.rig.line.cut
+
+    def time_mends(self) -> None:
+        """Another step is done."""
+        self._cut(max(0, self.mended_in - 1))
 
     @precondition(lambda self: self.rig.views)
-    @rule(data=st.data())
-    def an_old_view_is_put_back(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), steps=st.integers(1, 6))
+    def an_old_view_is_put_back(self, data: st.DataObject, steps: int) -> None:
         """The services restart with what lay on their disks, and don't reach the controller."""
         self.rig.start_with(data.draw(st.sampled_from(self.rig.views)))
-        self.rig.line.cut, self.behind = True, True
+        self._cut(steps)
+        self.behind = True
 
     def sound(self) -> None:
         """The history, folded, is the state."""

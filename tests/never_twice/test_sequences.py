@@ -26,6 +26,7 @@ class Sound(Misfortunes):
     @invariant()
     def the_services_follow(self) -> None:
         """What the data plane goes by is what the controller says, once it has reached it."""
+        self.time_mends()
         if self.rig.line.cut:
             return
         self.rig.tell()

@@ -67,6 +67,7 @@ class World(RuleBasedStateMachine):
         self.sent: list[tuple[str, Callback]] = []
         self.states: dict[str, State] = {}  # of the deployments, when last looked at
         self.behind = False  # the services go by a view that somebody put back
+        self.mended_in = 0  # steps, where the line to the controller is cut
         self.count = 0
         self.elapsed = 0.0  # seconds, by the clock of clients
 
