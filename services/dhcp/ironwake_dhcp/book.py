@@ -58,6 +58,7 @@ class Book:
     def __init__(self, subnet: Subnet, server: IPv4Address, known: Iterable[Lease] = ()) -> None:
         self.subnet = subnet
         self.network = subnet.network.ip
+        self.numbers = range(int(self.network[0]), int(self.network[-1]) + 1)
         self._hosts = range(int(self.network[1]), int(self.network[-1]))
         self._pools = tuple(range(int(p.first), int(p.last) + 1) for p in subnet.pools)
         self._never = {server} | ({subnet.router.ip} if subnet.router else set())

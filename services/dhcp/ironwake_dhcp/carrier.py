@@ -64,7 +64,7 @@ class Carrier:
         return Source(IPv4Address(sender[0]), sender[1], self.door, to_all)
 
     def send(self, outgoing: Outgoing) -> None:
-        stencil, xid = outgoing
+        stencil, xid, _ = outgoing
         way = stencil.way
         if isinstance(way, Frame):
             self.wire.send(self.frames.filled(stencil, way, xid))

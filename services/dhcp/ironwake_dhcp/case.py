@@ -45,12 +45,13 @@ Shape = Personality | Quiet  # what is the same object whenever the same is deci
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a shape comes to; `stencil` is None for silence."""
+    """What a shape comes to; `stencil` is None for silence, `waits` as of `Outgoing`."""
 
     shape: Shape
     count: str
     news: tuple[News, ...]
     stencil: Stencil | None
+    waits: bool = False
 
 
 @dataclass(slots=True)

@@ -40,10 +40,14 @@ class Now:
 
 
 class Outgoing(NamedTuple):
-    """A reply to the transaction `xid`, and the way it takes."""
+    """A reply to the transaction `xid`, and the way it takes.
+
+    `waits`: a lease stands behind it, so it leaves when what `keep` was given is on the disk.
+    """
 
     stencil: Stencil
     xid: bytes
+    waits: bool = False
 
     @property
     def payload(self) -> bytes:
@@ -108,10 +112,7 @@ class Exchange:
         self._prepared = set(armed)
 
     def receive(self, data: bytes, source: Source, now: Now) -> Outgoing | None:
-        """The answer to one datagram, if any. Raises `Malformed`.
-
-        In server mode it may leave only when what `keep` was given meanwhile is on the disk.
-        """
+        """The answer to one datagram, if any. Raises `Malformed`."""
         steady = now.steady
         if self._limits is not None:
             refused = self._limits.refused(data, steady)
@@ -133,7 +134,7 @@ class Exchange:
             if self._sightings.is_news(news.kind, mac, news.about, steady, case.is_stranger):
                 self._report(news.seen, mac, news.client, news.detail())
         self.counts[said.count] += 1
-        return None if said.stencil is None else Outgoing(said.stencil, xid)
+        return None if said.stencil is None else Outgoing(said.stencil, xid, said.waits)
 
     def _study(self, data: bytes, source: Source) -> Case | None:
         """All that the view says of a request. None without a view. Raises `Malformed`."""
@@ -170,7 +171,7 @@ class Exchange:
         """What becomes of it this time. In server mode, addresses are another matter each time."""
         if self._lending is not None and case.source.door is Door.SERVER:
             found = case.found(shape)
-            return self._saying(case, shape, found, self._lend(case, found, self._lending, now))
+            return self._lend(case, shape, found, self._lending, now)
         for said in case.said:
             if said.shape is shape:
                 return said
@@ -179,25 +180,34 @@ class Exchange:
         case.said.append(self._saying(case, shape, found, answer))
         return case.said[-1]
 
-    def _lend(self, case: Case, found: Boot | Quiet, lending: Lending, now: Now) -> Reply | Quiet:
-        outcome = lend.serve(
-            case.request, found, lending.lender, now.wall, to_all=case.source.to_all
-        )
+    def _lend(
+        self, case: Case, shape: Shape, found: Boot | Quiet, lending: Lending, now: Now
+    ) -> Said:
+        to_all = case.source.to_all
+        outcome = lend.serve(case.request, found, lending.lender, now.wall, to_all=to_all)
         for lease in outcome.changed:
             lending.keep(lease)
         if outcome.conflict is not None:
             detail = {"address": str(outcome.conflict), "reason": "a client found it in use"}
             self._report(Seen.CONFLICT, case.request.mac, "", detail)
-        return outcome.answer
+        return self._saying(case, shape, found, outcome.answer, waits=bool(outcome.changed))
 
-    def _saying(self, case: Case, shape: Shape, found: Boot | Quiet, answer: Reply | Quiet) -> Said:
+    def _saying(
+        self,
+        case: Case,
+        shape: Shape,
+        found: Boot | Quiet,
+        answer: Reply | Quiet,
+        *,
+        waits: bool = False,
+    ) -> Said:
         news = tuple(self._news(case, found, answer))
         if isinstance(answer, Quiet):
             return Said(shape, "quiet", news, None)
         count = answer.content.message_type.name.lower()
         way = deliver(case.request, answer, case.source)
         stencil = self._templates.stencil(case.request, answer, way)
-        return Said(shape, count, news, stencil)
+        return Said(shape, count, news, stencil, waits)
 
     def _prepare(self, entry: Entry, index: Index) -> None:
         for mac in entry.machine.macs:

@@ -75,7 +75,8 @@ class Lender:
 
     def book(self, address: IPv4Address) -> Book | None:
         """The book of the subnet that has the address, or is called by it."""
-        return next((book for book in self.books if address in book.network), None)
+        number = int(address)
+        return next((book for book in self.books if number in book.numbers), None)
 
     def believes(self, relay: IPv4Address, book: Book) -> bool:
         """Whether `relay` may speak for clients of the book's subnet."""

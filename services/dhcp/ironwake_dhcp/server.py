@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -54,6 +56,7 @@ class Server:
         self._journal = journal
         self._wire = wire or open_wire
         self._logged: set[str] = set()
+        self._done: deque[tuple[_Group, BrokenError | None]] = deque()
         self.listening = asyncio.Event()
 
     async def run(self) -> None:
@@ -103,18 +106,28 @@ class Server:
         finally:
             if self._journal is not None and self._journal.is_noted:
                 loop = asyncio.get_running_loop()
-                self._journal.commit(
-                    lambda error: _call_soon(loop, self._committed, carrier, held, error)
-                )
+                group = _Group(carrier, held)
+                self._journal.commit(lambda error: self._written(loop, group, error))
 
-    def _committed(self, carrier: Carrier, held: list[Outgoing], error: BrokenError | None) -> None:
+    def _written(
+        self, loop: asyncio.AbstractEventLoop, group: _Group, error: BrokenError | None
+    ) -> None:
+        """In the journal's thread, group after group: they are told of together, too."""
+        self._done.append((group, error))
+        if len(self._done) == 1:
+            with contextlib.suppress(RuntimeError):  # a loop that has ended has nobody left to tell
+                loop.call_soon_threadsafe(self._committed)
+
+    def _committed(self) -> None:
         """The leases are on the disk: now the answers may leave. If they are not, none does."""
-        if error is not None:
-            self._exchange.counts["not kept"] += len(held)
-            self._once("lease file", error)
-            return
-        for outgoing in held:
-            self._send(carrier, outgoing)
+        while self._done:
+            group, error = self._done.popleft()
+            if error is not None:
+                self._exchange.counts["not kept"] += len(group.held)
+                self._once("lease file", error)
+                continue
+            for outgoing in group.held:
+                self._send(group.carrier, outgoing)
 
     def _send(self, carrier: Carrier, outgoing: Outgoing) -> None:
         try:
@@ -164,7 +177,7 @@ class Server:
         outgoing = self._exchange.receive(data, source, now)
         if outgoing is None:
             return
-        if self._journal is not None and self._journal.is_noted:
+        if outgoing.waits:
             held.append(outgoing)
         else:
             carrier.send(outgoing)
@@ -181,12 +194,12 @@ class Server:
         )
 
 
-def _call_soon(
-    loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: object
-) -> None:
-    """From another thread; a loop that has ended has nobody left to tell."""
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(call, *arguments)
+@dataclass(frozen=True)
+class _Group:
+    """Answers that wait for the disk together."""
+
+    carrier: Carrier
+    held: list[Outgoing]
 
 
 def listen(door: Door, interface: str, number: int) -> socket.socket:

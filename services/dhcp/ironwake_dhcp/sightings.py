@@ -18,6 +18,7 @@ _PAUSE: Final = 5.0  # seconds; shorter than any machine's way through its firmw
 _AT_ONCE: Final = 16
 # Of all cards that nobody has enrolled: who makes such cards up must not crowd out the others.
 _STRANGERS: Final = 100
+_STRANGERS_PAUSE: Final = 30.0  # seconds until so many more may be told of
 _MOST: Final = 4096  # cards remembered: a sweep of made-up addresses must not fill the memory
 _LONGEST: Final = 80  # characters of what a client says about itself
 
@@ -28,7 +29,7 @@ class Sightings:
     def __init__(self) -> None:
         self._last: OrderedDict[tuple[str, str], tuple[float, str]] = OrderedDict()
         self._cards = Pace(1 / _PAUSE, _AT_ONCE)
-        self._strangers = Pace(_STRANGERS / _PAUSE, _STRANGERS)
+        self._strangers = Pace(_STRANGERS / _STRANGERS_PAUSE, _STRANGERS)
 
     def is_news(self, kind: str, mac: str, about: str, now: float, stranger: bool = False) -> bool:
         """Whether `about` differs from what was last told of `mac`, or that was long ago.
