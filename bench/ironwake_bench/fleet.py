@@ -80,6 +80,13 @@ def arm(ours: Ours, numbers: Sequence[int], profile: str = "debian") -> list[Arm
     return [one for one in armed(ours) if one.name in wanted]
 
 
+def cancel(ours: Ours) -> None:
+    """End all that is not over."""
+    ends = [_post(ours, f"/v1/deployments/{one.deployment}/cancel", None) for one in armed(ours)]
+    if ends:
+        call(ours, iter(ends), "cancelled")
+
+
 def armed(ours: Ours) -> Iterator[Armed]:
     """All whose latest deployment is not over, by name."""
     for entry in view(ours)["entries"]:

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from ironwake_bench import cpu, fleet, load, options, requests
@@ -22,9 +23,10 @@ from ironwake_lab.host import call_each
 from ironwake_lab.network import enter
 
 _ENROLLED = 1000
-_CARDS = 32  # machines that ask at the same time, each by its own card
-_CLAIMS = 300  # in each round
+_CARDS = 300  # machines that have their own card at the generator's end, and are armed
+_ASKING = 32  # of them at the same time
 _SECONDS = 3
+_ADDRESSES = IPv4Network("10.78.0.0/16")
 _SCRIPTS = Goal(3000.0)
 _CLAIMED = Goal(300.0)
 
@@ -38,32 +40,36 @@ class Figure:
 
 
 def _cards(here: Ours) -> None:
-    """One interface for each of the asking machines: its card, and an address."""
-    inside = enter(here.rack.router_namespace)
+    """One interface for each of these machines: its card, and an address."""
+    lines = []
     for n in range(_CARDS):
-        link = ["ip", "link", "add", "link", "eth0", "name", f"m{n}"]
-        call_each(
-            [
-                [*inside, *link, "address", fleet.mac_of(n), "type", "macvlan", "mode", "bridge"],
-                [*inside, "ip", "address", "add", f"10.77.0.{n + 10}/24", "dev", f"m{n}"],
-                [*inside, "ip", "link", "set", f"m{n}", "up"],
-            ]
-        )
+        card = f"address {fleet.mac_of(n)} type macvlan mode bridge"
+        lines += [
+            f"link add link eth0 name m{n} {card}",
+            f"address add {_ADDRESSES[n + 1]}/16 dev m{n}",
+            f"link set m{n} up",
+        ]
+    file = here.folder / "cards"
+    file.write_text("\n".join(lines) + "\n")
+    inside = enter(here.rack.router_namespace)
     # Each answers ARP for its own address only, and asks with it.
     settings = "echo 1 > /proc/sys/net/ipv4/conf/all/arp_ignore; "
     settings += "echo 2 > /proc/sys/net/ipv4/conf/all/arp_announce"
-    call_each([[*inside, "sh", "-c", settings]])
+    call_each([[*inside, "sh", "-c", settings], [*inside, "ip", "-batch", str(file)]])
+    # The appliance's network is a /24: for them, it has an address in a larger one.
+    call_each([[*here.rack.inside(["ip", "route", "add", str(_ADDRESSES), "dev", "br0"])]])
 
 
 def _scripts(here: Ours, name: str, closing: bool) -> Figure:
     """Scripts of the machines that have cards here; the service on one core, the load elsewhere."""
     host = here.appliance.address
     agent = {"User-Agent": "GRUB 2.12" if closing else "iPXE/1.21.1"}
-    made = [requests.get(f"/boot/{fleet.mac_of(n)}/grub.cfg", host, agent) for n in range(_CARDS)]
+    many = _CARDS if closing else _ASKING  # a kept connection stays on its card
+    made = [requests.get(f"/boot/{fleet.mac_of(n)}/grub.cfg", host, agent) for n in range(many)]
     file = requests.write(here.folder / name.replace(" ", "-"), made)
     pid = here.appliance.service_pid("http")
     before = cpu.seconds(pid)
-    words = (host, 80, file, _CARDS, _SECONDS, "cycle", f"devices=m:{_CARDS}")
+    words = (host, 80, file, _ASKING, _SECONDS, "cycle", f"devices=m:{many}")
     done = load.run(here.rack, "http", *words, *(("close",) if closing else ()))
     spent = cpu.seconds(pid) - before
     if done["fine"] != done["replies"] or done["failed"]:
@@ -82,15 +88,17 @@ def _check(here: Ours, host: str) -> None:
         raise SystemExit(f"bench-render: the check of cards does not work: {texts}")
 
 
-def _claims(here: Ours, profile: str, numbers: range) -> float:
-    """Claims per second: machines that were armed for it, each asks once."""
-    armed = fleet.arm(here, numbers, profile)
+def _claims(here: Ours, profile: str) -> float:
+    """Claims per second: machines that are armed for it anew, each asks once, by its card."""
+    fleet.cancel(here)
+    armed = fleet.arm(here, range(_CARDS), profile)
     host = here.appliance.address
     last = "order" if profile == "debian" else "answers/preseed.cfg"
     made = [requests.get(f"/deployments/{one.token}/{last}", host) for one in armed]
     file: Path = requests.write(here.folder / "claims", made)
-    done = load.run(here.rack, "http", host, 80, file, _CARDS, 600)
-    if done["fine"] != len(numbers) or done["failed"]:
+    words = (host, 80, file, _ASKING, 600, "close", f"devices=m:{_CARDS}")
+    done = load.run(here.rack, "http", *words)
+    if done["fine"] != _CARDS or done["failed"]:
         raise SystemExit(f"bench-render: not all were given: {done}")
     return float(done["fine"] / done["seconds"])
 
@@ -100,7 +108,8 @@ def _cells(wish: Options) -> Iterator[Cell]:
         fleet.enrol(here, _ENROLLED)
         _cards(here)
         fleet.arm(here, range(_CARDS))
-        os.sched_setaffinity(here.appliance.service_pid("http"), {0})
+        pid = here.appliance.service_pid("http")
+        os.sched_setaffinity(pid, {min(os.sched_getaffinity(0))})
         for name, closing in (("scripts", False), ("scripts, a connection each", True)):
             if wish.wants(name) or wish.wants(f"{name}, by core"):
                 figures = []
@@ -111,18 +120,13 @@ def _cells(wish: Options) -> Iterator[Cell]:
                 yield Cell("render", name, rate, "scripts/s", _SCRIPTS)
                 rate = median(one.by_core for one in figures)
                 yield Cell("render", f"{name}, by core", rate, "scripts/CPU s", _SCRIPTS)
-        os.sched_setaffinity(here.appliance.service_pid("http"), os.sched_getaffinity(0))
-        first, enrolled = _CARDS, _ENROLLED
+        os.sched_setaffinity(pid, os.sched_getaffinity(0))
         for name, profile in (("orders", "debian"), ("answers", "installer")):
             if wish.wants(name):
                 rates = []
                 for number in range(wish.rounds):
                     _progress(name, number, wish.rounds)
-                    if first + _CLAIMS > enrolled:
-                        fleet.enrol(here, first + _CLAIMS - enrolled, enrolled)
-                        enrolled = first + _CLAIMS
-                    rates.append(_claims(here, profile, range(first, first + _CLAIMS)))
-                    first += _CLAIMS
+                    rates.append(_claims(here, profile))
                 yield Cell("render", name, median(rates), "claims/s", _CLAIMED)
 
 

@@ -30,7 +30,7 @@ class Limits:
     callback: int = 64 << 10
     log: int = 1 << 20
     linger: float = 2.0  # reading what is left of a body that was refused
-    # Bytes given to the kernel at once. Each must be through within the stall, so they also say how
-    # slow a client may be: these, some 12 KB/s.
+    # Bytes given to the kernel at once, to begin with and at least. Each must be through within the
+    # stall, so they also say how slow a client may be: these, some 12 KB/s.
     stretch: int = 1 << 20
     grub_stretch: int = 256 << 10

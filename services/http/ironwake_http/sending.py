@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import stat
 from dataclasses import dataclass
 from io import FileIO
@@ -14,6 +15,9 @@ from multidict import CIMultiDict
 
 from ironwake.errors import BrokenError
 from ironwake_http.ranges import Part
+
+_LONGEST = 16 << 20  # bytes of a stretch
+_SLOWER = 8  # times, that a client may become within a stretch
 
 
 @dataclass
@@ -56,20 +60,43 @@ async def send(
     """Send headers and the part; a client that leaves or stands still is no error, only `Sent`."""
     loop = asyncio.get_running_loop()
     start, sent = loop.time(), Sent(part.count)
+    least, began = stretch, start
     try:
+        _cork(request, 1)  # the head goes out with the first bytes, not before them
         await reply.prepare(request)
         while sent.size < part.count:
             size = min(stretch, part.count - sent.size)
             async with asyncio.timeout(stall):
                 await _stretch(request, file, part.start + sent.size, size)
             sent.size += size
+            ended = loop.time()
+            stretch, began = next_stretch(size, ended - began, least, stall), ended
         await reply.write_eof()
+        _cork(request, 0)
     except (OSError, TimeoutError):
         sent.size = max(sent.size, min(part.count, file.tell() - part.start))
         if request.transport is not None:
             request.transport.abort()
     sent.seconds = loop.time() - start
     return sent
+
+
+def next_stretch(size: int, seconds: float, least: int, stall: float) -> int:
+    """How many bytes to give to the kernel at once, when `size` of them took so long.
+
+    Each stretch costs processor time, so a fast client gets long ones; but every one must be
+    through within the stall, also by a client that has become many times slower.
+    """
+    if seconds <= 0:
+        return _LONGEST
+    return max(least, int(min(_LONGEST, size / seconds * stall / _SLOWER)))
+
+
+def _cork(request: web.BaseRequest, on: int) -> None:
+    """Have the kernel send full segments only, or all that there is (tcp(7), TCP_CORK)."""
+    sock = request.transport.get_extra_info("socket") if request.transport else None
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
 
 
 async def _stretch(request: web.BaseRequest, file: FileIO, offset: int, size: int) -> None:
