@@ -99,7 +99,7 @@ def lost(seen: dict[str, Any]) -> BrokenError:
 
 def _megabytes(size: int, window: int) -> int:
     """How much is read in a round: fast cells need more for a figure that means something."""
-    return {1: 32, 4: 64}.get(window, 256) if size == 1 else 100
+    return (32 if window < 16 else 128) if size == 1 else 100
 
 
 def main() -> int:

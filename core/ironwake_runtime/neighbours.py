@@ -1,11 +1,15 @@
 """Which card has this address? The kernel's neighbour table (RFC 826's cache) knows.
 
 A client that sends us a unicast packet has asked for our MAC address before, and the kernel learned
-its own from that question: the entry is there when its first packet is.
+its own from that question: the entry is there when its first packet is. Not always: with hundreds
+of neighbours the kernel forgets some (arp(7), gc_thresh), and a client with two addresses asks by
+one of them only.
 """
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from pathlib import Path
 
 from ironwake.errors import InputError
@@ -13,6 +17,7 @@ from ironwake.mac import Mac
 
 _TABLE = Path("/proc/net/arp")
 _COMPLETE = 0x2  # ATF_COM
+_DISCARD = 9  # the port of the service that throws all away (RFC 863)
 
 
 def lookup(address: str) -> Mac | None:
@@ -28,3 +33,13 @@ def lookup(address: str) -> Mac | None:
             except InputError:  # all zero: an entry that is still being asked for
                 return None
     return None
+
+
+def ask(address: str) -> None:
+    """Have the kernel ask for the card of an address on our own network: it does for anything that
+    is sent there, here for a datagram without content. `lookup` knows it a moment later."""
+    with (
+        contextlib.suppress(OSError),
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock,
+    ):
+        sock.sendto(b"", (address, _DISCARD))

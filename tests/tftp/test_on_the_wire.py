@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,12 +21,14 @@ from ironwake_runtime.artifacts import ArtifactStore
 from tests.tftp.rack import ARMED, CONTENT, SHIM, UNARMED, index
 
 pytestmark = pytest.mark.root
+_RRQ = b"\0\1sb/shimx64.efi\0octet\0blksize\x001468\0tsize\x000\0windowsize\x0064\0"
 
 
 class Cable:
     """Two namespaces: `ours` with interfaces lan and other, `theirs` with the far ends."""
 
     def __init__(self) -> None:
+        self.pid = 0  # of the service
         tag = uuid4().hex[:6]
         self.ours, self.theirs = f"iwt-{tag}-o", f"iwt-{tag}-t"
 
@@ -76,6 +79,20 @@ class Cable:
         command = ["curl", "-s", *options, "-o", str(out), url]
         return subprocess.run([*network.enter(self.theirs), *command], check=False).returncode
 
+    def ask_and_go(self, times: int) -> None:
+        """Machines that ask for a loader, each from new ports again and again, and are gone."""
+        machines = [f"192.0.2.{n}" for n in range(20, 220)]
+        for machine in machines:
+            self.ip("addr", "add", f"{machine}/24", "dev", "lan", inside=self.theirs)
+
+        def ask() -> None:
+            for number in range(times):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                    sock.bind((machines[number % len(machines)], 0))
+                    sock.sendto(_RRQ, ("192.0.2.1", 69))
+
+        network.inside(self.theirs, ask)
+
 
 @contextlib.contextmanager
 def service(folder: Path, mac: Mac = ARMED) -> Iterator[Cable]:
@@ -107,6 +124,7 @@ def service(folder: Path, mac: Mac = ARMED) -> Iterator[Cable]:
                 break
         else:
             pytest.fail("the service did not start")
+        cable.pid = process.pid
         yield cable
     finally:
         if process is not None:
@@ -157,3 +175,18 @@ def test_a_fifth_of_all_packets_lost(tmp_path: Path) -> None:
                 break
         assert status == 0
         assert out.read_bytes() == CONTENT["sb/grubx64.efi"]
+
+
+def test_ten_thousand_that_never_answer(tmp_path: Path) -> None:
+    """Their requests take no more than 150 MiB of the service, and a real client is served."""
+    with service(tmp_path) as cable:
+        cable.ask_and_go(10_000)
+        out = tmp_path / "out"
+        words = ("--tftp-blksize", "1468", "--max-time", "60")
+        assert cable.get("tftp://192.0.2.1/sb/shimx64.efi", out, *words) == 0
+        assert out.read_bytes() == SHIM
+        status = dict(
+            line.split(":", 1)
+            for line in Path(f"/proc/{cable.pid}/status").read_text().splitlines()
+        )
+        assert int(status["VmHWM"].split()[0]) < 150 << 10

@@ -37,9 +37,10 @@ Reported = list[tuple[Seen, str, dict[str, str]]]
 class Rig:
     """A running server on an ephemeral port of the loopback interface."""
 
-    def __init__(self, server: Server, reported: Reported) -> None:
+    def __init__(self, server: Server, reported: Reported, asked: list[str]) -> None:
         self.server = server
         self.reported = reported
+        self.asked = asked  # addresses whose card the kernel was to ask for
         self.address = ("127.0.0.1", server.port)
 
     def ask(self, data: bytes, sock: socket.socket) -> None:
@@ -57,7 +58,10 @@ async def serving(
     mac: Mac | None = ARMED,
     limits: Limits | None = None,
     caps: Caps | None = None,
+    forgotten: int = 0,
+    near: bool = True,
 ) -> AsyncIterator[Rig]:
+    """A machine with card `mac` asks, which the kernel knows only after `forgotten` looks."""
     reported: Reported = []
 
     def report(
@@ -68,14 +72,21 @@ async def serving(
 
     view = index()
     log: Any = structlog.wrap_logger(structlog.PrintLogger(io.StringIO()))
-    around = Surroundings(lambda: view, lambda _: mac, report, log)
+    cards = iter([None] * forgotten)
+    asked: list[str] = []
+
+    def ask(address: str) -> bool:
+        asked.append(address)
+        return near
+
+    around = Surroundings(lambda: view, lambda _: next(cards, mac), ask, report, log)
     limits = limits or Limits(max_blksize=65464)
     sock = listen("lo", 0)
     server = Server(sock, socket.if_nametoindex("lo"), Registry(fetcher), around, limits, caps)
     task = asyncio.create_task(server.run())
     await asyncio.sleep(0)
     try:
-        yield Rig(server, reported)
+        yield Rig(server, reported, asked)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -174,6 +185,10 @@ CLIENTS = {
     ],
     "tftp-octet": ["tftp", "-m", "octet", "127.0.0.1", "{port}", "-c", "get", "{name}", "{out}"],
     "tftp-netascii": ["tftp", "-m", "ascii", "127.0.0.1", "{port}", "-c", "get", "{name}", "{out}"],
+    "busybox": [
+        *("busybox", "tftp", "-g", "-b", "1468", "-r", "{name}", "-l", "{out}"),
+        *("127.0.0.1", "{port}"),
+    ],
     "atftp": ["atftp", "-g", "-r", "{name}", "-l", "{out}", "127.0.0.1", "{port}"],
     "atftp-window": [
         *("atftp", "--option", "blksize 1428", "--option", "windowsize 16"),
@@ -185,7 +200,7 @@ CLIENTS = {
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_other_peoples_clients_read_a_file(client: str, tmp_path: Path) -> None:
-    """curl, tftp-hpa and atftp get every loader byte for byte."""
+    """curl, tftp-hpa, BusyBox and atftp get every loader byte for byte."""
     if shutil.which(CLIENTS[client][0]) is None:
         pytest.skip(f"{CLIENTS[client][0]} is not installed")
 
@@ -253,6 +268,47 @@ def test_a_machine_that_shall_not_boot_gets_error_1() -> None:
             ((seen, mac, detail),) = rig.reported
             assert (seen, mac) == (Seen.REFUSED, UNARMED)
             assert "no deployment" in detail["reason"]
+
+    play(scene)
+
+
+def test_a_card_that_the_kernel_forgot_is_asked_for() -> None:
+    """An armed machine that is missing in the neighbour table gets its file, and no ERROR."""
+
+    async def scene() -> None:
+        async with serving(forgotten=1) as rig, socket_of_client() as sock:
+            rig.ask(RRQ, sock)
+            answer, _ = await hear(sock)
+            assert answer.startswith(b"\0\6")
+            assert rig.asked == ["127.0.0.1"]
+
+    play(scene)
+
+
+def test_an_address_that_no_card_has_gets_nothing() -> None:
+    """A request in the name of nobody on our network draws silence; the next one is served."""
+
+    async def scene() -> None:
+        async with serving(forgotten=2) as rig, socket_of_client() as sock:
+            rig.ask(RRQ, sock)
+            while rig.server.counters["card asked for"] == 0 or rig.server.looking:
+                await asyncio.sleep(0)
+            assert rig.server.transfers == 0
+            rig.ask(RRQ, sock)
+            answer, _ = await hear(sock)
+            assert answer.startswith(b"\0\6"), "the first datagram that was sent"
+
+    play(scene)
+
+
+def test_an_address_of_another_network_is_refused_at_once() -> None:
+    """Behind a router there is no card to ask for: what is not known is told so."""
+
+    async def scene() -> None:
+        async with serving(mac=None, near=False) as rig, socket_of_client() as sock:
+            rig.ask(RRQ, sock)
+            answer, _ = await hear(sock)
+            assert answer[:4] == b"\0\5\0\1"
 
     play(scene)
 

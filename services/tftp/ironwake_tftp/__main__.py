@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from ipaddress import IPv4Address
 
 from ironwake.site import Stored
 from ironwake_runtime import interfaces, neighbours, service
@@ -30,8 +31,14 @@ async def run(settings: Settings, log: service.Log) -> None:
     def fetch(item: Stored) -> bytes:
         return store.path(item.sha256).read_bytes()
 
+    def ask(address: str) -> bool:
+        near = IPv4Address(address) in interface.network
+        if near:
+            neighbours.ask(address)
+        return near
+
     sock = listen(interface.name, settings.tftp_port)
-    around = Surroundings(lambda: follower.index, neighbours.lookup, reporter.report, log)
+    around = Surroundings(lambda: follower.index, neighbours.lookup, ask, reporter.report, log)
     limits = Limits(max_blksize=_blksize(interface.name))
     server = Server(sock, interface.index, Registry(fetch), around, limits, _caps())
     log.info("listening", interface=interface.name, port=settings.tftp_port)

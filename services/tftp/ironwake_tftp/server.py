@@ -11,7 +11,7 @@ import contextlib
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -39,6 +39,8 @@ from ironwake_tftp.turns import Turns
 
 _AT_ONCE = 64  # datagrams taken from one socket before the others get their turn
 _LARGEST = 2048  # octets; a request has 512 at most, an ACK 4
+_ANSWERED = 0.05  # seconds in which a card on our network has told whose its address is
+_MOST_LOOKS = 256  # requests that wait for that
 _QUIET = 10.0  # seconds in which an equal observation is not repeated
 
 
@@ -48,6 +50,7 @@ class Surroundings:
 
     index: Callable[[], Index | None]
     neighbour: Callable[[str], Mac | None]  # IPv4 address → the card that has it
+    ask: Callable[[str], bool]  # have it found out; False for an address that is not of our network
     report: Report
     log: structlog.stdlib.BoundLogger
 
@@ -80,6 +83,7 @@ class Server:
         self._turns = Turns()
         self._pages = Pages()
         self._told: dict[tuple[str, ...], float] = {}
+        self.looking = 0  # requests that wait until their card is known
 
     @property
     def port(self) -> int:
@@ -121,11 +125,16 @@ class Server:
             if came is None or came.index != self._ifindex or client[1] in (0, 69):
                 self.counters["wrong interface or port"] += 1
                 continue
-            try:
+            with self._fence(client, came.address):
                 self._request(data, client, came.address)
-            except Exception as error:  # noqa: BLE001 (the fence round one request)
-                self._fault(client, error)
-                self._refuse(client, ErrorCode.UNDEFINED, "the server failed", came.address)
+
+    @contextlib.contextmanager
+    def _fence(self, client: Address, came_to: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 (one request, never the service)
+            self._fault(client, error)
+            self._refuse(client, ErrorCode.UNDEFINED, "the server failed", came_to)
 
     def _request(self, data: bytes, client: Address, came_to: str) -> None:
         try:
@@ -144,6 +153,31 @@ class Server:
             self.counters["not a request"] += 1
 
     def _read_request(self, request: ReadRequest, client: Address, came_to: str) -> None:
+        mac, index = self._around.neighbour(client[0]), self._around.index()
+        unknown = mac is None and index is not None and index.by_address(client[0]) is None
+        if unknown and self._around.ask(client[0]):
+            self._look_again(request, client, came_to)
+        else:
+            self._admit(request, client, came_to, mac)
+
+    def _look_again(self, request: ReadRequest, client: Address, came_to: str) -> None:
+        """Nobody knows whose the address is, and now it is asked for: an ERROR would end the boot
+        of a machine that the kernel has forgotten. Where no card answers, nothing is sent."""
+        self.counters["card asked for"] += 1
+        if self.looking >= _MOST_LOOKS:
+            return  # the client asks again by itself
+        self.looking += 1
+
+        def look() -> None:
+            self.looking -= 1
+            mac = self._around.neighbour(client[0])
+            if mac is not None and self._sock.fileno() >= 0:
+                with self._fence(client, came_to):
+                    self._admit(request, client, came_to, mac)
+
+        asyncio.get_running_loop().call_later(_ANSWERED, look)
+
+    def _admit(self, request: ReadRequest, client: Address, came_to: str, mac: Mac | None) -> None:
         ruling = self._admission.ask(request, client, self._now())
         self.counters[ruling.verdict.value] += 1
         if ruling.dropped is not None:
@@ -151,7 +185,6 @@ class Server:
         if ruling.verdict is Verdict.REPEAT and ruling.transfer is not None:
             self._sessions[ruling.transfer].pump()
         elif ruling.verdict is Verdict.BEGIN:
-            mac = self._around.neighbour(client[0])
             index = self._around.index()
             found = self._registry.open(request.name, request.mode, client[0], mac, index)
             if isinstance(found, NoFile):
