@@ -17,6 +17,8 @@ from ironwake_runtime.controller import ControllerClient, Waits
 
 _BATCH: Final = 1000  # leases in one call, which has to stay below a mebibyte
 _AGAIN: Final = 600.0  # seconds of quiet: who restored an older database has not told us
+_RESTS: Final = 4.0  # times as long as a call took, before the next one
+_LONGEST: Final = 1.0  # seconds of such a rest
 _FIRST, _LAST = IPv4Address("0.0.0.0"), IPv4Address("255.255.255.255")  # noqa: S104 (no bind)
 
 
@@ -79,10 +81,14 @@ class Telling:
 
     async def _send_news(self) -> None:
         self._wake.clear()
+        clock = asyncio.get_running_loop().time
+        began = clock()
         news, self._news = list(self._news.values()), {}
         for start in range(0, len(news), _BATCH):
             items = tuple(_shown(one, self._subnet) for one in news[start : start + _BATCH])
             await self._client.leases(told.Leases(items))
+        # A rush of clients makes large calls, not many: most of the time is for answering them.
+        await asyncio.sleep(min(_RESTS * (clock() - began), _LONGEST))
 
     def _subnet(self, address: IPv4Address) -> str:
         books = (str(book.network) for book in self._books() if book.has(address))
