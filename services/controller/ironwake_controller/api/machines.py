@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -62,19 +63,24 @@ def _collection(house: House, router: APIRouter) -> None:
         wanted = labels_of(label)
         _check_state(state)
         with house.store.read() as connection:
-            newest = deployments.latest_of_all(connection)
-            known = addresses.by_machine(connection)
-            found = [
+            states = deployments.states(connection) if state else {}
+            fitting = (
+                row.id
+                for row in machines.listed(connection, after, labels=bool(wanted))
+                if name in row.name
+                and wanted.items() <= machines.labels_in(row.labels).items()
+                and state in ("", states.get(row.id, show.ENROLLED))
+            )
+            # One more than is shown tells whether there is a next page.
+            page = list(itertools.islice(fitting, limit + 1))
+            shown = page[:limit]
+            newest = deployments.latest_of(connection, shown)
+            known = addresses.by_machine(connection, shown)
+            items = [
                 show.machine(there, newest.get(there.id), known.get(there.id, ""))
-                for there in machines.every(connection)
-                if there.machine.name > after
-                and name in there.machine.name
-                and wanted.items() <= there.machine.labels.items()
-                and state in ("", show.state(newest.get(there.id)))
+                for there in machines.some(connection, shown)
             ]
-        items = found[:limit]
-        more = len(found) > limit
-        return MachinePage(items=items, next=items[-1].name if more else None)
+        return MachinePage(items=items, next=items[-1].name if len(page) > limit else None)
 
 
 def _item(house: House, router: APIRouter) -> None:
@@ -151,7 +157,7 @@ def _show(house: House, name: str) -> MachineShape:
 def of(connection: Connection, name: str) -> MachineShape:
     """The machine of this name or card."""
     there = enrolment.find(connection, name)
-    known = addresses.by_machine(connection)
+    known = addresses.by_machine(connection, [there.id])
     return show.machine(there, deployments.latest(connection, there.id), known.get(there.id, ""))
 
 

@@ -15,6 +15,8 @@ from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.events import Event
 from ironwake_controller.store.machines import Enrolled
 
+ENROLLED = "enrolled"  # a machine that never had a deployment
+
 
 def machine(there: Enrolled, latest: Record | None, address: str) -> MachineShape:
     own = there.machine
@@ -42,7 +44,7 @@ def machine(there: Enrolled, latest: Record | None, address: str) -> MachineShap
 
 def state(latest: Record | None) -> str:
     """A machine's: that of its latest deployment."""
-    return str(latest.state) if latest else "enrolled"
+    return str(latest.state) if latest else ENROLLED
 
 
 def deployment(record: Record) -> DeploymentShape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select
@@ -52,11 +53,13 @@ def card_at(connection: Connection, address: str) -> Mac | None:
     return Mac(found) if found else None
 
 
-def by_machine(connection: Connection) -> dict[int, str]:
-    """Each machine's newest address."""
-    rows = connection.execute(
-        select(macs.c.machine_id, addresses.c.address)
-        .join(addresses, addresses.c.mac == macs.c.mac)
-        .order_by(addresses.c.at)
+def by_machine(connection: Connection, only: Sequence[int] | None = None) -> dict[int, str]:
+    """Each machine's newest address; `only` those of these ids, where some are given."""
+    query = select(macs.c.machine_id, addresses.c.address).join(
+        addresses, addresses.c.mac == macs.c.mac
     )
-    return {row.machine_id: row.address for row in rows}
+    if only is not None:
+        query = query.where(macs.c.machine_id.in_(only))
+    return {
+        row.machine_id: row.address for row in connection.execute(query.order_by(addresses.c.at))
+    }

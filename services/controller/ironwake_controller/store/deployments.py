@@ -150,19 +150,29 @@ def live_of(connection: Connection, machine_id: int) -> Record | None:
     return found if found is not None and not found.ended_already else None
 
 
-def latest_of_all(connection: Connection) -> dict[int, Record]:
-    """Each machine's latest deployment, by the machine's id."""
-    newest = select(func.max(deployments.c.number)).group_by(deployments.c.machine_id)
+# The number of each machine's latest deployment.
+_NEWEST = select(func.max(deployments.c.number)).group_by(deployments.c.machine_id)
+
+
+def latest_of(connection: Connection, only: Sequence[int]) -> dict[int, Record]:
+    """The latest deployments of these machines, by the machine's id."""
+    newest = _NEWEST.where(deployments.c.machine_id.in_(only))
     rows = connection.execute(select(deployments).where(deployments.c.number.in_(newest)))
     return {row.machine_id: _record(row) for row in rows}
 
 
+def states(connection: Connection) -> dict[int, str]:
+    """The state of each machine's latest deployment, by the machine's id."""
+    query = select(deployments.c.machine_id, deployments.c.state)
+    rows = connection.execute(query.where(deployments.c.number.in_(_NEWEST)))
+    return {row.machine_id: row.state for row in rows}
+
+
 def latest_texts(connection: Connection) -> dict[int, tuple[Any, ...]]:
     """Of each machine's latest deployment, by the machine's id: JSON as text, for `parse`."""
-    newest = select(func.max(deployments.c.number)).group_by(deployments.c.machine_id)
     own = (deployments.c[name] for name in _OWN)
     query = select(deployments.c.machine_id, cast(deployments.c.document, Text), *own)
-    rows = connection.execute(query.where(deployments.c.number.in_(newest)))
+    rows = connection.execute(query.where(deployments.c.number.in_(_NEWEST)))
     return {number: tuple(rest) for number, *rest in rows}
 
 

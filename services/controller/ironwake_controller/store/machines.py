@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     BindParameter,
+    ColumnElement,
     Connection,
     Row,
     Select,
@@ -17,6 +19,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     select,
     update,
 )
@@ -80,6 +83,28 @@ def count(connection: Connection) -> int:
 def every(connection: Connection) -> Sequence[Enrolled]:
     rows = connection.execute(select(machines).order_by(machines.c.name))
     return [_enrolled(row) for row in rows]
+
+
+def listed(connection: Connection, after: str, *, labels: bool) -> Iterator[Row[Any]]:
+    """Id, name and labels of all machines behind this name, by name; `labels` as in `labels_in`.
+
+    As little as a listing must see of each of thousands; without `labels`, those are "".
+    """
+    text: ColumnElement[str] = cast(machines.c.document, Text) if labels else literal("")
+    query = select(machines.c.id, machines.c.name, text.label("labels"))
+    return iter(connection.execute(query.where(machines.c.name > after).order_by(machines.c.name)))
+
+
+def labels_in(document: str) -> dict[str, str]:
+    """The labels of a machine's document, as text or ""."""
+    found: dict[str, str] = json.loads(document)["labels"] if document else {}
+    return found
+
+
+def some(connection: Connection, only: Sequence[int]) -> Sequence[Enrolled]:
+    """Those of these ids, by name."""
+    query = select(machines).where(machines.c.id.in_(only)).order_by(machines.c.name)
+    return [_enrolled(row) for row in connection.execute(query)]
 
 
 def texts(connection: Connection) -> Sequence[tuple[Any, ...]]:
