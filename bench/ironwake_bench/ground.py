@@ -37,7 +37,7 @@ def bare(address: str = _APPLIANCE) -> Iterator[Rack]:
     """A rack with nobody in it, for a peer at that address."""
     spec = RackSpec(f"b{secrets.token_hex(4)}", (), None, address)
     with Rack.up(spec) as rack:
-        # The power button looks at every frame for its magic packet: here it would look at the load,
+        # The power button looks at every frame for its magic packet: here it would look at the load
         # and take a third of two cores.
         if pid := rack.button_pid:
             process.end(pid)
