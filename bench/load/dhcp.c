@@ -31,7 +31,7 @@ enum {
     FRAME = 1514,
     UDP = 34, BOOTP = 42, XID = 46, YIADDR = 58, CHADDR = 70, OPTIONS = 282,
     TRIES = 30,
-    SPIN = 300,       /* empty looks at the socket before it is waited for */
+    SPIN = 20,        /* empty looks at the socket before it is waited for */
 };
 static const uint64_t PATIENCE = 1000000000;
 static const size_t KEPT = 8u << 20; /* latencies */

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ironwake import loaders, wire
 from ironwake import release as releases
@@ -57,7 +58,7 @@ class Led:
     script: str
     personalities: tuple[Personality, ...]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of what is sent, hexadecimal: stands in the events.
 

@@ -84,7 +84,7 @@ def test_a_card_that_changes_its_story_is_told_of_now_and_then() -> None:
         data = discover(rack.NODE, rack.EDK2, xid)
         assert exchange.receive(data, SERVER, Now(xid / 100, xid / 100)) is not None
     assert set(told) == {Seen.OFFERED}
-    assert 16 <= len(told) <= 16 + 2
+    assert 8 <= len(told) <= 8 + 2
 
 
 def test_strangers_do_not_crowd_out_the_enrolled() -> None:

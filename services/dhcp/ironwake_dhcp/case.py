@@ -19,6 +19,7 @@ from ironwake_dhcp.delivery import Source
 from ironwake_dhcp.offer import Boot, Chance, Door
 from ironwake_dhcp.packet import Request
 from ironwake_dhcp.reply import Quiet
+from ironwake_dhcp.sightings import describe
 from ironwake_dhcp.template import Stencil
 
 # It has asked for more than an offer: its firmware took the last one.
@@ -69,6 +70,7 @@ class Case:
     chance: Chance | Quiet
     uuid: str
     said: list[Said] = field(default_factory=list)
+    _description: dict[str, str] = field(default_factory=dict)
     is_stranger: bool = field(init=False)
     awaited: bool = field(init=False)
     went_on: bool = field(init=False)
@@ -84,6 +86,12 @@ class Case:
         free = installs and deployment is not None and not deployment.uuid
         # One that tells no UUID cannot be told apart, and does not make it anybody's.
         self.claims = deployment.id if free and deployment and self.uuid else ""
+
+    def describe(self) -> dict[str, str]:
+        """What the client says about itself."""
+        if not self._description:
+            self._description = describe(self.request)
+        return self._description
 
     def found(self, shape: Shape) -> Boot | Quiet:
         """What is decided about booting, in words."""

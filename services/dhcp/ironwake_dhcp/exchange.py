@@ -23,7 +23,7 @@ from ironwake_dhcp.offer import Boot, Door
 from ironwake_dhcp.pace import Limits
 from ironwake_dhcp.packet import SECS, XID, Malformed, MessageType, Request, parse
 from ironwake_dhcp.reply import Quiet, Reply
-from ironwake_dhcp.sightings import Sightings, describe
+from ironwake_dhcp.sightings import Sightings
 from ironwake_dhcp.template import Stencil, Templates
 
 # What is left out between them is the transaction's number, and the seconds.
@@ -224,15 +224,13 @@ class Exchange:
         """The offer, or the machine that got none, and its address."""
         request, door, entry = case.request, case.source.door, case.entry
         if isinstance(found, Boot) and found.installs and _offers(answer):
-            yield _offer_made(request, answer, found, door)
+            yield _offer_made(case, answer, found, door)
         elif _starts_a_boot(request, door) and (entry or offer.identify(request)):
             # Who gets no address from us gets no loader either, whatever was decided about it.
             lent = self._lending is None or _offers(answer)
             reason = found.reason if lent else answer.reason
             loader = {"loader": found.led.loader} if isinstance(found, Boot) else {}
-            yield News(
-                Seen.DHCP, reason, "", lambda: describe(request) | {"reason": reason} | loader
-            )
+            yield News(Seen.DHCP, reason, "", lambda: case.describe() | {"reason": reason} | loader)
         address = _address(request, case.source, answer)
         if entry is None or address is None or entry.address == str(address):
             return
@@ -242,7 +240,7 @@ class Exchange:
             yield News(Seen.ADDRESS, str(address), str(address), dict)
 
 
-def _offer_made(request: Request, answer: Reply, found: Boot, door: Door) -> News:
+def _offer_made(case: Case, answer: Reply, found: Boot, door: Door) -> News:
     said = {
         "file": found.led.first_file,
         "reply": answer.content.message_type.name.lower(),
@@ -253,7 +251,7 @@ def _offer_made(request: Request, answer: Reply, found: Boot, door: Door) -> New
     def detail() -> dict[str, str]:
         more = {"port": str(door.value), "plan": found.led.digest, "loader": found.led.loader}
         warning = {"warning": found.warning} if found.warning else {}
-        return describe(request) | said | more | warning
+        return case.describe() | said | more | warning
 
     return News(Seen.OFFERED, " ".join(said.values()), "", detail)
 

@@ -15,7 +15,7 @@ from ironwake_dhcp.packet import Request
 
 _PAUSE: Final = 5.0  # seconds; shorter than any machine's way through its firmware
 # Of one card: a boot that tries every shape of an offer, through both doors, needs fewer.
-_AT_ONCE: Final = 16
+_AT_ONCE: Final = 8
 # Of all cards that nobody has enrolled: who makes such cards up must not crowd out the others.
 _STRANGERS: Final = 100
 _STRANGERS_PAUSE: Final = 30.0  # seconds until so many more may be told of
