@@ -75,6 +75,7 @@ class Reports:
 
 def _installing(here: Ours) -> Reports:
     """Machines that have taken their orders and said so."""
+    fleet.enrol(here, _INSTALLING)
     armed = fleet.arm(here, range(_INSTALLING))
     host = here.appliance.address
     made = [requests.get(f"/deployments/{one.token}/order", host) for one in armed]
