@@ -48,9 +48,9 @@ def play(scene: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(scene(), 60))
 
 
-def client() -> socket.socket:
+def client(address: str = "127.0.0.1") -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    sock.bind(("127.0.0.1", 0))
+    sock.bind((address, 0))
     return sock
 
 
@@ -59,9 +59,9 @@ async def hear(sock: socket.socket) -> tuple[bytes, Address]:
     return await asyncio.wait_for(loop.sock_recvfrom(sock, 4096), PATIENCE)
 
 
-async def ask(server: Server, name: str, kind: str = "A") -> DNSRecord:
+async def ask(server: Server, name: str, kind: str = "A", source: str = "127.0.0.1") -> DNSRecord:
     """One question by UDP."""
-    with client() as sock:
+    with client(source) as sock:
         asked = DNSRecord.question(name, kind)
         sock.sendto(asked.pack(), ("127.0.0.1", server.port))
         data, _ = await hear(sock)
@@ -257,6 +257,19 @@ def test_forwarding_is_for_our_network_only() -> None:
         async with resolving() as upstream, serving(known=elsewhere, resolver=upstream) as server:
             found = await ask(server, "deb.example.org")
             assert RCODE[found.header.rcode] == "REFUSED"
+
+    play(scene)
+
+
+def test_what_a_stranger_is_refused_is_not_kept_for_our_clients() -> None:
+    """Who may not have a name looked up cannot have it refused to those who may."""
+
+    async def scene() -> None:
+        ours = zone("127.1.0.1", 16)
+        async with resolving() as upstream, serving(known=ours, resolver=upstream) as server:
+            for source, code in (("127.0.0.1", RCODE.REFUSED), ("127.1.0.9", RCODE.NOERROR)):
+                found = await ask(server, "www.example.com", source=source)
+                assert found.header.rcode == code
 
     play(scene)
 

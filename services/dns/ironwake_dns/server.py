@@ -86,6 +86,7 @@ class Server:
         self._ifindex = ifindex
         self._around = around
         self._limits = limits or Limits()
+        self._usual = [(-1, -1, b"")]
         self._cache: dict[bytes, bytes] = {}
         self._cached_of: Zone | None = None
         self._forwards: set[asyncio.Task[None]] = set()
@@ -114,15 +115,17 @@ class Server:
     # -- UDP --------------------------------------------------------------------------------------
 
     def _datagrams_waiting(self) -> None:
+        receive = self._udp.recvmsg
         for _ in range(_AT_ONCE):
             try:
-                data, notes, _, client = self._udp.recvmsg(LARGEST, udp.ROOM)
+                data, notes, _, client = receive(LARGEST, udp.ROOM)
             except BlockingIOError:
                 return
             except OSError as error:  # an ICMP error to an earlier reply
                 self._around.log.debug("question not received", error=str(error))
                 continue
-            if not self._is_ours(notes) or client[1] in (0, 53):
+            port = client[1]
+            if port == 53 or port == 0 or not (notes[:1] == self._usual or self._is_ours(notes)):
                 # Port 53 is where servers are: an answer there may start a loop.
                 self.counters["wrong interface or port"] += 1
                 continue
@@ -133,7 +136,10 @@ class Server:
 
     def _is_ours(self, notes: list[tuple[int, int, bytes]]) -> bool:
         came = udp.arrival(notes)
-        return came is not None and came.index in (self._ifindex, _LOOPBACK)
+        ours = came is not None and came.index in (self._ifindex, _LOOPBACK)
+        if ours:
+            self._usual = notes[:1]  # the next one most likely comes the same way
+        return ours
 
     def _datagram(self, data: bytes, client: Address) -> None:
         zone = self._around.zone()
@@ -155,10 +161,12 @@ class Server:
         message = self._reply(query, ours, zone)
         if len(message) > query.room:
             message = truncated(message, query)
+        self._send(message, client)
+        if ours is REFUSED and self._around.resolver is not None:
+            return  # for this client; another one's question would be passed on
         if len(self._cache) >= _CACHED:
             self._cache.clear()
         self._cache[data[2:]] = message[2:]
-        self._send(message, client)
 
     def _send(self, message: bytes, client: Address) -> None:
         with contextlib.suppress(OSError):  # no room, no route: the client asks again
