@@ -23,7 +23,8 @@ from ironwake_controller.guard import Guard
 from ironwake_controller.house import House
 from ironwake_controller.tokens import Tokens
 
-NOUNS = (machines, leases, power, deployments, events, profiles, plan, site, internal)
+# Routes are looked through in this order: what machines cause by the hundred comes first.
+NOUNS = (internal, machines, leases, power, deployments, events, profiles, plan, site)
 
 
 def routes(house: House) -> FastAPI:
