@@ -20,7 +20,7 @@ from ironwake_lab.storm import boot, cable, stage, tally
 from ironwake_lab.storm.driver import Driver, Ends
 from ironwake_lab.storm.machine import Habits, Machine, Mark
 from ironwake_lab.storm.roms import Kind
-from ironwake_lab.storm.services import Services, Use
+from ironwake_lab.storm.services import NAMES, Services, Use
 from ironwake_lab.storm.stage import Sizes, Stage
 from ironwake_lab.storm.tally import Result
 from ironwake_lab.storm.weather import Climate, Weather
@@ -236,10 +236,13 @@ def _watched(
         while not over.wait(_LOOK):
             services.look()
             _tell(play, progress)
-            if spec.kill_every and time.monotonic() >= next_kill and services.running:
-                services.kill(_NEXT[turns % len(_NEXT)])
-                turns += 1
-                next_kill += spec.kill_every
+            if spec.kill_every and time.monotonic() >= next_kill:
+                # The next one in turn that is at work.
+                for turn in range(turns, turns + len(NAMES)):
+                    if services.kill(NAMES[turn % len(NAMES)]):
+                        turns = turn + 1
+                        next_kill = time.monotonic() + spec.kill_every
+                        break
 
     thread = threading.Thread(target=watch, name="storm-watch", daemon=True)
     thread.start()
@@ -251,7 +254,6 @@ def _watched(
         _tell(play, progress)
 
 
-_NEXT = ("controller", "dhcp", "tftp", "dns", "http")
 _SHOWN = (Mark.OFFERED, Mark.LOADER, Mark.KERNEL, Mark.CLAIMED, Mark.SUCCEEDED)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ironwake_lab import network
 
-NAMES = ("controller", "dhcp", "tftp", "dns", "http")
+PORTS = {"controller": 8080, "dhcp": 67, "tftp": 69, "dns": 53, "http": 80}
+NAMES = tuple(PORTS)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -64,21 +65,16 @@ class Services:
         return found
 
     def kill(self, name: str) -> bool:
-        """End it with SIGKILL; whether it ran."""
-        self.look()
+        """End it with SIGKILL, if it was at work: whether it was. One that is still starting is
+        left alone, or a slow host would never see it again."""
         pid = self._pids.get(name)
-        if pid is None:
+        if pid is None or not _listens(pid, PORTS[name]):
             return False
         self._killed.add(pid)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         self.kills[name] += 1
         return True
-
-    @property
-    def running(self) -> tuple[str, ...]:
-        """Names of those that were seen at the last look."""
-        return tuple(name for name in NAMES if name in self._pids)
 
     def _find(self) -> dict[str, int]:
         known = {pid: name for name, pid in self._pids.items()}
@@ -102,6 +98,21 @@ def _module(pid: int) -> str:
         return ""
     name = words[2].removeprefix("ironwake_")
     return name if name in NAMES and name != words[2] else ""
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether anybody in that process's network has the port: here, only one can be it."""
+    wanted = f":{port:04X}"
+    for table in ("tcp", "udp"):
+        with contextlib.suppress(OSError):
+            rows = Path(f"/proc/{pid}/net/{table}").read_text(encoding="ascii").splitlines()[1:]
+            columns = (row.split() for row in rows)
+            if any(column[1].endswith(wanted) and column[3] in _OPEN for column in columns):
+                return True
+    return False
+
+
+_OPEN = ("0A", "07")  # a listening TCP socket, an open UDP socket
 
 
 def _resident(pid: int) -> int:
