@@ -237,9 +237,10 @@ def _watched(
             services.look()
             _tell(play, progress)
             if spec.kill_every and time.monotonic() >= next_kill:
-                # The next one in turn that is at work.
+                # The next one in turn that has been at work for about a round of all.
+                at_work = spec.kill_every * (len(NAMES) - 1)
                 for turn in range(turns, turns + len(NAMES)):
-                    if services.kill(NAMES[turn % len(NAMES)]):
+                    if services.kill(NAMES[turn % len(NAMES)], at_work):
                         turns = turn + 1
                         next_kill = time.monotonic() + spec.kill_every
                         break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,7 @@ class Services:
     peak: dict[str, int] = field(default_factory=dict)  # octets of memory
     _pids: dict[str, int] = field(default_factory=dict)
     _killed: set[int] = field(default_factory=set)
+    _working: dict[int, float] = field(default_factory=dict)  # since when, by pid
 
     def look(self) -> None:
         """See who runs now, and count who is gone."""
@@ -50,8 +52,11 @@ class Services:
                 else:
                     self.exits[name] += 1
                 del self._pids[name]
+                self._working.pop(pid, None)
         self._pids.update(found)
         for name, pid in found.items():
+            if pid not in self._working and _listens(pid, PORTS[name]):
+                self._working[pid] = time.monotonic()
             with contextlib.suppress(OSError, ValueError):
                 self.peak[name] = max(self.peak.get(name, 0), _resident(pid))
 
@@ -64,11 +69,11 @@ class Services:
                 found[name] = Use(_resident(pid), count, _processor(pid))
         return found
 
-    def kill(self, name: str) -> bool:
-        """End it with SIGKILL, if it was at work: whether it was. One that is still starting is
-        left alone, or a slow host would never see it again."""
+    def kill(self, name: str, at_work: float) -> bool:
+        """End it with SIGKILL; whether that was done. One that is not at work for so many seconds
+        is left alone: on a slow host, nobody would ever see it again."""
         pid = self._pids.get(name)
-        if pid is None or not _listens(pid, PORTS[name]):
+        if pid is None or time.monotonic() - self._working.get(pid, time.monotonic()) < at_work:
             return False
         self._killed.add(pid)
         with contextlib.suppress(ProcessLookupError):
