@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from aiohttp import web
 
 from ironwake.errors import BrokenError, UnknownError
@@ -54,7 +56,7 @@ async def _give(service: Service, call: Call, item: Stored, cache: str) -> web.S
     if part.status == 304:
         return web.Response(status=304, headers=more)
     # The bytes are opened before anything is said of them, HEAD or not.
-    path = service.store.path(item.sha256)
+    path = _path(service, item)
     try:
         # Not in a thread: that would cost more than all else of a small range.
         file = open_exactly(path, item.size)
@@ -78,6 +80,14 @@ async def _give(service: Service, call: Call, item: Stored, cache: str) -> web.S
     if part.start + part.count == item.size or sent.size < sent.wanted:
         service.witness.sent(service.index, call.client, item, sent)
     return reply
+
+
+def _path(service: Service, item: Stored) -> Path:
+    known = service.stock.paths if service.stock else {}
+    path = known.get(item.sha256)
+    if path is None:
+        path = known[item.sha256] = service.store.path(item.sha256)
+    return path
 
 
 def _media(item: Stored) -> str:

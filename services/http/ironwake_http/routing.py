@@ -7,7 +7,7 @@ letters of a name that no table knows. Empty parts are left out: shim asks for `
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeVar
 from urllib.parse import unquote
@@ -25,16 +25,23 @@ class Access(Enum):
 
 @dataclass(frozen=True)
 class Route(Generic[Handler]):
-    """`pattern`: literal parts, `{name}` for one part, `{name*}` at the end for one or more."""
+    """`pattern`: literal parts, `{name}` for one part, `{name*}` at the end for one or more.
+
+    `names`: its parts.
+    """
 
     pattern: str
     methods: tuple[str, ...]
     access: Access
     handler: Handler
+    names: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.pattern.strip("/").split("/")))
 
     def match(self, parts: tuple[str, ...]) -> dict[str, str] | None:
         """The named parts, or None where the pattern does not fit."""
-        names = self.pattern.strip("/").split("/")
+        names = self.names
         if names[-1].endswith("*}") and len(parts) >= len(names):
             rest = "/".join(parts[len(names) - 1 :])
             parts = (*parts[: len(names) - 1], rest)
