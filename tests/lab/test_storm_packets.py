@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwake_lab.storm import roms
-from ironwake_lab.storm.cable import VNET, segment, to_frame, to_packet
+from ironwake_lab.storm.cable import segment, to_frame, to_packet
 from ironwake_lab.storm.download import Download, request
-from ironwake_lab.storm.frames import Question, datagram, options, question, reply, udp
+from ironwake_lab.storm.frames import VNET, Question, datagram, options, question, reply, udp
 from ironwake_lab.storm.roms import Asking, Manners
 from ironwake_lab.storm.router import Router
 from ironwake_lab.storm.weather import Climate, Weather

@@ -25,10 +25,9 @@ from ironwake.errors import BrokenError
 from ironwake_lab import network
 from ironwake_lab.host import call
 from ironwake_lab.rack import Rack
+from ironwake_lab.storm.frames import VNET
 
-VNET = 10  # octets of struct virtio_net_hdr, in front of every frame and packet
 LARGEST = VNET + 14 + 65536
-NO_OFFLOAD = bytes(VNET)
 TAP = "storm0"
 
 _TUN_DEVICE = Path("/dev/net/tun")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from ironwake_lab.storm import asking
-from ironwake_lab.storm.cable import LARGEST, VNET, segment, to_frame, to_packet
+from ironwake_lab.storm.cable import LARGEST, segment, to_frame, to_packet
 from ironwake_lab.storm.frames import (
     ALL,
     ARP,
@@ -19,6 +19,7 @@ from ironwake_lab.storm.frames import (
     NOBODY,
     TCP,
     UDP,
+    VNET,
     Datagram,
     arp,
     datagram,

@@ -1,7 +1,7 @@
 """Bytes on a machine's wire: Ethernet, ARP (RFC 826), IPv4, UDP and DHCP (RFC 2131). Pure.
 
 Addresses are bytes here, 6 of a card and 4 of IPv4: hundreds of machines parse thousands of frames
-a second. What is made begins with an empty virtio_net_hdr, as the wire's ends want it (`cable`).
+a second. Every frame begins with a virtio_net_hdr, as the wire's ends want it (`cable`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import struct
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ironwake_lab.storm.cable import NO_OFFLOAD, VNET
-
+VNET = 10  # octets of struct virtio_net_hdr
+NO_OFFLOAD = bytes(VNET)
 ALL = b"\xff" * 6
 NOBODY = bytes(4)
 EVERYBODY = b"\xff" * 4
