@@ -77,12 +77,9 @@ def _installing(here: Ours) -> Reports:
     """Machines that have taken their orders and said so."""
     fleet.enrol(here, _INSTALLING)
     armed = fleet.arm(here, range(_INSTALLING))
+    fleet.give_cards(here, _INSTALLING)
+    fleet.claim(here, armed, "order")
     host = here.appliance.address
-    made = [requests.get(f"/deployments/{one.token}/order", host) for one in armed]
-    file = requests.write(here.folder / "orders", made)
-    done = load.run(here.rack, "http", host, 80, file, _CLIENTS, 600)
-    if done["fine"] != _INSTALLING:
-        raise SystemExit(f"bench-controller: not all took their orders: {done}")
     reports = Reports(here, armed)
     first = load.run(here.rack, "http", host, 80, reports.by_machines(_INSTALLING), 8, 600)
     if first["fine"] != _INSTALLING:

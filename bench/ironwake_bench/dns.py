@@ -22,6 +22,7 @@ from ironwake_lab import Rack
 _NAMES = 1000
 _DOMAIN = "ironwake.internal"
 _WINDOWS = (4, 32, 128)  # questions on their way
+_MOST = max(_WINDOWS)  # where the processor is what counts
 _SECONDS = 2
 _GOAL = Goal(0.8)
 _CPU_GOAL = Goal(1 / 0.8, more=False)
@@ -100,7 +101,7 @@ def _cells(wish: Options) -> Iterator[Cell]:
         with _dnsmasq(here.folder, mine.questions) as theirs:
             for window in _WINDOWS:
                 name = f"w={window}"
-                if wish.wants(name) or wish.wants(f"{name} cpu"):
+                if wish.wants(name) or (window == _MOST and wish.wants(f"{name} cpu")):
                     yield from _pair(name, window, (mine, theirs), wish)
 
 
@@ -113,7 +114,7 @@ def _pair(name: str, window: int, sides: tuple[Side, Side], wish: Options) -> It
     cost = {side: median(one.cost for one in found) for side, found in seen.items()}
     if wish.wants(name):
         yield Cell("dns", name, rate["ours"], "answers/s", _GOAL, rate["dnsmasq"], "dnsmasq")
-    if wish.wants(f"{name} cpu"):
+    if window == _MOST and wish.wants(f"{name} cpu"):
         cell, unit = f"{name} cpu", "us/answer"
         yield Cell("dns", cell, cost["ours"], unit, _CPU_GOAL, cost["dnsmasq"], "dnsmasq")
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import Any
 
 from ironwake.artifact import Manifest
 from ironwake.errors import BrokenError
 from ironwake_bench import load, requests
 from ironwake_bench.ground import Ours
+from ironwake_lab.host import call_each
+from ironwake_lab.network import enter
 from ironwake_runtime.artifacts import ArtifactStore
 
 API_HOST = "127.0.0.1:8080"
@@ -23,7 +26,9 @@ _MEDIA = (
     ("loaders", "loaders", ("sb/shimx64.efi", "sb/grubx64.efi", "ipxe/undionly.kpxe")),
     ("debian-12-cloud", "media", ("archive", "installer-kernel", "installer-initrd")),
 )
-_AT_ONCE = 4
+_ADDRESSES = IPv4Network("10.79.0.0/16")
+_AT_ONCE = 4  # calls of the API
+_ASKING = 32  # machines at the same time
 _PATIENCE = 600  # seconds for all calls of one kind, on the busiest of hosts
 _BATCH = 200  # observations in one call
 
@@ -78,6 +83,46 @@ def arm(ours: Ours, numbers: Sequence[int], profile: str = "debian") -> list[Arm
     ours.appliance.settle()
     wanted = {name_of(n) for n in numbers}
     return [one for one in armed(ours) if one.name in wanted]
+
+
+def give_cards(ours: Ours, count: int) -> None:
+    """The first machines' cards and addresses, at the generator's end: `cards` sends by them."""
+    lines = []
+    for n in range(count):
+        lines += [
+            f"link add link eth0 name m{n} address {mac_of(n)} type macvlan mode bridge",
+            f"address add {_ADDRESSES[n + 1]}/{_ADDRESSES.prefixlen} dev m{n}",
+            f"link set m{n} up",
+        ]
+    file = ours.folder / "cards"
+    file.write_text("\n".join(lines) + "\n")
+    inside = enter(ours.rack.router_namespace)
+    # Each answers ARP for its own address only, and asks with it.
+    rules = "echo 1 > /proc/sys/net/ipv4/conf/all/arp_ignore; "
+    rules += "echo 2 > /proc/sys/net/ipv4/conf/all/arp_announce"
+    # The rack's network is too small for all: the appliance reaches them on the same cable.
+    route = ours.rack.inside(["ip", "route", "add", str(_ADDRESSES), "dev", "br0"])
+    call_each([[*inside, "sh", "-c", rules], [*inside, "ip", "-batch", str(file)], route])
+
+
+def cards(count: int) -> str:
+    """The generator's option: request number L goes out by the card of machine L modulo `count`."""
+    return f"devices=m:{count}"
+
+
+def claim(ours: Ours, armed: Sequence[Armed], last: str) -> dict[str, Any]:
+    """Each of the first machines takes what it was armed for, by its own card; what came of it.
+
+    BrokenError where one did not get it.
+    """
+    host = ours.appliance.address
+    made = [requests.get(f"/deployments/{one.token}/{last}", host) for one in armed]
+    file = requests.write(ours.folder / "claims", made)
+    words = (host, 80, file, _ASKING, _PATIENCE, "close", cards(len(made)))
+    done = load.run(ours.rack, "http", *words)
+    if done["fine"] != len(made) or done["failed"]:
+        raise BrokenError(f"not all were given what they claimed: {done}")
+    return done
 
 
 def cancel(ours: Ours) -> None:

@@ -11,22 +11,18 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Network
-from pathlib import Path
 
 from ironwake_bench import cpu, fleet, load, options, requests
 from ironwake_bench.cells import Cell, Goal, report
 from ironwake_bench.ground import Ours, ours
 from ironwake_bench.options import Options
 from ironwake_bench.rounds import median
-from ironwake_lab.host import call_each
 from ironwake_lab.network import enter
 
 _ENROLLED = 1000
 _CARDS = 300  # machines that have their own card at the generator's end, and are armed
 _ASKING = 32  # of them at the same time
 _SECONDS = 3
-_ADDRESSES = IPv4Network("10.78.0.0/16")
 _SCRIPTS = Goal(3000.0)
 _CLAIMED = Goal(300.0)
 
@@ -39,27 +35,6 @@ class Figure:
     by_core: float
 
 
-def _cards(here: Ours) -> None:
-    """One interface for each of these machines: its card, and an address."""
-    lines = []
-    for n in range(_CARDS):
-        card = f"address {fleet.mac_of(n)} type macvlan mode bridge"
-        lines += [
-            f"link add link eth0 name m{n} {card}",
-            f"address add {_ADDRESSES[n + 1]}/16 dev m{n}",
-            f"link set m{n} up",
-        ]
-    file = here.folder / "cards"
-    file.write_text("\n".join(lines) + "\n")
-    inside = enter(here.rack.router_namespace)
-    # Each answers ARP for its own address only, and asks with it.
-    settings = "echo 1 > /proc/sys/net/ipv4/conf/all/arp_ignore; "
-    settings += "echo 2 > /proc/sys/net/ipv4/conf/all/arp_announce"
-    call_each([[*inside, "sh", "-c", settings], [*inside, "ip", "-batch", str(file)]])
-    # The appliance's network is a /24: for them, it has an address in a larger one.
-    call_each([[*here.rack.inside(["ip", "route", "add", str(_ADDRESSES), "dev", "br0"])]])
-
-
 def _scripts(here: Ours, name: str, closing: bool) -> Figure:
     """Scripts of the machines that have cards here; the service on one core, the load elsewhere."""
     host = here.appliance.address
@@ -69,7 +44,7 @@ def _scripts(here: Ours, name: str, closing: bool) -> Figure:
     file = requests.write(here.folder / name.replace(" ", "-"), made)
     pid = here.appliance.service_pid("http")
     before = cpu.seconds(pid)
-    words = (host, 80, file, _ASKING, _SECONDS, "cycle", f"devices=m:{many}")
+    words = (host, 80, file, _ASKING, _SECONDS, "cycle", fleet.cards(many))
     done = load.run(here.rack, "http", *words, *(("close",) if closing else ()))
     spent = cpu.seconds(pid) - before
     if done["fine"] != done["replies"] or done["failed"]:
@@ -92,21 +67,14 @@ def _claims(here: Ours, profile: str) -> float:
     """Claims per second: machines that are armed for it anew, each asks once, by its card."""
     fleet.cancel(here)
     armed = fleet.arm(here, range(_CARDS), profile)
-    host = here.appliance.address
-    last = "order" if profile == "debian" else "answers/preseed.cfg"
-    made = [requests.get(f"/deployments/{one.token}/{last}", host) for one in armed]
-    file: Path = requests.write(here.folder / "claims", made)
-    words = (host, 80, file, _ASKING, 600, "close", f"devices=m:{_CARDS}")
-    done = load.run(here.rack, "http", *words)
-    if done["fine"] != _CARDS or done["failed"]:
-        raise SystemExit(f"bench-render: not all were given: {done}")
+    done = fleet.claim(here, armed, "order" if profile == "debian" else "answers/preseed.cfg")
     return float(done["fine"] / done["seconds"])
 
 
 def _cells(wish: Options) -> Iterator[Cell]:
     with ours(profiles=fleet.PROFILES, media=fleet.add_media) as here:
         fleet.enrol(here, _ENROLLED)
-        _cards(here)
+        fleet.give_cards(here, _CARDS)
         fleet.arm(here, range(_CARDS))
         pid = here.appliance.service_pid("http")
         os.sched_setaffinity(pid, {min(os.sched_getaffinity(0))})
