@@ -8,8 +8,9 @@ import random
 from dataclasses import dataclass, field
 
 from ironwake_tftp.layout import Source
+from ironwake_tftp.options import Limits
 from ironwake_tftp.packet import ReadRequest
-from ironwake_tftp.transfer import Address, Limits, Transfer
+from ironwake_tftp.transfer import Address, Transfer
 
 CLIENT: Address = ("192.0.2.10", 1079)
 

@@ -20,9 +20,9 @@ from ironwake.report import Seen
 from ironwake.site import Stored
 from ironwake_tftp.admission import Caps
 from ironwake_tftp.files import Registry
+from ironwake_tftp.options import Limits
 from ironwake_tftp.packet import data_packet
 from ironwake_tftp.server import Server, Surroundings, listen
-from ironwake_tftp.transfer import Limits
 from tests.tftp.network import Client
 from tests.tftp.rack import ARMED, CONTENT, GRUB, SHIM, UNARMED, fetch, index
 from tests.tftp.recorded import requests

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ironwake_tftp.layout import Source
+from ironwake_tftp.options import Limits
 from ironwake_tftp.packet import Mode, ReadRequest
-from ironwake_tftp.transfer import Limits, Outcome, State, Transfer
+from ironwake_tftp.transfer import Outcome, State, Transfer
 from tests.tftp.network import CLIENT, Client, Network, datagrams
 
 ROOMY = Limits(max_blksize=65464)

@@ -13,8 +13,8 @@ from ironwake_runtime.controller import ControllerClient, Reporter, ViewFollower
 from ironwake_runtime.settings import Settings
 from ironwake_tftp.admission import Caps
 from ironwake_tftp.files import Registry
+from ironwake_tftp.options import Limits
 from ironwake_tftp.server import Server, Surroundings, listen
-from ironwake_tftp.transfer import Limits
 
 _OVERHEAD = 20 + 8 + 4  # IPv4, UDP and DATA headers
 _SPARE_FILES = 64  # descriptors for everything that is not a transfer

@@ -24,6 +24,7 @@ from ironwake_runtime.ports import Port
 from ironwake_tftp.admission import Admission, Caps, Verdict
 from ironwake_tftp.files import File, NoFile, Registry
 from ironwake_tftp.layout import Pages, Source
+from ironwake_tftp.options import Limits
 from ironwake_tftp.packet import (
     Error,
     ErrorCode,
@@ -34,7 +35,7 @@ from ironwake_tftp.packet import (
     parse,
 )
 from ironwake_tftp.session import Session
-from ironwake_tftp.transfer import Address, Limits, Outcome, Transfer
+from ironwake_tftp.transfer import Address, Outcome, Transfer
 from ironwake_tftp.turns import Turns
 
 _AT_ONCE = 64  # datagrams taken from one socket before the others get their turn

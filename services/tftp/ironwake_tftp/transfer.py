@@ -31,9 +31,9 @@ What is not answered, and why:
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from ironwake_tftp.layout import Source, per_page
+from ironwake_tftp.options import Limits, negotiate
 from ironwake_tftp.packet import (
     Ack,
     Error,
@@ -45,6 +45,7 @@ from ironwake_tftp.packet import (
     oack_packet,
     parse,
 )
+from ironwake_tftp.roundtrip import RoundTrip
 
 Address = tuple[str, int]
 Datagram = tuple[bytes, Address]
@@ -54,20 +55,6 @@ Run = memoryview  # DATA packets for the client of `Transfer.segment` octets eac
 # them tell nothing new, and the arithmetic would cost as much as the block.
 _SAMPLES = 0.001
 _NEVER = float("inf")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a transfer may use. Times are seconds, sizes octets."""
-
-    max_blksize: int = 1468  # 1500 - IP 20 - UDP 8 - TFTP 4: firmware reassembles nothing
-    max_windowsize: int = 64
-    rto_first: float = 0.5  # before the first round trip was measured
-    rto_floor: float = 0.03
-    rto_ceiling: float = 3.0
-    half_open: float = 10.0  # unacknowledged offers are dropped after this
-    give_up: float = 30.0  # GRUB opens an initrd long before it reads it
-    max_strays: int = 8  # ERROR 5 answers per transfer, so that it is no reflector either
 
 
 class State(enum.Enum):
@@ -109,17 +96,13 @@ class Transfer:
         "_per_page",
         "_progress_at",
         "_resent",
-        "_rto",
-        "_rto_max",
-        "_rtt_min",
-        "_rttvar",
         "_runs",
         "_sample_at",
         "_sent",
         "_source",
-        "_srtt",
         "_strays",
         "_stride",
+        "_trip",
         "_usual",
         "blksize",
         "blocks",
@@ -162,7 +145,7 @@ class Transfer:
         self._strays = 0
         self._answered = False
 
-        options = self._negotiate()
+        options = negotiate(request, len(source), limits)
         self.blksize = options.get("blksize", 512)
         self.windowsize = options.get("windowsize", 1)
         self.segment = self.blksize + 4  # octets of a DATA packet, but for the last one
@@ -179,12 +162,9 @@ class Transfer:
         # Blocks up to _base are acknowledged, those up to _sent are on the wire.
         self._base, self._sent = 0, 0 if options else 1
 
-        self._rto = limits.rto_first
+        ceiling = float(options.get("timeout", limits.rto_ceiling))
+        self._trip = RoundTrip(limits.rto_first, limits.rto_floor, ceiling)
         self._backoff = 0  # how often the wait was doubled
-        self._rto_max = float(options.get("timeout", limits.rto_ceiling))
-        self._srtt: float | None = None
-        self._rttvar = 0.0
-        self._rtt_min = 0.0
         self._progress_at = now  # when the client last moved the transfer
         self._flight_at = now
         self._flight_clean = True  # sent once: a round trip may be read off it (Karn)
@@ -194,7 +174,7 @@ class Transfer:
         self._echo_base, self._echoes = 0, 0  # repeats of this ACK that answer such blocks
         self._doubt: float | None = None  # its round trip, if they were sent again for nothing
         self._sample_at = now
-        self.resend_at = now + self._rto  # when the flight is sent again; inf: it is not
+        self.resend_at = now + self._trip.wait  # when the flight is sent again; inf: it is not
         self._send_offer()
 
     # -- what the server asks ---------------------------------------------------------------
@@ -262,10 +242,10 @@ class Transfer:
         if data != self._usual:
             return None
         if now >= self._sample_at:
-            self._measure(now - self._flight_at)
+            self._trip.measure(now - self._flight_at)
             self._sample_at = now + _SAMPLES
         self._flight_at = self._progress_at = now
-        self.resend_at = now + self._rto
+        self.resend_at = now + self._trip.wait
         self._base = self._sent
         end = self._sent = self._base + self.windowsize
         start = self._offset
@@ -303,21 +283,6 @@ class Transfer:
 
     # -- inside -----------------------------------------------------------------------------
 
-    def _negotiate(self) -> dict[str, int]:
-        """Options that we take, with our values, in the order that dnsmasq sends them."""
-        request, options = self.request, {}
-        if request.blksize is not None:
-            options["blksize"] = max(8, min(request.blksize, self._limits.max_blksize))
-        if request.tsize:
-            options["tsize"] = len(self._source)
-        if request.windowsize is not None:
-            options["windowsize"] = min(request.windowsize, self._limits.max_windowsize)
-        if request.timeout is not None:
-            # RFC 2349 allows only the client's own value back. It bounds our back-off; sending
-            # again sooner is always allowed.
-            options["timeout"] = request.timeout
-        return options
-
     def _deadline(self) -> float:
         patience = self._limits.half_open if self.half_open else self._limits.give_up
         return self._progress_at + patience
@@ -346,7 +311,7 @@ class Transfer:
             return  # ACK 0 although we offered DATA 1: no option was taken, so it means nothing
         if self._flight_clean and base + ahead == self._sent:
             if now >= self._sample_at:
-                self._measure(now - self._flight_at)
+                self._trip.measure(now - self._flight_at)
                 self._sample_at = now + _SAMPLES
             self._backoff = 0
         else:
@@ -371,11 +336,11 @@ class Transfer:
             # trip is known, which a flight sent twice does not tell otherwise (Karn).
             self._echoes -= 1
             if self._doubt is not None:
-                self._measure(self._doubt)
+                self._trip.measure(self._doubt)
                 self._doubt = None
-                self.resend_at = max(self.resend_at, self._flight_at + self._rto)
+                self.resend_at = max(self.resend_at, self._flight_at + self._trip.wait)
             return
-        lost_first = self.windowsize > 1 and now - self._flight_at >= self._rtt_min > 0
+        lost_first = self.windowsize > 1 and now - self._flight_at >= self._trip.least > 0
         if lost_first and not self._nak_used:
             self._send_flight(now, again=True)
             self._nak_used = True
@@ -402,7 +367,7 @@ class Transfer:
             self.retransmitted += 1
         else:
             self._nak_used = False
-        self.resend_at = now + min(self._rto * 2**self._backoff, self._rto_max)
+        self.resend_at = now + min(self._trip.wait * 2**self._backoff, self._trip.ceiling)
         usual = self._flight_clean and not self._backoff and end + self.windowsize <= self._full
         self._usual = ack_packet(end) if usual else None
         self._offset = (end - self._first) * self.segment
@@ -419,14 +384,3 @@ class Transfer:
             run = self._page[skipped * self.segment : (stop - self._first) * self.segment]
             self._runs.append(run)
             base = stop
-
-    def _measure(self, rtt: float) -> None:
-        """RFC 6298 with a floor that suits a LAN: one lost block must not cost a second."""
-        if self._srtt is None:
-            self._srtt, self._rttvar, self._rtt_min = rtt, rtt / 2, rtt
-        else:
-            self._rttvar = 0.75 * self._rttvar + 0.25 * abs(self._srtt - rtt)
-            self._srtt = 0.875 * self._srtt + 0.125 * rtt
-            self._rtt_min = min(self._rtt_min, rtt)
-        wanted = self._srtt + 4 * self._rttvar
-        self._rto = min(max(wanted, self._limits.rto_floor), self._rto_max)
