@@ -33,7 +33,7 @@ from ironwake.memory import Memory
 from ironwake.methods import METHODS
 from ironwake.personality import Personality, order
 from ironwake.quirks import Quirk
-from ironwake.site import ForeignServer, Policy
+from ironwake.site import ForeignServer, Policy, Site
 
 LOADERS = "loaders"  # the manifest of what firmware itself loads
 
@@ -267,14 +267,13 @@ def _has(loader: Loader, firmware: Firmware, policy: Policy) -> bool:
     return not role or policy.shelf.find(LOADERS, role) is not None
 
 
-def script(loader: Loader, request: BootRequest, subject: Subject | None, policy: Policy) -> str:
-    """The script that this machine's `loader` gets: always a valid one, whatever the decision.
+def script(loader: Loader, decision: Decision, site: Site) -> str:
+    """The script that a machine's `loader` gets: always a valid one, whatever the decision.
 
     A loader that is asking is running already, so silence is no longer possible; GRUB would run
     the body of a 404 as a script.
     """
-    decision = resolve(request, subject, policy)
     if isinstance(decision, BootPlan):
-        return loader.boot_script(decision.kernel, policy.site)
+        return loader.boot_script(decision.kernel, site)
     rung = decision.rung if isinstance(decision, LocalBoot) else Rung.SILENCE
     return loader.local_script(decision.reason, rung)

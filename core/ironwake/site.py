@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
 from ironwake.artifact import Manifest
@@ -126,7 +127,12 @@ class Shelf:
 
     def find(self, manifest: str, role: str) -> Stored | None:
         """The artifact, if it was built."""
-        return next((i for i in self.items if i.manifest == manifest and i.role == role), None)
+        return self._by_role.get((manifest, role))
+
+    @cached_property
+    def _by_role(self) -> dict[tuple[str, str], Stored]:
+        """Asked several times for each boot script; the first of a name counts."""
+        return {(item.manifest, item.role): item for item in reversed(self.items)}
 
 
 @dataclass(frozen=True)

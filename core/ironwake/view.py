@@ -152,9 +152,14 @@ class Index:
 
     def script(self, mac: Mac, loader: Loader) -> str:
         """The per-machine script in this loader's language; always valid."""
+        return self.scripted(mac, loader)[1]
+
+    def scripted(self, mac: Mac, loader: Loader) -> tuple[plan.Decision, str]:
+        """What is decided for the machine whose loader asks, and the script that says it."""
         subject = self.subject(mac)
         firmware = usual_firmware(subject.machine if subject else None, loader)
-        return plan.script(loader, plan.BootRequest(mac, firmware), subject, self.policy)
+        decision = plan.resolve(plan.BootRequest(mac, firmware), subject, self.policy)
+        return decision, plan.script(loader, decision, self.policy.site)
 
 
 def _request(

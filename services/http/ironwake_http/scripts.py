@@ -46,7 +46,7 @@ def _script(service: Service, call: Call, loader: Loader) -> str:
         service.witness.other_card(call.client, card, mac, entry.machine.name)
         return loader.local_script("this is another machine's script", Rung.SILENCE)
     try:
-        script, decision = index.script(mac, loader), index.resolve(mac)
+        decision, script = index.scripted(mac, loader)
     except IronwakeError as error:
         service.log.error("no script", mac=mac, error=str(error))
         reason = "the plan cannot be made: see the log of the http service"
