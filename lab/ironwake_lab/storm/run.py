@@ -26,7 +26,7 @@ from ironwake_lab.storm.tally import Result
 from ironwake_lab.storm.weather import Climate, Weather
 
 _LOOK = 0.5  # seconds between looks at services and progress
-_SETTLE = 15.0  # seconds after the end in which services may put away what they have left
+_SETTLE = 45.0  # seconds after the end: connections that are kept are closed after 30
 _WARMERS = 4  # machines that go first: what services load once is no leak
 _MOST_NUMBER = 1 << 20
 _VENDOR = bytes.fromhex("024957")  # locally administered, "IW"
