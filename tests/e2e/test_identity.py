@@ -1,4 +1,4 @@
-"""Whose deployment is it? Twins, another board, several cards, restarts: on real firmware.
+"""Whose deployment is it? Twins, another board, restarts: on real firmware.
 
 SeaBIOS where the firmware does not matter: it boots in a few seconds.
 """
@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ironwake.mac import Mac
 from ironwake.machine import MachineUuid
-from ironwake_lab import Card, MachineSpec
+from ironwake_lab import MachineSpec
 from ironwake_lab.capture import Capture, Frame
 from ironwake_lab.machine import Machine
 from ironwake_testing.dhcp import UUID, options
@@ -167,55 +165,6 @@ def test_another_board(store: Path, tmp_path: Path) -> None:
         machine.power_on()
         wait(there, deployment, "claimed")
         machine.power_off()
-
-
-CABLED = "52:54:00:77:00:31"
-MANY = node(
-    3,
-    mac="",
-    firmware="bios",
-    cards=(
-        Card("52:54:00:77:00:30", cabled=False),
-        Card(CABLED),
-        Card("52:54:00:77:00:32", cabled=False),
-    ),
-)
-
-
-@pytest.mark.parametrize("end", ["installed", pytest.param("succeeded", marks=pytest.mark.deep)])
-def test_three_cards_and_one_cable(store: Path, tmp_path: Path, end: str) -> None:
-    """The second card has the cable: woken, booted and installed by it, and it alone is set up.
-
-    Which one it is, nobody has told: magic packets go to all of them.
-    """
-    with scene(tmp_path, MANY, artifacts=store) as there:
-        enrol(there, MANY)
-        with there.rack.capture() as frames:
-            deployment = there.deploy(MANY.name)
-            # Its BIOS tries the first card in vain, at each start.
-            there.appliance.wait_deployment(deployment, {end}, 2 * DEPLOY_SECONDS)
-        for card in MANY.cards:
-            magic = b"\xff" * 6 + Mac(card.mac).packed * 16
-            assert any(magic in frame.data for frame in there.ours(frames.all))
-            # A card without a cable says nothing.
-            assert bool(frames.sent_by(card.mac)) is card.cabled
-        events = there.events(deployment)
-        assert {e["detail"]["mac"] for e in events if e["kind"] in ("offered", "script")} == {
-            CABLED
-        }
-        machine = there.rack.machine(MANY.name)
-        machine.power_off()
-        network = file_of(machine.disk, "/etc/systemd/network/10-ironwake.network")
-        assert re.findall("MACAddress=(.*)", network) == [CABLED]
-
-
-def file_of(disk: Path, path: str) -> str:
-    """A file of the root file system, the last partition of the disk, as debugfs reads it."""
-    table = subprocess.run(["sfdisk", "--json", disk], check=True, capture_output=True).stdout
-    last = json.loads(table)["partitiontable"]["partitions"][-1]
-    place = f"{disk}?offset={last['start'] * 512}"
-    read = ["debugfs", "-R", f"cat {path}", place]
-    return subprocess.run(read, check=True, capture_output=True, text=True).stdout
 
 
 RESTARTS = {**PROFILES, "restarts": "release: debian-12-cloud\nexpected_reboots: 2\n"}
