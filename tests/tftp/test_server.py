@@ -301,6 +301,21 @@ def test_an_address_that_no_card_has_gets_nothing() -> None:
     play(scene)
 
 
+def test_cards_that_are_asked_for_are_bounded() -> None:
+    """A flood in the names of nobody has the kernel ask a few hundred times, not thousands."""
+
+    async def scene() -> None:
+        async with serving(mac=None) as rig, socket_of_client() as sock:
+            for _ in range(60):
+                for _ in range(50):
+                    rig.ask(RRQ, sock)
+                await asyncio.sleep(0)
+                assert rig.server.looking <= 256
+            assert rig.server.transfers == 0
+
+    play(scene)
+
+
 def test_an_address_of_another_network_is_refused_at_once() -> None:
     """Behind a router there is no card to ask for: what is not known is told so."""
 

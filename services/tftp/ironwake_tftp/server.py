@@ -156,7 +156,9 @@ class Server:
     def _read_request(self, request: ReadRequest, client: Address, came_to: str) -> None:
         mac, index = self._around.neighbour(client[0]), self._around.index()
         unknown = mac is None and index is not None and index.by_address(client[0]) is None
-        if unknown and self._around.ask(client[0]):
+        if unknown and self.looking >= _MOST_LOOKS:
+            self.counters["card not asked for"] += 1  # the client asks again by itself
+        elif unknown and self._around.ask(client[0]):
             self._look_again(request, client, came_to)
         else:
             self._admit(request, client, came_to, mac)
@@ -165,8 +167,6 @@ class Server:
         """Nobody knows whose the address is, and now it is asked for: an ERROR would end the boot
         of a machine that the kernel has forgotten. Where no card answers, nothing is sent."""
         self.counters["card asked for"] += 1
-        if self.looking >= _MOST_LOOKS:
-            return  # the client asks again by itself
         self.looking += 1
 
         def look() -> None:
