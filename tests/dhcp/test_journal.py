@@ -1,12 +1,14 @@
-"""Group commit: no lease is answered for before it is on the disk, and the loop never waits."""
+"""Group commit: no lease is answered for before it is on the disk, and the loop waits little."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import subprocess
 import sys
 import threading
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -72,6 +74,57 @@ def test_a_failed_write_is_told_to_all_whose_it_was() -> None:
     journal.commit(errors.append)
     journal.close()
     assert errors == [disk.error]
+
+
+def test_a_quick_disk_is_written_to_without_a_thread(tmp_path: Path) -> None:
+    """Once a write was quick, the next is done when `commit` returns; not after a slow one."""
+    file = LeaseFile(tmp_path / "leases.jsonl", stale=10)
+    file.start(())
+    now = itertools.chain(range(8), range(8, 800, 100))  # the first four writes take a second
+    journal = Journal(file, lambda: next(now) / 200)
+    threads: list[str] = []
+
+    def write(number: int) -> None:
+        finished = threading.Event()
+
+        def done(error: BrokenError | None) -> None:
+            assert error is None
+            threads.append(threading.current_thread().name)
+            finished.set()
+
+        journal.note(lease(number))
+        journal.commit(done)
+        finished.wait()
+        while journal.is_busy:
+            pass  # the thread has told, and is not yet back
+
+    for number in range(1, 8):
+        write(number)
+    journal.close()
+    assert threads == ["leases", *["MainThread"] * 4, "leases", "leases"]
+    assert len(LeaseFile(tmp_path / "leases.jsonl").load()) == 7
+
+
+def test_a_new_file_is_written_by_the_thread(tmp_path: Path) -> None:
+    """That takes as long as there are leases, however quick the disk is."""
+    file = LeaseFile(tmp_path / "leases.jsonl", stale=3)
+    file.start(())
+    journal = Journal(file, lambda: 0.0)
+    threads: list[str] = []
+
+    def told(finished: threading.Event, _: BrokenError | None) -> None:
+        threads.append(threading.current_thread().name)
+        finished.set()
+
+    for _ in range(7):
+        finished = threading.Event()
+        journal.note(lease(1))
+        journal.commit(partial(told, finished))
+        finished.wait()
+        while journal.is_busy:
+            pass
+    journal.close()
+    assert threads == ["leases", *["MainThread"] * 4, "leases", "MainThread"]
 
 
 def test_no_answered_lease_is_lost_by_kill_9(tmp_path: Path) -> None:

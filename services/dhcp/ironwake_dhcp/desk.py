@@ -5,12 +5,10 @@ Part of the composition root: built once, from settings.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Final
 
 from ironwake.errors import BrokenError, RefusedError
 from ironwake.report import Report, Seen
@@ -30,10 +28,6 @@ from ironwake_runtime import interfaces, subnets
 from ironwake_runtime.controller import ControllerClient
 from ironwake_runtime.service import Log
 from ironwake_runtime.settings import Settings
-
-# Seconds that the loop may go on when the journal's thread has something to tell: what it tells is
-# waited for, and Python's usual 5 ms are as long as an fsync.
-_SWITCH: Final = 0.0005
 
 
 @dataclass(frozen=True)
@@ -109,7 +103,6 @@ async def open_desk(settings: Settings, place: Place, client: ControllerClient, 
     strays = [lease for lease in lender.strays if lease.expires > time.time()]
     file.start((*strays, *(lease for book in lender.books for lease in book.all())))
     telling = Telling(client, lambda: lender.books, log)
-    sys.setswitchinterval(_SWITCH)
     return Desk(lender, Journal(file), telling, followed, log)
 
 

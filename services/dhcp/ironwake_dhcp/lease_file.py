@@ -71,11 +71,15 @@ class LeaseFile:
             raise self._broken("cannot be written", str(error)) from error
         self._latest |= {lease.address: lease for lease in leases}
         self._written += len(leases)
-        if self._written > 2 * len(self._latest) + self._stale:
+        if self.is_full(0):
             try:
                 self._compact()
             except OSError:  # the old one goes on: nothing is lost, and it is tried again later
                 self._written = len(self._latest)
+
+    def is_full(self, more: int) -> bool:
+        """Whether a new file is written after so many more leases, which takes a while."""
+        return self._written + more > 2 * len(self._latest) + self._stale
 
     def close(self) -> None:
         if self._descriptor >= 0:

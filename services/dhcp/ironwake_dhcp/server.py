@@ -10,10 +10,8 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -56,7 +54,6 @@ class Server:
         self._journal = journal
         self._wire = wire or open_wire
         self._logged: set[str] = set()
-        self._done: deque[tuple[_Group, BrokenError | None]] = deque()
         self.listening = asyncio.Event()
 
     async def run(self) -> None:
@@ -99,35 +96,34 @@ class Server:
             yield
 
     def _readable(self, carrier: Carrier) -> None:
-        """Take what has come. Answers that leases stand behind leave together, after one fsync."""
-        held: list[Outgoing] = []
-        try:
-            self._take(carrier, held)
-        finally:
-            if self._journal is not None and self._journal.is_noted:
-                loop = asyncio.get_running_loop()
-                group = _Group(carrier, held)
-                self._journal.commit(lambda error: self._written(loop, group, error))
+        """Serve until nobody asks for a moment: machines come in rushes, and to be called back by
+        the loop costs more than most answers."""
+        end = time.monotonic() + _TURN
+        while True:
+            held: list[Outgoing] = []
+            try:
+                is_empty = self._batch(carrier, held)
+            finally:
+                self._keep(carrier, held)
+            if time.monotonic() > end or (is_empty and not carrier.is_near()):
+                return
 
-    def _written(
-        self, loop: asyncio.AbstractEventLoop, group: _Group, error: BrokenError | None
-    ) -> None:
-        """In the journal's thread, group after group: they are told of together, too."""
-        self._done.append((group, error))
-        if len(self._done) == 1:
-            with contextlib.suppress(RuntimeError):  # a loop that has ended has nobody left to tell
-                loop.call_soon_threadsafe(self._committed)
+    def _keep(self, carrier: Carrier, held: list[Outgoing]) -> None:
+        """Have the leases written that these answers wait for, together, with one fsync."""
+        if self._journal is not None and self._journal.is_noted:
+            self._journal.commit(lambda error: self._kept(carrier, held, error))
 
-    def _committed(self) -> None:
-        """The leases are on the disk: now the answers may leave. If they are not, none does."""
-        while self._done:
-            group, error = self._done.popleft()
-            if error is not None:
-                self._exchange.counts["not kept"] += len(group.held)
-                self._once("lease file", error)
-                continue
-            for outgoing in group.held:
-                self._send(group.carrier, outgoing)
+    def _kept(self, carrier: Carrier, held: list[Outgoing], error: BrokenError | None) -> None:
+        """The leases are on the disk: now the answers may leave. If they are not, none does.
+
+        Perhaps in the journal's thread: under load, each change of threads is a wait.
+        """
+        if error is not None:
+            self._exchange.counts["not kept"] += len(held)
+            self._once("lease file", error)
+            return
+        for outgoing in held:
+            self._send(carrier, outgoing)
 
     def _send(self, carrier: Carrier, outgoing: Outgoing) -> None:
         try:
@@ -135,18 +131,6 @@ class Server:
         except Exception as error:  # noqa: BLE001 - the same fence: no room, no route, no interface
             self._exchange.counts["failed"] += 1
             self._once(f"{type(error).__name__}: {error}", error)
-
-    def _take(self, carrier: Carrier, held: list[Outgoing]) -> None:
-        """Serve until nobody asks for a moment: machines come in rushes, and to be called back by
-        the loop costs more than most answers."""
-        end = time.monotonic() + _TURN
-        while True:
-            is_empty = self._batch(carrier, held)
-            # What leases stand behind shall not wait for more, but be on its way to the disk.
-            if (self._journal is not None and self._journal.is_noted) or time.monotonic() > end:
-                return
-            if is_empty and not carrier.is_near():
-                return
 
     def _batch(self, carrier: Carrier, held: list[Outgoing]) -> bool:
         """Serve what waits, some at most; whether that was all."""
@@ -192,14 +176,6 @@ class Server:
             error=str(error) or type(error).__name__,
             sender=sender,
         )
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Answers that wait for the disk together."""
-
-    carrier: Carrier
-    held: list[Outgoing]
 
 
 def listen(door: Door, interface: str, number: int) -> socket.socket:
