@@ -86,23 +86,34 @@ def arm(ours: Ours, numbers: Sequence[int], profile: str = "debian") -> list[Arm
 
 
 def give_cards(ours: Ours, count: int) -> None:
-    """The first machines' cards and addresses, at the generator's end: `cards` sends by them."""
-    lines = []
+    """The first machines' cards and addresses, at the generator's end: `cards` sends by them.
+
+    Both ends know each other beforehand: hundreds of virtual cards that hear every ARP broadcast
+    would be what is measured.
+    """
+    here, there = [], []
+    appliance = ours.appliance.address
     for n in range(count):
-        lines += [
+        address = _ADDRESSES[n + 1]
+        here += [
             f"link add link eth0 name m{n} address {mac_of(n)} type macvlan mode bridge",
-            f"address add {_ADDRESSES[n + 1]}/{_ADDRESSES.prefixlen} dev m{n}",
+            f"address add {address}/{_ADDRESSES.prefixlen} dev m{n}",
             f"link set m{n} up",
+            f"route add {appliance} dev m{n} metric {n + 1}",
+            f"neigh add {appliance} lladdr {ours.rack.spec.appliance_mac} dev m{n}",
         ]
-    file = ours.folder / "cards"
-    file.write_text("\n".join(lines) + "\n")
-    inside = enter(ours.rack.router_namespace)
-    # Each answers ARP for its own address only, and asks with it.
+        there.append(f"neigh add {address} lladdr {mac_of(n)} dev br0")
+    # The rack's network is too small for all: the appliance reaches them on the same cable.
+    there.insert(0, f"route add {_ADDRESSES} dev br0")
+    enters = (enter(ours.rack.router_namespace), enter(ours.rack.namespace))
+    for inside, lines in zip(enters, (here, there), strict=True):
+        file = ours.folder / "cards"
+        file.write_text("\n".join(lines) + "\n")
+        call_each([[*inside, "ip", "-batch", str(file)]])
+    # Each answers for its own address only, and asks with it.
     rules = "echo 1 > /proc/sys/net/ipv4/conf/all/arp_ignore; "
     rules += "echo 2 > /proc/sys/net/ipv4/conf/all/arp_announce"
-    # The rack's network is too small for all: the appliance reaches them on the same cable.
-    route = ours.rack.inside(["ip", "route", "add", str(_ADDRESSES), "dev", "br0"])
-    call_each([[*inside, "sh", "-c", rules], [*inside, "ip", "-batch", str(file)], route])
+    call_each([[*enters[0], "sh", "-c", rules]])
 
 
 def cards(count: int) -> str:

@@ -25,6 +25,7 @@ async def run(settings: Settings, log: service.Log) -> None:
     client = ControllerClient(settings.controller_url, settings.service_token_file)
     follower = ViewFollower(client, settings.views / "http.json", log)
     reporter = Reporter(client, "http", log)
+    cards = neighbours.on(interface.name) if interface else neighbours.lookup
     limits = Limits()
     limits = dataclasses.replace(
         limits, connections=min(limits.connections, room_for_connections())
@@ -32,7 +33,7 @@ async def run(settings: Settings, log: service.Log) -> None:
     house = Service(
         controller=client,
         store=ArtifactStore(settings.artifacts),
-        witness=Witness(reporter.report, neighbours.lookup, time.monotonic),
+        witness=Witness(reporter.report, cards, time.monotonic),
         log=log,
         limits=limits,
     )
