@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ironwake.errors import RefusedError
 from ironwake_lab.storm import roms
 from ironwake_lab.storm.cable import segment, to_frame, to_packet
 from ironwake_lab.storm.download import Download, request
 from ironwake_lab.storm.frames import VNET, Question, datagram, options, question, reply, udp
 from ironwake_lab.storm.roms import Asking, Manners
 from ironwake_lab.storm.router import Router
+from ironwake_lab.storm.stage import check_neighbours
 from ironwake_lab.storm.weather import Climate, Weather
 from ironwake_testing.captures import CAPTURES, datagrams
 
@@ -142,6 +144,17 @@ def test_a_router_gives_each_card_one_address() -> None:
         b"\x0a\x4d\x10\x01",
         None,
     ]
+
+
+def test_an_arp_table_that_is_too_small_is_told(tmp_path: Path) -> None:
+    """More machines than the kernel has room for are refused, with the setting that makes room;
+    where the kernel does not tell, nobody is refused."""
+    limit = tmp_path / "gc_thresh3"
+    check_neighbours(4000, limit)
+    limit.write_text("1024\n")
+    check_neighbours(900, limit)
+    with pytest.raises(RefusedError, match="gc_thresh3=8000"):
+        check_neighbours(1000, limit)
 
 
 def test_weather_is_its_seeds() -> None:

@@ -117,6 +117,7 @@ def raise_and_storm(
     spec: StormSpec, progress: Progress = silent, log: Path | None = None
 ) -> Result:
     """Storm an appliance of its own, in a rack of its own; `log` takes what the services said."""
+    stage.check_neighbours(spec.addresses)
     with stage.raised(spec.addresses, spec.sizes, progress, log) as there:
         return storm(spec, there, progress)
 

@@ -33,6 +33,9 @@ ROUTER_MAC = bytes.fromhex("525400770001")
 _PROFILE = "storm"
 _THREADS = 8  # that enrol and arm: each waits for a commit most of the time
 _BLOCK = 1 << 20
+_SYSCTL = "net.ipv4.neigh.default.gc_thresh"
+_NEIGHBOURS = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")  # of all namespaces together
+_OTHERS = 64  # neighbours that the host may have besides
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,21 @@ class Stage:
 
     def api(self) -> Api:
         return Api(self.rack.namespace, lambda: self.token)
+
+
+def check_neighbours(machines: int, limit: Path = _NEIGHBOURS) -> None:
+    """RefusedError where the kernel has no room for so many neighbours: it would then answer
+    nobody's ARP, and what the storm told would be about that."""
+    try:
+        room = int(limit.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # not told here, as in a container
+        return
+    if machines + _OTHERS > room:
+        raise RefusedError(
+            f"the kernel's ARP table has room for {room} neighbours, and {machines} are to come",
+            "make more room, on every appliance with as many machines: "
+            f"sysctl -w {_SYSCTL}2={4 * machines} {_SYSCTL}3={8 * machines}",
+        )
 
 
 @contextlib.contextmanager
