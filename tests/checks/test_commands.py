@@ -81,6 +81,10 @@ def test_targets_that_are_named_exist() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
     told = set(re.findall(r"^([a-z0-9-]+):.*## ", makefile, re.MULTILINE))
     assert told == targets - {"help"} | ({"help"} & told)
+    assert "bench-%:" in makefile
+    for module in (ROOT / "bench" / "ironwake_bench").glob("*.py"):
+        if "def main(" in module.read_text(encoding="utf-8"):
+            targets.add(f"bench-{module.stem.replace('_', '-')}")
     for path in (*documents(), ROOT / ".ci" / "run"):
         text = path.read_text(encoding="utf-8")
         named = re.findall(r"(?:`|^|sudo )make ([a-z0-9-]+)", text, re.MULTILINE)
