@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx2
 
 from ironwake.errors import BrokenError, IronwakeError, RefusedError
+from ironwake_runtime.calls import Reply
 from ironwake_runtime.controller import problem
 
 _PATIENCE = 60.0  # seconds for one answer; a BMC that does not answer is given 25 of them
@@ -109,7 +110,7 @@ class Api:
 
 
 def _problem(reply: httpx2.Response) -> IronwakeError:
-    error = problem(reply)
+    error = problem(Reply(reply.status_code, reply.content))
     if reply.status_code in (401, 403):  # the wrong key is nobody's break-down
         return RefusedError(error.what, error.next_step or "see: ironwake token", error.where)
     return error
