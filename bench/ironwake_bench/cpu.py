@@ -15,7 +15,14 @@ def seconds(pid: int) -> float:
     """
     fields = _fields(pid)
     total = sum(int(fields[place]) for place in (11, 12, 13, 14)) * _TICK
-    return total + sum(seconds(child) for child in _children(pid))
+    return total + sum(_of_child(child) for child in _children(pid))
+
+
+def _of_child(pid: int) -> float:
+    try:
+        return seconds(pid)
+    except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile: its parent has its time
+        return 0.0
 
 
 def resident(pid: int) -> int:
