@@ -55,27 +55,48 @@ def load(kind: type[T], data: Any) -> T:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _fields(kind: type) -> dict[str, tuple[Any, bool]]:
+    """Of each field of a dataclass: its type, and whether it may be left out."""
+    hints, missing = get_type_hints(kind), dataclasses.MISSING
+    return {
+        field.name: (
+            hints[field.name],
+            field.default is not missing or field.default_factory is not missing,
+        )
+        for field in dataclasses.fields(kind)
+    }
+
+
+@cache
+def _sort(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Which of the understood annotations it is, and what is in its brackets.
+
+    Found out once for each: thousands of machines are read at a time.
+    """
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        return Union, get_args(kind)
+    if origin in (tuple, dict):
+        return origin, get_args(kind)
+    return (object if dataclasses.is_dataclass(kind) else kind), ()
 
 
 def _value(kind: Any, data: Any, where: str) -> Any:
-    origin = get_origin(kind)
-    if origin in (Union, types.UnionType):
-        return _union(get_args(kind), data, where)
-    if origin is tuple:
+    sort, inside = _sort(kind)
+    if sort is Union:
+        return _union(inside, data, where)
+    if sort is tuple and inside:
         return tuple(
-            _value(get_args(kind)[0], item, f"{where}[{index}]")
+            _value(inside[0], item, f"{where}[{index}]")
             for index, item in enumerate(_expect(list, data, where))
         )
-    if origin is dict:
-        inner = get_args(kind)[1]
+    if sort is dict and inside:
         pairs = _expect(dict, data, where).items()
         return {
-            _expect(str, key, where): _value(inner, item, f"{where}.{key}".lstrip("."))
+            _expect(str, key, where): _value(inside[1], item, f"{where}.{key}".lstrip("."))
             for key, item in pairs
         }
-    if dataclasses.is_dataclass(kind):
+    if sort is object:
         return _dataclass(kind, data, where)
     return data if kind is Any else _scalar(kind, data, where)
 
@@ -105,7 +126,7 @@ def _scalar(kind: type, data: Any, where: str) -> Any:
 
 
 def _dataclass(kind: Any, data: Any, where: str) -> Any:
-    fields = {f.name: f for f in dataclasses.fields(kind)}
+    fields = _fields(kind)
     given = _expect(dict, data, where)
     for name in given:
         if name not in fields:
@@ -115,11 +136,11 @@ def _dataclass(kind: Any, data: Any, where: str) -> Any:
                 f"{where}.{name}".lstrip("."),
             )
     values: dict[str, Any] = {}
-    for name, field in fields.items():
-        place = f"{where}.{name}".lstrip(".")
+    for name, (inner, optional) in fields.items():
         if name in given:
-            values[name] = _value(_hints(kind)[name], given[name], place)
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            values[name] = _value(inner, given[name], f"{where}.{name}" if where else name)
+        elif not optional:
+            place = f"{where}.{name}".lstrip(".")
             raise InputError("this field is missing", f"give {name}", place)
     try:
         return kind(**values)
