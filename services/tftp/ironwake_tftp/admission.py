@@ -18,11 +18,18 @@ from ironwake_tftp.transfer import Address, Outcome, Transfer
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """Transfers at once. `settled`: seconds after which an equal request is a client anew."""
+    """Transfers at once. `settled`: seconds without an ACK after which a transfer may make room for
+    its own source's next one; `late`: after which an equal request is a client anew.
+
+    A busy server reads a repeated request seconds late, when its transfer runs already but has had
+    no ACK for a while, either: to begin anew would leave the client at a port that is dead. Whoever
+    was really reset repeats its request for longer than that (edk2 24 s, GRUB 32 s, iPXE 16 s).
+    """
 
     total: int = 1024
     per_source: int = 4  # one machine loads one file at a time; a restart leaves a few behind
     settled: float = 1.0
+    late: float = 6.0
 
 
 class Verdict(enum.Enum):
@@ -76,7 +83,7 @@ class Admission:
             if known.half_open:
                 known.repeat_offer()
                 return Ruling(Verdict.REPEAT, known)
-            if known.idle(now) < self.caps.settled:
+            if known.idle(now) < self.caps.late:
                 return Ruling(Verdict.IGNORE, known)
         # Firmware counts its ports from the same number at every boot: this is a new boot.
         return self._drop(known, "the client asked anew from the same port")
