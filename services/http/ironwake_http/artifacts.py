@@ -83,10 +83,9 @@ async def _give(service: Service, call: Call, item: Stored, cache: str) -> web.S
 
 
 def _path(service: Service, item: Stored) -> Path:
-    known = service.stock.paths if service.stock else {}
-    path = known.get(item.sha256)
+    path = service.paths.get(item.sha256)
     if path is None:
-        path = known[item.sha256] = service.store.path(item.sha256)
+        path = service.paths[item.sha256] = service.store.path(item.sha256)
     return path
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -45,10 +47,11 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     patience: Patience = field(default_factory=Patience)
     stock: Stock | None = None
+    paths: dict[str, Path] = field(default_factory=dict)  # of this view's hashes, once looked up
 
     def take(self, index: Index) -> None:
         """Answer from this view from now on."""
-        self.stock = Stock(index)
+        self.stock, self.paths = Stock(index), {}
 
     @property
     def index(self) -> Index | None:

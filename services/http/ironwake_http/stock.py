@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ironwake import release as releases
 from ironwake.deployment import Deployment
 from ironwake.families import FAMILIES
@@ -20,7 +18,6 @@ class Stock:
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        self.paths: dict[str, Path] = {}  # where the bytes of a hash are, once looked up
         items = index.view.shelf.items
         self._artifacts = {(item.sha256, item.file): item for item in reversed(items)}
         self._loaders = {item.role: item for item in items if item.manifest == LOADERS}
