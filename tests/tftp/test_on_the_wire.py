@@ -80,7 +80,11 @@ class Cable:
         return subprocess.run([*network.enter(self.theirs), *command], check=False).returncode
 
     def ask_and_go(self, times: int) -> None:
-        """Machines that ask for a loader, each from new ports again and again, and are gone."""
+        """Machines that ask for a loader, each from new ports again and again, and are gone.
+
+        The ports are none that the kernel gives a client: one that listens on all addresses of this
+        namespace would get their answers.
+        """
         machines = [f"192.0.2.{n}" for n in range(20, 220)]
         for machine in machines:
             self.ip("addr", "add", f"{machine}/24", "dev", "lan", inside=self.theirs)
@@ -88,7 +92,7 @@ class Cable:
         def ask() -> None:
             for number in range(times):
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                    sock.bind((machines[number % len(machines)], 0))
+                    sock.bind((machines[number % len(machines)], 1024 + number))
                     sock.sendto(_RRQ, ("192.0.2.1", 69))
 
         network.inside(self.theirs, ask)
