@@ -52,7 +52,7 @@ def open_tap(rack: Rack, *, whole_segments: bool) -> int:
         ip = [*network.enter(rack.namespace), "ip", "link", "set", TAP]
         call([*ip, "txqueuelen", _QUEUE])
         call([*ip, "master", network.BRIDGE, "up"])
-    except BaseException:
+    except BaseException:  # Ctrl-C too leaves no port on the bridge
         os.close(descriptor)
         raise
     return descriptor
