@@ -24,6 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "program.h"
+
 enum {
     DISCOVER = 1, OFFER = 2, REQUEST = 3, ACK = 5,
     MOST = 1024,      /* outstanding */
@@ -55,17 +57,6 @@ static struct mmsghdr out[BATCH], in[BATCH];
 static struct iovec out_at[BATCH], in_at[BATCH];
 static uint8_t out_frames[BATCH][FRAME], in_frames[BATCH][FRAME];
 static unsigned waiting;
-
-static void die(const char *what) {
-    fprintf(stderr, "%s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static uint64_t now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 /* Words as the wire has them: the sum of RFC 1071 does not depend on the order of octets. */
 static uint32_t sum(const uint8_t *data, size_t size, uint32_t total) {
@@ -383,16 +374,6 @@ static void ignore(uint64_t began, double seconds, double rate) {
         poll(&ready, 1, 1);
         stray += (size_t)(recvmmsg(wire, in, BATCH, MSG_DONTWAIT, NULL) > 0);
     }
-}
-
-static long number(const char *text, long least, long most) {
-    char *end;
-    long value = strtol(text, &end, 10);
-    if (*end || end == text || value < least || value > most) {
-        fprintf(stderr, "%s is not a number from %ld to %ld\n", text, least, most);
-        exit(2);
-    }
-    return value;
 }
 
 int main(int argc, char **argv) {

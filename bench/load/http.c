@@ -27,6 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "program.h"
+
 #define MOST_CLIENTS 4096
 #define HEAD 8192 /* octets of a reply's head */
 #define SAMPLES (1u << 21)
@@ -57,31 +59,6 @@ static uint64_t replies, fine, octets, failed, started;
 static int odd_status;
 static uint32_t *samples;
 static size_t sampled;
-
-static uint64_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void die(const char *what)
-{
-    fprintf(stderr, "%s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static long number(const char *text, long least, long most)
-{
-    char *rest;
-    errno = 0;
-    long value = strtol(text, &rest, 10);
-    if (errno || rest == text || *rest || value < least || value > most) {
-        fprintf(stderr, "%s is not a number from %ld to %ld\n", text, least, most);
-        exit(2);
-    }
-    return value;
-}
 
 static void load(const char *path)
 {

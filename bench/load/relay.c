@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "program.h"
+
 #define MOST_FLOWS 1024
 #define QUEUE 16384 /* datagrams under way; more are lost, as in a router */
 #define MOST_OCTETS 9000
@@ -45,32 +47,6 @@ static unsigned head, tail; /* oldest first: the delay is the same for all */
 static struct sockaddr_in own, server, source;
 static uint64_t delay, loss, state;
 static int poller;
-
-static uint64_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void die(const char *what)
-{
-    fprintf(stderr, "%s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static uint64_t number(const char *text, uint64_t least, uint64_t most)
-{
-    char *rest;
-    errno = 0;
-    unsigned long long value = strtoull(text, &rest, 10);
-    if (errno || rest == text || *rest || *text == '-' || value < least || value > most) {
-        fprintf(stderr, "%s is not a number from %llu to %llu\n", text, (unsigned long long)least,
-                (unsigned long long)most);
-        exit(2);
-    }
-    return value;
-}
 
 static struct sockaddr_in place(const char *text, const char *port)
 {

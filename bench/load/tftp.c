@@ -25,6 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "program.h"
+
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
@@ -60,32 +62,6 @@ static uint32_t wanted_crc, crc_table[256];
 static uint64_t finished, failed, again, strange, octets, datagrams;
 static unsigned granted_window, granted_block;
 static char complaint[100];
-
-static uint64_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void die(const char *what)
-{
-    fprintf(stderr, "%s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static uint64_t number(const char *text, uint64_t least, uint64_t most, int base)
-{
-    char *rest;
-    errno = 0;
-    unsigned long long value = strtoull(text, &rest, base);
-    if (errno || rest == text || *rest || *text == '-' || value < least || value > most) {
-        fprintf(stderr, "%s is not a number from %llu to %llu\n", text, (unsigned long long)least,
-                (unsigned long long)most);
-        exit(2);
-    }
-    return value;
-}
 
 static void address(const char *text, struct in_addr *to)
 {
@@ -179,7 +155,7 @@ static unsigned option(const char *at, const char *end, const char *name, unsign
         if (value >= end)
             break;
         if (!strcasecmp(at, name))
-            return (unsigned)number(value, 1, 65535, 10);
+            return (unsigned)number(value, 1, 65535);
         at = value + strnlen(value, (size_t)(end - value)) + 1;
     }
     return otherwise;
@@ -426,7 +402,7 @@ static void more(int argc, char **argv)
     for (int i = 10; i < argc; i++) {
         if (!strncmp(argv[i], "crc=", 4)) {
             checks = 1;
-            wanted_crc = (uint32_t)number(argv[i] + 4, 0, 0xFFFFFFFFu, 16);
+            wanted_crc = (uint32_t)number_in(argv[i] + 4, 0, 0xFFFFFFFFu, 16);
         } else if (!strncmp(argv[i], "source=", 7)) {
             char *colon = strchr(argv[i], ':');
             if (!colon) {
@@ -435,7 +411,7 @@ static void more(int argc, char **argv)
             }
             *colon = 0;
             address(argv[i] + 7, &source);
-            sources = (unsigned)number(colon + 1, 1, 65535, 10);
+            sources = (unsigned)number(colon + 1, 1, 65535);
         } else {
             fprintf(stderr, "%s is no option\n", argv[i]);
             exit(2);
@@ -453,18 +429,18 @@ int main(int argc, char **argv)
     }
     server.sin_family = AF_INET;
     address(argv[1 + serves], &server.sin_addr);
-    server.sin_port = htons((uint16_t)number(argv[2 + serves], 1, 65535, 10));
-    wanted = number(argv[4], 1, 1ull << 32, 10);
+    server.sin_port = htons((uint16_t)number(argv[2 + serves], 1, 65535));
+    wanted = number(argv[4], 1, 1ull << 32);
     poller = epoll_create1(EPOLL_CLOEXEC);
     if (poller < 0)
         die("epoll");
     if (serves)
         serve();
-    count = running = (unsigned)number(argv[5], 1, MOST_CLIENTS, 10);
-    times = (unsigned)number(argv[6], 1, 100000, 10);
-    window = (unsigned)number(argv[7], 1, 65535, 10);
-    block = (unsigned)number(argv[8], 8, MOST_BLOCK, 10);
-    uint64_t seconds = number(argv[9], 1, 3600, 10);
+    count = running = (unsigned)number(argv[5], 1, MOST_CLIENTS);
+    times = (unsigned)number(argv[6], 1, 100000);
+    window = (unsigned)number(argv[7], 1, 65535);
+    block = (unsigned)number(argv[8], 8, MOST_BLOCK);
+    uint64_t seconds = number(argv[9], 1, 3600);
     more(argc, argv);
     if (strlen(argv[3]) > NAME) {
         fprintf(stderr, "%s is too long a name\n", argv[3]);
