@@ -90,7 +90,13 @@ class Server:
         self._cache: dict[bytes, bytes] = {}
         self._cached_of: Zone | None = None
         self._forwards: set[asyncio.Task[None]] = set()
-        self._connections: Counter[str] = Counter()
+        self._connections: Counter[str] = Counter()  # by source
+        self._waiting: dict[asyncio.StreamWriter, None] = {}  # for a question, the longest first
+
+    @property
+    def connections(self) -> int:
+        """TCP connections that are served now."""
+        return len(self._waiting)
 
     @property
     def port(self) -> int:
@@ -255,25 +261,51 @@ class Server:
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client: Address = writer.get_extra_info("peername")
-        full = self._connections.total() >= self._limits.connections
-        if full or self._connections[client[0]] >= self._limits.per_source:
+        if self._connections[client[0]] >= self._limits.per_source:
             self.counters["connections refused"] += 1
             writer.close()
             return
+        if len(self._waiting) >= self._limits.connections:
+            self._make_room()
         self._connections[client[0]] += 1
         try:
             for _ in range(self._limits.questions):
+                self._waiting.pop(writer, None)
+                self._waiting[writer] = None  # behind all others
                 async with asyncio.timeout(self._limits.patience):
                     if not await self._question(reader, writer, client):
                         break
+                if writer.is_closing():
+                    break
         except (TimeoutError, asyncio.IncompleteReadError, OSError):
             self.counters["connections dropped"] += 1
         except Exception as error:  # noqa: BLE001 (the fence round one connection)
             self._fault(client, error)
         finally:
+            await self._leave(writer)
+            self._waiting.pop(writer, None)
             self._connections[client[0]] -= 1
             self._connections += Counter()  # forget sources that have none
-            writer.close()
+
+    async def _leave(self, writer: asyncio.StreamWriter) -> None:
+        """Close, when the client has taken what was said; one that takes nothing is cut off, or it
+        would have the descriptor for as long as it likes."""
+        writer.close()
+        try:
+            async with asyncio.timeout(self._limits.patience):
+                await writer.wait_closed()
+        except (TimeoutError, OSError):
+            self.counters["answers not taken"] += 1
+        finally:
+            writer.transport.abort()
+
+    def _make_room(self) -> None:
+        """Drop who has let us wait for a question the longest. Slow clients, from however many
+        addresses, only drive out each other: who has a question sends it at once."""
+        slowest = next(iter(self._waiting))
+        del self._waiting[slowest]
+        self.counters["connections made room"] += 1
+        slowest.transport.abort()
 
     async def _question(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: Address
