@@ -21,7 +21,7 @@ from ironwake.subnet import Subnet
 from ironwake.view import Index
 from ironwake_dhcp.book import Lease
 from ironwake_dhcp.delivery import Source
-from ironwake_dhcp.exchange import Exchange, Lending, Now
+from ironwake_dhcp.exchange import Exchange, Lending
 from ironwake_dhcp.lend import Lender
 from ironwake_dhcp.offer import Door
 from ironwake_dhcp.rehearse import discover, rehearse
@@ -142,7 +142,7 @@ def served(firmware: Firmware, state: State, reserved: str = "", last: str = "")
     exchange = Exchange(lambda *_: None, Lending(lender, lambda _: None))
     exchange.take(Index(dataclasses.replace(view, site=site, entries=entries)))
     source = Source(IPv4Address(0), 68, Door.SERVER)
-    outgoing = exchange.receive(discover(MAC, firmware), source, Now(1.0, 1.0))
+    outgoing = exchange.receive(discover(MAC, firmware), source, 1.0)
     assert outgoing is not None
     return outgoing.payload
 

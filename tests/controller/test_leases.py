@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 from ironwake.ipv4 import Address
 from ironwake.lease import Lease, Leases
 from ironwake.report import Seen
-from tests.controller.appliance import MAC, Appliance
+from tests.controller.appliance import MAC, Appliance, FakeClock, Opened
 
 OTHER, PHONE = "52:54:00:77:00:11", "52:54:00:aa:00:01"
 NETWORK, FAR = "10.77.0.0/24", "10.78.0.0/24"
 HOUR = 3600.0
+YEAR = timedelta(days=365)
 POOL: dict[str, Any] = {
     "dhcp_mode": "server",
     "dhcp_pool": "10.77.0.100-10.77.0.199",
@@ -86,6 +88,39 @@ def test_names_go_when_their_time_is_over(served: Appliance) -> None:
     served.clock.pass_time(HOUR + 1)
     served.house.housekeeping.look()
     assert names(served) == []
+
+
+@pytest.mark.parametrize("leap", [YEAR, -YEAR])
+def test_a_leap_of_the_time_of_day_ends_no_lease(served: Appliance, leap: timedelta) -> None:
+    """Names and addresses stay until the lease's own time is over, and not for longer."""
+    tell(served, lease(served, 101, PHONE, hostname="phone"))
+    served.clock.day += leap
+    served.house.housekeeping.look()
+    assert names(served) == [("10.77.0.101", "phone")]
+    listed = served.good("GET", "/v1/leases")["items"][0]
+    assert listed["state"] == "live"
+    assert listed["expires"][:4] == str((served.clock.day + timedelta(hours=1)).year)
+    served.clock.pass_time(HOUR - 1)
+    served.house.housekeeping.look()
+    assert names(served) == [("10.77.0.101", "phone")]
+    served.clock.pass_time(2)
+    served.house.housekeeping.look()
+    assert names(served) == []
+
+
+@pytest.mark.parametrize("away", [timedelta(minutes=59), timedelta(minutes=61)], ids=str)
+def test_after_the_host_restarted_leases_go_by_the_time_of_day(
+    opened: Opened, tmp_path: Path, away: timedelta
+) -> None:
+    """Until the dhcp service tells them anew, there is nothing else to go by."""
+    clock = FakeClock()
+    first = opened(tmp_path, clock, **POOL)
+    tell(first, lease(first, 101, PHONE, hostname="phone"))
+    first.close()
+    clock.boot, clock.steady = "boot-2", 7.0
+    clock.day += away
+    second = opened(tmp_path, clock, **POOL)
+    assert bool(names(second)) == (away < timedelta(hours=1))
 
 
 def test_a_part_of_the_list_is_whole_for_its_range_only(served: Appliance) -> None:

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from ironwake.errors import BrokenError
+from ironwake.moment import Moment
 from ironwake_dhcp.book import Lease
 from ironwake_dhcp.journal import Journal
 from ironwake_dhcp.lease_file import LeaseFile
@@ -16,9 +17,13 @@ from ironwake_dhcp.lease_file import LeaseFile
 _BATCH = 7
 
 
+def now() -> Moment:
+    return Moment("run-1", 5000.0, 1.8e9)
+
+
 def main(path: Path, start: int) -> None:
     """Keep lease after lease, in groups, until killed; a line for each that is on the disk."""
-    file = LeaseFile(path, stale=200)  # so that compaction is hit by some of the kills
+    file = LeaseFile(path, now, stale=200)  # so that compaction is hit by some of the kills
     file.start(file.load())
     journal = Journal(file)
     for group in itertools.count():

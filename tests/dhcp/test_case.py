@@ -21,7 +21,7 @@ from ironwake.subnet import Subnet
 from ironwake.view import Index
 from ironwake_dhcp.case import Cases
 from ironwake_dhcp.delivery import Datagram, Frame, Source
-from ironwake_dhcp.exchange import Exchange, Lending, Now
+from ironwake_dhcp.exchange import Exchange, Lending
 from ironwake_dhcp.lend import Lender
 from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import Malformed, parse
@@ -96,7 +96,7 @@ class House:
     def hear(self, step: Step, now: float) -> object:
         """What would leave: the whole frame, or payload and place."""
         try:
-            outgoing = self.exchange.receive(step.data, step.source, Now(now, now))
+            outgoing = self.exchange.receive(step.data, step.source, now)
         except Malformed as error:
             return error.reason
         if outgoing is None:

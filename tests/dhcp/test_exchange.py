@@ -21,7 +21,7 @@ from ironwake.subnet import Subnet
 from ironwake.view import Index
 from ironwake_dhcp.book import Lease
 from ironwake_dhcp.delivery import EVERYONE, Datagram, Frame, Source, deliver
-from ironwake_dhcp.exchange import Exchange, Lending, Now, Outgoing
+from ironwake_dhcp.exchange import Exchange, Lending, Outgoing
 from ironwake_dhcp.lend import Lender
 from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import Malformed, MessageType, Request, parse
@@ -49,7 +49,7 @@ class House:
             self.exchange.take(index)
 
     def hear(self, data: bytes, source: Source = SERVER) -> Outgoing | None:
-        return self.exchange.receive(data, source, Now(self.now, self.now))
+        return self.exchange.receive(data, source, self.now)
 
     @property
     def seen(self) -> list[Seen]:

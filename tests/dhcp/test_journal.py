@@ -78,7 +78,7 @@ def test_a_failed_write_is_told_to_all_whose_it_was() -> None:
 
 def test_a_quick_disk_is_written_to_without_a_thread(tmp_path: Path) -> None:
     """Once a write was quick, the next is done when `commit` returns; not after a slow one."""
-    file = LeaseFile(tmp_path / "leases.jsonl", stale=10)
+    file = LeaseFile(tmp_path / "leases.jsonl", keeper.now, stale=10)
     file.start(())
     now = itertools.chain(range(8), range(8, 800, 100))  # the first four writes take a second
     journal = Journal(file, lambda: next(now) / 200)
@@ -102,12 +102,12 @@ def test_a_quick_disk_is_written_to_without_a_thread(tmp_path: Path) -> None:
         write(number)
     journal.close()
     assert threads == ["leases", *["MainThread"] * 4, "leases", "leases"]
-    assert len(LeaseFile(tmp_path / "leases.jsonl").load()) == 7
+    assert len(LeaseFile(tmp_path / "leases.jsonl", keeper.now).load()) == 7
 
 
 def test_a_new_file_is_written_by_the_thread(tmp_path: Path) -> None:
     """That takes as long as there are leases, however quick the disk is."""
-    file = LeaseFile(tmp_path / "leases.jsonl", stale=3)
+    file = LeaseFile(tmp_path / "leases.jsonl", keeper.now, stale=3)
     file.start(())
     journal = Journal(file, lambda: 0.0)
     threads: list[str] = []
@@ -148,7 +148,7 @@ def test_no_answered_lease_is_lost_by_kill_9(tmp_path: Path) -> None:
             process.kill()
         for line in process.communicate()[0].splitlines(keepends=True):
             note(answered, line)
-        kept = {str(one.address): int(one.expires) for one in LeaseFile(path).load()}
+        kept = {str(one.address): int(one.expires) for one in LeaseFile(path, keeper.now).load()}
         for address, number in answered.items():
             assert kept[address] >= number
         start = max(kept.values()) + 1

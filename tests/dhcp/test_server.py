@@ -20,7 +20,7 @@ from ironwake.subnet import Subnet
 from ironwake.view import Index
 from ironwake_dhcp.book import Lease
 from ironwake_dhcp.delivery import Datagram, Source
-from ironwake_dhcp.exchange import Exchange, Lending, Now, Outgoing
+from ironwake_dhcp.exchange import Exchange, Lending, Outgoing
 from ironwake_dhcp.journal import Done
 from ironwake_dhcp.lend import Lender
 from ironwake_dhcp.offer import Door
@@ -208,7 +208,7 @@ class Trap:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
 
-    def receive(self, data: bytes, source: Source, now: Now) -> Outgoing:  # noqa: ARG002
+    def receive(self, data: bytes, source: Source, now: float) -> Outgoing:  # noqa: ARG002
         if data == b"divide":
             raise ZeroDivisionError("division by zero")
         # port 0 can't be sent to: a failure of the sending, after that of the deciding

@@ -15,9 +15,11 @@ from ironwake.errors import BrokenError
 from ironwake.ipv4 import Network, Range
 from ironwake.lease import in_order
 from ironwake.mac import Mac
+from ironwake.moment import Moment
 from ironwake.subnet import Subnet
 from ironwake_dhcp.book import Book, Lease
 from ironwake_dhcp.telling import Telling, pages
+from tests.dhcp import keeper
 
 EVERYTHING = (0, 2**32 - 1)
 MAC = Mac("52:54:00:77:00:10")
@@ -31,7 +33,7 @@ def whose(_: IPv4Address) -> str:
 def test_the_parts_cover_all_addresses_once(numbers: set[int], size: int) -> None:
     """Each part is whole for its range, the ranges join without a gap, and no lease is missing."""
     leases = [Lease(IPv4Address(number), MAC, 1.0) for number in numbers]
-    parts = list(pages(leases, whose, size))
+    parts = list(pages(leases, whose, keeper.now(), size))
     ranges = [(in_order(part.first), in_order(part.last)) for part in parts]
     assert (ranges[0][0], ranges[-1][1]) == EVERYTHING
     for (_, end), (start, _) in itertools.pairwise(ranges):
@@ -72,7 +74,7 @@ def test_everything_first_then_news_then_everything_after_a_failure() -> None:
         controller = Controller(3)
         subnet = Subnet(Network("10.77.0.0/24"), (Range("10.77.0.100-10.77.0.110"),))
         book = Book(subnet, IPv4Address("10.77.0.1"))
-        telling = Telling(controller, lambda: (book,), get_logger())  # type: ignore[arg-type]
+        telling = Telling(controller, lambda: (book,), get_logger(), keeper.now)  # type: ignore[arg-type]
         task = asyncio.create_task(telling.run())
         try:
             async with asyncio.timeout(30):
@@ -92,6 +94,41 @@ def test_everything_first_then_news_then_everything_after_a_failure() -> None:
                     assert {item.subnet for item in news.items} == {"10.77.0.0/24"}
                 telling.tell_all()
                 assert (await controller.next()).first
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(story())
+
+
+def test_after_a_leap_of_the_time_of_day_everything_is_told_anew() -> None:
+    """Dates before and after it would not fit together: who came first must stay the first."""
+
+    async def story() -> None:
+        controller = Controller()
+        subnet = Subnet(Network("10.77.0.0/24"), (Range("10.77.0.100-10.77.0.110"),))
+        book = Book(subnet, IPv4Address("10.77.0.1"))
+        clock = [Moment("run-1", 100.0, 1.8e9)]
+        telling = Telling(
+            controller,  # type: ignore[arg-type]
+            lambda: (book,),
+            get_logger(),
+            lambda: clock[-1],
+        )
+        task = asyncio.create_task(telling.run())
+        try:
+            async with asyncio.timeout(30):
+                await controller.next()
+                (lease,) = book.bind(MAC, IPv4Address("10.77.0.100"), 100.0)
+                telling.tell(lease)
+                (item,) = (await controller.next()).items
+                assert (item.since, item.expires) == (1.8e9, 1.8e9 + 3600)
+                clock.append(Moment("run-1", 150.0, 1.9e9 + 50))
+                (other,) = book.bind(Mac("52:54:00:77:00:11"), IPv4Address("10.77.0.101"), 150.0)
+                telling.tell(other)
+                news = await controller.next()
+                assert news.first
+                assert [one.since for one in news.items] == [1.9e9, 1.9e9 + 50]
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -13,13 +13,14 @@ from ironwake.errors import BrokenError
 from ironwake.mac import Mac
 from ironwake.report import Report
 from ironwake.view import Index
-from ironwake_controller.clock import Clock
 from ironwake_dhcp.delivery import Source
 from ironwake_dhcp.desk import Desk, open_desk
-from ironwake_dhcp.exchange import Exchange, Now
+from ironwake_dhcp.exchange import Exchange
 from ironwake_dhcp.offer import Door
 from ironwake_dhcp.place import Place
 from ironwake_dhcp.telling import pages
+from ironwake_runtime import clock
+from ironwake_runtime.clock import Clock
 from ironwake_runtime.controller import ControllerClient
 from ironwake_runtime.service import Log
 from ironwake_runtime.settings import Settings
@@ -72,7 +73,9 @@ class Dhcp:
     def start(self) -> None:
         """As after a reboot: it knows what is on its disk, and the view."""
         if self._settings.dhcp_mode == "server":
-            self.desk = self._run(open_desk(self._settings, _PLACE, self._client, self._log))
+            self.desk = self._run(
+                open_desk(self._settings, _PLACE, self._client, self._log, self._clock)
+            )
         self._told = False
         self.exchange = Exchange(self._report, self.desk.lending if self.desk else None)
         if self._index is not None:
@@ -88,8 +91,8 @@ class Dhcp:
         self.exchange.take(index)
 
     @property
-    def now(self) -> Now:
-        return Now(self._clock.monotonic(), self._clock.wall().timestamp())
+    def now(self) -> float:
+        return self._clock.monotonic()
 
     def ask(
         self,
@@ -136,10 +139,10 @@ class Dhcp:
         if self.desk is None:
             return
         for book in self.desk.lender.books:
-            for address in book.to_probe(self.now.wall):
+            for address in book.to_probe(self.now):
                 if answering is None:
-                    book.tried(address, self.now.wall)
-                for lease in book.in_use(address, str(answering), self.now.wall):
+                    book.tried(address, self.now)
+                for lease in book.in_use(address, str(answering), self.now):
                     self.desk.keep(lease)
         self._commit()
 
@@ -149,7 +152,7 @@ class Dhcp:
             return
         books = self.desk.lender.books
         leases = [lease for book in books for lease in book.all()]
-        for news in pages(leases, lambda _: str(books[0].network)):
+        for news in pages(leases, lambda _: str(books[0].network), clock.now(self._clock)):
             self._run(self._client.leases(news))
         self._told = True
 

@@ -70,6 +70,7 @@ class World(RuleBasedStateMachine):
         self.mended_in = 0  # steps, where the line to the controller is cut
         self.count = 0
         self.elapsed = 0.0  # seconds, by the clock of clients
+        self.leapt = False  # the time of day went forward, and the leases' journal does not know
 
     def raise_rig(self, serves: bool) -> None:
         self.rig = Rig({HOMES[name]: mac for name, mac in CARDS.items()}, serves)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import uvicorn
 
 from ironwake_controller import app, house, tokens
-from ironwake_controller.clock import SystemClock
 from ironwake_runtime import service
+from ironwake_runtime.clock import SystemClock
 from ironwake_runtime.ports import Port, endpoint, opening
 from ironwake_runtime.settings import Settings
 

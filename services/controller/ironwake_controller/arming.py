@@ -12,14 +12,16 @@ from ironwake.deployment import Deployment
 from ironwake.errors import InputError, RefusedError, UnknownError
 from ironwake.firmware import BY_NAME
 from ironwake.lifecycle import BOOTABLE, Evidence, State
+from ironwake.moment import Moment
 from ironwake.profile import Profile
 from ironwake.site import Policy
 from ironwake.view import usual_firmware
-from ironwake_controller import clock, enrolment, ledger
+from ironwake_controller import enrolment, ledger
 from ironwake_controller.store import deployments
 from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.machines import Enrolled
 from ironwake_controller.store.store import Store, Tx
+from ironwake_runtime import clock
 
 _LONGEST = 30 * 24 * 60.0  # minutes; an arm that waits for a month was forgotten
 _WORD = 200  # characters of a disk's name
@@ -229,14 +231,11 @@ def carry_over(store: Store) -> None:
         for record in deployments.live(tx.connection):
             if record.state not in BOOTABLE or record.clock_boot == tx.clock.boot:
                 continue
-            left = _seconds(record.expires) - tx.clock.wall().timestamp()
             whole = _seconds(record.expires) - _seconds(record.created)
-            deployments.change(
-                tx,
-                record,
-                expires_at=tx.steady + max(0.0, min(left, whole)),
-                clock_boot=tx.clock.boot,
-            )
+            created = record.expires_at - whole
+            armed = Moment(record.clock_boot, created, _seconds(record.created))
+            until = tx.moment.carried(record.expires_at, armed)
+            deployments.change(tx, record, expires_at=until, clock_boot=tx.clock.boot)
 
 
 def _seconds(moment: str) -> float:

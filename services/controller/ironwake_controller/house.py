@@ -12,7 +12,6 @@ from ironwake_controller.arming import Arming
 from ironwake_controller.boots import Boots
 from ironwake_controller.callbacks import Callbacks
 from ironwake_controller.claims import Claims
-from ironwake_controller.clock import Clock
 from ironwake_controller.epoch import EpochFile
 from ironwake_controller.housekeeping import Housekeeping
 from ironwake_controller.lease_book import LeaseBook
@@ -33,6 +32,7 @@ from ironwake_controller.wake import packets
 from ironwake_controller.wake.loop import WakeLoop
 from ironwake_controller.wake.packets import Send
 from ironwake_controller.wake.queue import WakeQueue
+from ironwake_runtime.clock import Clock
 from ironwake_runtime.service import Log
 from ironwake_runtime.settings import Settings
 

@@ -8,8 +8,10 @@ from ironwake.errors import InputError
 from ironwake.lease import Lease, Leases, Lent, in_order
 from ironwake.mac import Mac
 from ironwake.machine import Machine
+from ironwake.moment import Moment
 from ironwake_controller.store import addresses, leases, machines
 from ironwake_controller.store.store import Store, Tx
+from ironwake_runtime import clock
 
 
 class LeaseBook:
@@ -24,8 +26,8 @@ class LeaseBook:
         for item in news.items:
             _check(item)
         whole = _range(news)
-        now = self._now()
         with self._store.write() as tx:
+            now = tx.moment.wall
             before = self._known(tx, news, whole)
             after = {item.address: item for item in news.items}
             leases.drop(tx, before.keys() - after.keys())
@@ -41,10 +43,11 @@ class LeaseBook:
     def look(self) -> None:
         """Have the names of those go whose lease has run out since the last look."""
         before, self._looked = self._looked, self._now()
+        now = self._looked
         with self._store.read() as connection:
             over = any(
-                item.mac and before < item.expires <= self._looked
-                for item in leases.every(connection)
+                item.mac and now.date(before.steady) < item.expires <= now.wall
+                for item in leases.every(connection, now)
             )
         if over:
             with self._store.write() as tx:
@@ -53,12 +56,12 @@ class LeaseBook:
     def _known(self, tx: Tx, news: Leases, whole: range | None) -> dict[str, Lease]:
         """What is known of these addresses, and of all in the range that `news` is whole for."""
         if whole is None:
-            return leases.some(tx.connection, [item.address for item in news.items])
-        every = leases.every(tx.connection)
+            return leases.some(tx.connection, [item.address for item in news.items], tx.moment)
+        every = leases.every(tx.connection, tx.moment)
         return {item.address: item for item in every if in_order(item.address) in whole}
 
-    def _now(self) -> float:
-        return self._store.clock.wall().timestamp()
+    def _now(self) -> Moment:
+        return clock.now(self._store.clock)
 
 
 def lent(live: Sequence[Lease]) -> tuple[Lent, ...]:

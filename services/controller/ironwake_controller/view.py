@@ -23,6 +23,7 @@ from ironwake.view import Entry, Index, View, ViewChange, joined, joined_change
 from ironwake_controller import lease_book
 from ironwake_controller.store import addresses, deployments, leases, machines, meta
 from ironwake_controller.store.store import Store
+from ironwake_runtime import clock
 
 _REST = 4.0  # times as long as the last making took, before it is made again for a poll
 _MOST_GONE = 1000  # removed machines remembered by name
@@ -89,7 +90,7 @@ class Views:
         site = policy.site
         with self._store.read() as connection:
             version = meta.version(connection)
-            live = leases.live(connection, self._store.clock.wall().timestamp())
+            live = leases.live(connection, clock.now(self._store.clock))
             held = {item.mac: str(item.address) for item in live}
             before, self._kept = self._kept, {}
             for name, rows in _rows(connection):

@@ -14,6 +14,7 @@ from ironwake_dhcp.pace import Limits
 from ironwake_dhcp.place import Place
 from ironwake_dhcp.server import Server
 from ironwake_runtime import interfaces, service
+from ironwake_runtime.clock import SystemClock
 from ironwake_runtime.controller import ControllerClient, Reporter, ViewFollower
 from ironwake_runtime.settings import Settings
 
@@ -36,7 +37,7 @@ async def run(settings: Settings, log: service.Log) -> None:
     desk: Desk | None = None
     try:
         if settings.dhcp_mode == "server":
-            desk = await open_desk(settings, place, client, log)
+            desk = await open_desk(settings, place, client, log, SystemClock())
         limits = Limits(settings.dhcp_card_rate, settings.dhcp_rate)
         exchange = Exchange(reporter.report, desk.lending if desk else None, limits)
         follower.on_change(exchange.take)

@@ -5,7 +5,8 @@ latter): one machine speaks with several in one boot (firmware, loader, ramdisk,
 all choose their own), and would use up as many addresses.
 
 Addresses are tried before anybody asks (`to_probe`), so that an OFFER waits for nothing: those
-that nobody answered at are given first. `now` is wall-clock seconds: leases outlive the process.
+that nobody answered at are given first. `now` is seconds of the steady clock: where the time of day
+leaps, clients keep their addresses for as long as they were told all the same.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Lease:
     """`address` is `mac`'s until `expires`; one that is put aside has the owner "".
 
     `hostname`: what the client calls itself, as a DNS label. `since`: when this card first had an
-    address of the subnet.
+    address of the subnet. Both times are seconds of the steady clock in this run of the kernel.
     """
 
     address: IPv4Address

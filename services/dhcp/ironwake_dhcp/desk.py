@@ -5,12 +5,12 @@ Part of the composition root: built once, from settings.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from ironwake.errors import BrokenError, RefusedError
+from ironwake.moment import Moment
 from ironwake.report import Report, Seen
 from ironwake.site import ForeignServer
 from ironwake.subnet import Subnet
@@ -24,7 +24,9 @@ from ironwake_dhcp.lease_file import LeaseFile
 from ironwake_dhcp.lend import Lender
 from ironwake_dhcp.place import Place
 from ironwake_dhcp.telling import Telling
+from ironwake_runtime import clock as clocks
 from ironwake_runtime import interfaces, subnets
+from ironwake_runtime.clock import Clock
 from ironwake_runtime.controller import ControllerClient
 from ironwake_runtime.service import Log
 from ironwake_runtime.settings import Settings
@@ -39,6 +41,7 @@ class Desk:
     telling: Telling
     followed: Followed | None
     log: Log
+    clock: Clock
 
     @property
     def lending(self) -> Lending:
@@ -73,12 +76,14 @@ class Desk:
             self.keep_now(changed)
             report(Seen.CONFLICT, "", "", {"address": str(address), "reason": reason})
 
-        prober = Prober(self.lender, where, found, time.time)
+        prober = Prober(self.lender, where, found, self.clock.monotonic)
         follow = (self.followed.run(self.serve, self.log),) if self.followed else ()
         return self.telling.run(), prober.run(), *follow
 
 
-async def open_desk(settings: Settings, place: Place, client: ControllerClient, log: Log) -> Desk:
+async def open_desk(
+    settings: Settings, place: Place, client: ControllerClient, log: Log, clock: Clock
+) -> Desk:
     """All of server mode; its journal is open until it is closed.
 
     :raises InputError: subnets that can't be right
@@ -88,7 +93,11 @@ async def open_desk(settings: Settings, place: Place, client: ControllerClient, 
     path = settings.dhcp_subnets
     followed = Followed(path) if path else None
     known = subnets.of(settings, interfaces.find(settings.interface).network)
-    file = LeaseFile(settings.state_dir / "dhcp" / "leases.jsonl")
+
+    def now() -> Moment:
+        return clocks.now(clock)
+
+    file = LeaseFile(settings.state_dir / "dhcp" / "leases.jsonl", now)
     kept = file.load()
     if not settings.dhcp_beside:
         await _be_alone(place)
@@ -100,10 +109,10 @@ async def open_desk(settings: Settings, place: Place, client: ControllerClient, 
         authoritative=not settings.dhcp_beside if authority is None else authority,
         known=kept,
     )
-    strays = [lease for lease in lender.strays if lease.expires > time.time()]
+    strays = [lease for lease in lender.strays if lease.expires > clock.monotonic()]
     file.start((*strays, *(lease for book in lender.books for lease in book.all())))
-    telling = Telling(client, lambda: lender.books, log)
-    return Desk(lender, Journal(file), telling, followed, log)
+    telling = Telling(client, lambda: lender.books, log, now)
+    return Desk(lender, Journal(file), telling, followed, log, clock)
 
 
 async def _be_alone(place: Place) -> None:

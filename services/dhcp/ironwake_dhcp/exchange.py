@@ -31,14 +31,6 @@ _XID, _REST = XID.start, SECS.stop
 _ANOTHERS = Quiet("another machine with this card was offered the deployment first")
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
-    """Both clocks: `steady` (monotonic) measures, `wall` dates what is kept."""
-
-    steady: float
-    wall: float
-
-
 class Outgoing(NamedTuple):
     """A reply to the transaction `xid`, and the way it takes.
 
@@ -111,11 +103,10 @@ class Exchange:
             self._prepare(armed[name], index)
         self._prepared = set(armed)
 
-    def receive(self, data: bytes, source: Source, now: Now) -> Outgoing | None:
-        """The answer to one datagram, if any. Raises `Malformed`."""
-        steady = now.steady
+    def receive(self, data: bytes, source: Source, now: float) -> Outgoing | None:
+        """The answer to one datagram, if any; `now` by the steady clock. Raises `Malformed`."""
         if self._limits is not None:
-            refused = self._limits.refused(data, steady)
+            refused = self._limits.refused(data, now)
             if refused:
                 self.counts[refused] += 1
                 return None
@@ -128,10 +119,10 @@ class Exchange:
                 self.counts["no view yet"] += 1
                 return None
             self._cases.keep(key, case)
-        said = self._say(case, self._shape(case, xid, steady), now)
+        said = self._say(case, self._shape(case, xid, now), now)
         for news in said.news:
             mac = case.request.mac
-            if self._sightings.is_news(news.kind, mac, news.about, steady, case.is_stranger):
+            if self._sightings.is_news(news.kind, mac, news.about, now, case.is_stranger):
                 self._report(news.seen, mac, news.client, news.detail())
         self.counts[said.count] += 1
         return None if said.stencil is None else Outgoing(said.stencil, xid, said.waits)
@@ -167,7 +158,7 @@ class Exchange:
             return shape if first == case.uuid else _ANOTHERS
         return shape
 
-    def _say(self, case: Case, shape: Shape, now: Now) -> Said:
+    def _say(self, case: Case, shape: Shape, now: float) -> Said:
         """What becomes of it this time. In server mode, addresses are another matter each time."""
         if self._lending is not None and case.source.door is Door.SERVER:
             found = case.found(shape)
@@ -181,10 +172,10 @@ class Exchange:
         return case.said[-1]
 
     def _lend(
-        self, case: Case, shape: Shape, found: Boot | Quiet, lending: Lending, now: Now
+        self, case: Case, shape: Shape, found: Boot | Quiet, lending: Lending, now: float
     ) -> Said:
         to_all = case.source.to_all
-        outcome = lend.serve(case.request, found, lending.lender, now.wall, to_all=to_all)
+        outcome = lend.serve(case.request, found, lending.lender, now, to_all=to_all)
         for lease in outcome.changed:
             lending.keep(lease)
         if outcome.conflict is not None:

@@ -1,20 +1,23 @@
 """Leases on disk: an append-only journal of JSON lines, each on the disk before its ACKs leave.
 
 A line holds all leases that were written at once. So only the last one can be torn by a power cut,
-and nobody was told of what is in it.
+and nobody was told of what is in it. It also says when that was, by both clocks: terms go by the
+steady one, and after the host's own restart by the time of day as it was known last.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final
 
 from ironwake.errors import BrokenError, InputError
 from ironwake.mac import Mac
+from ironwake.moment import Moment
 from ironwake_dhcp.book import Lease
 from ironwake_runtime.durable import sync_folder
 
@@ -30,8 +33,9 @@ class LeaseFile:
     would give the same address twice.
     """
 
-    def __init__(self, path: Path, stale: int = _STALE) -> None:
+    def __init__(self, path: Path, now: Callable[[], Moment], stale: int = _STALE) -> None:
         self._path = path
+        self._now = now
         self._stale = stale
         self._descriptor = -1
         self._latest: dict[IPv4Address, Lease] = {}
@@ -48,10 +52,16 @@ class LeaseFile:
         # A file that had grown when the power went may end in zeros instead of what was written.
         if not torn and lines and b"\0" in lines[-1]:
             lines.pop()
-        latest: dict[IPv4Address, Lease] = {}
+        latest: dict[IPv4Address, tuple[Lease, Moment]] = {}
+        known: dict[str, Moment] = {}  # the last one of each run of the kernel
         for number, line in enumerate(lines, 1):
-            latest |= {lease.address: lease for lease in self._parse(line, number)}
-        return tuple(latest.values())
+            leases, at = self._parse(line, number)
+            latest |= {lease.address: (lease, at) for lease in leases}
+            known[at.boot] = at
+        now = self._now()
+        return tuple(
+            _carried(lease, at.dated_by(known[at.boot]), now) for lease, at in latest.values()
+        )
 
     def start(self, leases: Iterable[Lease]) -> None:
         """Begin a new journal with these leases, in place of the old one, and keep it open."""
@@ -66,7 +76,7 @@ class LeaseFile:
     def append(self, leases: Sequence[Lease]) -> None:
         """Returns once all of `leases` are on the disk, by one fsync."""
         try:
-            _write(self._descriptor, _line(leases))
+            _write(self._descriptor, _line(leases, self._now()))
         except OSError as error:
             raise self._broken("cannot be written", str(error)) from error
         self._latest |= {lease.address: lease for lease in leases}
@@ -91,7 +101,7 @@ class LeaseFile:
         aside = self._path.with_suffix(".new")
         descriptor = os.open(aside, _FLAGS, 0o600)
         try:
-            _write(descriptor, b"".join(_line([lease]) for lease in self._latest.values()))
+            _write(descriptor, _line(list(self._latest.values()), self._now()))
             aside.replace(self._path)
             sync_folder(self._path.parent)
         except OSError:
@@ -102,12 +112,12 @@ class LeaseFile:
         self.close()
         self._descriptor, self._written = descriptor, len(self._latest)
 
-    def _parse(self, line: bytes, number: int) -> list[Lease]:
+    def _parse(self, line: bytes, number: int) -> tuple[list[Lease], Moment]:
         try:
             data: Any = json.loads(line)
-            if not isinstance(data, list):
-                raise TypeError("not a list of leases")
-            return [_lease(item) for item in data]
+            boot, steady, wall = data["at"]
+            leases = [_lease(item) for item in data["leases"]]
+            return leases, Moment(str(boot), float(steady), float(wall))
         except (ValueError, KeyError, TypeError, InputError, RecursionError) as error:
             why = str(error) or type(error).__name__
             raise self._broken(f"is damaged in line {number}", why) from error
@@ -141,7 +151,12 @@ def _lease(data: Any) -> Lease:
     )
 
 
-def _line(leases: Sequence[Lease]) -> bytes:
+def _carried(lease: Lease, written: Moment, now: Moment) -> Lease:
+    expires, since = (now.carried(at, written) for at in (lease.expires, lease.since))
+    return replace(lease, expires=expires, since=since)
+
+
+def _line(leases: Sequence[Lease], at: Moment) -> bytes:
     fields = [
         {
             "address": str(lease.address),
@@ -152,4 +167,5 @@ def _line(leases: Sequence[Lease]) -> bytes:
         }
         for lease in leases
     ]
-    return json.dumps(fields).encode() + b"\n"
+    said = {"at": [at.boot, at.steady, at.wall], "leases": fields}
+    return json.dumps(said).encode() + b"\n"

@@ -11,7 +11,7 @@ from ironwake.mac import Mac
 from ironwake.report import Seen
 from ironwake.view import Index
 from ironwake_dhcp.delivery import Source
-from ironwake_dhcp.exchange import Exchange, Now
+from ironwake_dhcp.exchange import Exchange
 from ironwake_dhcp.lend import Lender, serve
 from ironwake_dhcp.offer import Boot, Door
 from ironwake_dhcp.packet import BROADCAST, FIXED, MAGIC, Request
@@ -53,7 +53,7 @@ def rehearse(index: Index, request: bytes) -> bytes | None:
     """
     exchange = Exchange(_untold)
     exchange.take(index)
-    outgoing = exchange.receive(request, Source(IPv4Address(0), 68, Door.SERVER), Now(0, 0))
+    outgoing = exchange.receive(request, Source(IPv4Address(0), 68, Door.SERVER), 0.0)
     return None if outgoing is None else outgoing.payload
 
 

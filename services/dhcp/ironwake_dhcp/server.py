@@ -19,13 +19,13 @@ import structlog
 from ironwake.errors import BrokenError
 from ironwake_dhcp.carrier import Carrier
 from ironwake_dhcp.delivery import Source
-from ironwake_dhcp.exchange import Exchange, Now, Outgoing
+from ironwake_dhcp.exchange import Exchange, Outgoing
 from ironwake_dhcp.journal import Journal
 from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import MAX_SIZE, Malformed
 from ironwake_dhcp.place import Place
 from ironwake_dhcp.template import Frames
-from ironwake_runtime import udp
+from ironwake_runtime import clock, udp
 from ironwake_runtime.ports import Port
 
 _BATCH: Final = 64  # datagrams for one look at the clock
@@ -47,12 +47,14 @@ class Server:
         log: structlog.stdlib.BoundLogger,
         journal: Journal | None = None,
         wire: Callable[[str], socket.socket] | None = None,
+        clock: Callable[[], float] = clock.steady,
     ) -> None:
         self._exchange = exchange
         self._where = where
         self._log = log
         self._journal = journal
         self._wire = wire or open_wire
+        self._clock = clock
         self._logged: set[str] = set()
         self.listening = asyncio.Event()
 
@@ -134,7 +136,7 @@ class Server:
 
     def _batch(self, carrier: Carrier, held: list[Outgoing]) -> bool:
         """Serve what waits, some at most; whether that was all."""
-        now = Now(time.monotonic(), time.time())
+        now = self._clock()
         for _ in range(_BATCH):
             try:
                 data, ancillary, _, sender = carrier.udp.recvmsg(MAX_SIZE + 1, udp.ROOM)
@@ -153,7 +155,7 @@ class Server:
         return False
 
     def _one(
-        self, carrier: Carrier, data: bytes, source: Source | None, now: Now, held: list[Outgoing]
+        self, carrier: Carrier, data: bytes, source: Source | None, now: float, held: list[Outgoing]
     ) -> None:
         if source is None:
             self._exchange.counts["other interface"] += 1

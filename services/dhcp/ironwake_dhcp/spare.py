@@ -15,7 +15,7 @@ from typing import Protocol
 
 
 class Held(Protocol):
-    """What a lease is here; wall-clock seconds."""
+    """What a lease is here; seconds of the book's clock."""
 
     @property
     def expires(self) -> float: ...

@@ -1,4 +1,8 @@
-"""Tells the controller who has which address: what changed, and everything after a silence."""
+"""Tells the controller who has which address: what changed, and everything after a silence.
+
+Told are dates, by the time of day as it is then; after a leap of it everything is told anew, so
+that all dates are of one kind.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ import structlog
 from ironwake import lease as told
 from ironwake.errors import IronwakeError
 from ironwake.ipv4 import Address
+from ironwake.moment import Moment
 from ironwake_dhcp.book import Book, Lease
 from ironwake_runtime.controller import ControllerClient, Waits
 
@@ -19,6 +24,7 @@ _BATCH: Final = 1000  # leases in one call, which has to stay below a mebibyte
 _AGAIN: Final = 600.0  # seconds of quiet: who restored an older database has not told us
 _RESTS: Final = 4.0  # times as long as a call took, before the next one
 _LONGEST: Final = 1.0  # seconds of such a rest
+_LEAP: Final = 1.0  # seconds that the time of day may drift off the steady clock
 _FIRST, _LAST = IPv4Address("0.0.0.0"), IPv4Address("255.255.255.255")  # noqa: S104 (no bind)
 
 
@@ -33,10 +39,13 @@ class Telling:
         client: ControllerClient,
         books: Callable[[], tuple[Book, ...]],
         log: structlog.stdlib.BoundLogger,
+        now: Callable[[], Moment],
     ) -> None:
         self._client = client
         self._books = books
         self._log = log
+        self._now = now
+        self._told = now()  # when all were told
         self._news: dict[IPv4Address, Lease] = {}
         self._whole = True
         self._wake = asyncio.Event()
@@ -64,6 +73,8 @@ class Telling:
                         await self._wake.wait()
                 except TimeoutError:
                     self._whole = True
+                now = self._now()
+                self._whole |= abs(self._told.date(now.steady) - now.wall) > _LEAP
                 if not self._whole:
                     await self._send_news()
             except IronwakeError as error:
@@ -76,16 +87,17 @@ class Telling:
         self._wake.clear()
         self._whole = False
         leases = [lease for book in self._books() for lease in book.all()]
-        for news in pages(leases, self._subnet):
+        self._told = self._now()
+        for news in pages(leases, self._subnet, self._told):
             await self._client.leases(news)
 
     async def _send_news(self) -> None:
         self._wake.clear()
         clock = asyncio.get_running_loop().time
         began = clock()
-        news, self._news = list(self._news.values()), {}
+        news, self._news, now = list(self._news.values()), {}, self._now()
         for start in range(0, len(news), _BATCH):
-            items = tuple(_shown(one, self._subnet) for one in news[start : start + _BATCH])
+            items = tuple(_shown(one, self._subnet, now) for one in news[start : start + _BATCH])
             await self._client.leases(told.Leases(items))
         # A rush of clients makes large calls, not many: most of the time is for answering them.
         await asyncio.sleep(min(_RESTS * (clock() - began), _LONGEST))
@@ -96,7 +108,7 @@ class Telling:
 
 
 def pages(
-    leases: Iterable[Lease], subnet: Callable[[IPv4Address], str], size: int = _BATCH
+    leases: Iterable[Lease], subnet: Callable[[IPv4Address], str], now: Moment, size: int = _BATCH
 ) -> Iterator[told.Leases]:
     """The whole list in parts: together they cover all addresses, so that what is gone goes."""
     ordered = sorted(leases, key=lambda lease: lease.address)
@@ -104,17 +116,17 @@ def pages(
     first = _FIRST
     for number, part in enumerate(parts):
         last = part[-1].address if number < len(parts) - 1 else _LAST
-        items = tuple(_shown(lease, subnet) for lease in part)
+        items = tuple(_shown(lease, subnet, now) for lease in part)
         yield told.Leases(items, str(first), str(last))
         first = IPv4Address(min(int(last) + 1, int(_LAST)))
 
 
-def _shown(lease: Lease, subnet: Callable[[IPv4Address], str]) -> told.Lease:
+def _shown(lease: Lease, subnet: Callable[[IPv4Address], str], now: Moment) -> told.Lease:
     return told.Lease(
         Address(str(lease.address)),
         lease.mac,
         subnet(lease.address),
-        lease.expires,
+        max(0.0, now.date(lease.expires)),
         lease.hostname,
-        lease.since,
+        max(0.0, now.date(lease.since)),
     )

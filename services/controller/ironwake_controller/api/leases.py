@@ -12,7 +12,7 @@ from ironwake.ipv4 import Address, Network
 from ironwake.lease import Lease, in_order
 from ironwake.mac import Mac
 from ironwake.machine import Machine
-from ironwake_controller import clock, enrolment, reservations
+from ironwake_controller import enrolment, reservations
 from ironwake_controller.api.lease_shapes import (
     LeasePage,
     LeaseShape,
@@ -24,6 +24,7 @@ from ironwake_controller.api.shapes import ERRORS
 from ironwake_controller.house import House
 from ironwake_controller.reservations import Change
 from ironwake_controller.store import leases, machines
+from ironwake_runtime import clock
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="items on a page")]
 
@@ -44,13 +45,13 @@ def routes(house: House) -> APIRouter:
         wanted = str(Mac(mac)) if mac else ""
         network = str(Network(subnet)) if subnet else ""
         start = in_order(Address(after)) if after else -1
+        now = clock.now(house.store.clock)
         with house.store.read() as connection:
             known = [there.machine for there in machines.every(connection)]
-            found = leases.every(connection)
+            found = leases.every(connection, now)
         owners = {str(card): one for one in known for card in one.macs}
-        now = house.store.clock.wall().timestamp()
         items = [
-            _show(item, owners.get(item.mac), now)
+            _show(item, owners.get(item.mac), now.wall)
             for item in found
             if in_order(item.address) > start
             and wanted in ("", item.mac)
@@ -81,9 +82,10 @@ def routes(house: House) -> APIRouter:
 def _changes(house: House, wish: ReservationWish) -> list[Change]:
     if bool(wish.machines) == wish.all:
         raise InputError("name machines, or all of them", "give machines, or all", "machines")
+    now = clock.now(house.store.clock)
     with house.store.read() as connection:
         every = [there.machine for there in machines.every(connection)]
-        found = leases.every(connection)
+        found = leases.every(connection, now)
     chosen = _chosen(every, wish.machines)
     # A card may have had several: the newest is where it is.
     by_card = {lease.mac: lease for lease in sorted(found, key=lambda one: one.expires)}
@@ -101,10 +103,9 @@ def _changes(house: House, wish: ReservationWish) -> list[Change]:
     first = Address(wish.first)
     site = house.policy().site
     others = [one for one in every if one not in chosen]
-    now = house.store.clock.wall().timestamp()
     cards = {one.lease.mac for one in ordered}
     taken = {address for one in others for address in one.reservations.values()}
-    taken |= {str(one.address) for one in found if one.expires > now and one.mac not in cards}
+    taken |= {str(one.address) for one in found if one.expires > now.wall and one.mac not in cards}
     taken |= site.nobodys.keys()
     network = site.network_of(first)
     if network is None:

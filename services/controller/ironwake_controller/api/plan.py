@@ -17,6 +17,7 @@ from ironwake.view import Entry, Index, usual_firmware
 from ironwake_controller.api.shapes import ERRORS, PlanShape
 from ironwake_controller.house import House
 from ironwake_controller.store import leases, machines
+from ironwake_runtime import clock
 
 
 def routes(house: House) -> APIRouter:
@@ -41,7 +42,7 @@ def routes(house: House) -> APIRouter:
 def _with_addresses(shown: PlanShape, house: House, card: Mac) -> PlanShape:
     with house.store.read() as connection:
         there = machines.by_mac(connection, card)
-        last = leases.newest(connection, card)
+        last = leases.newest(connection, card, clock.now(house.store.clock))
     return shown.model_copy(
         update={
             "reserved": there.machine.reservations.get(str(card)) if there else None,

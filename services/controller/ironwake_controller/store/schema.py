@@ -115,7 +115,9 @@ leases = Table(
     Column("mac", String(17), nullable=False),
     Column("hostname", String(63), nullable=False, default="", server_default=""),
     Column("subnet", String(18), nullable=False),
-    Column("expires", Float, nullable=False),  # seconds since 1970
+    Column("expires", Float, nullable=False),  # seconds since 1970, as it was told
+    Column("expires_at", Float, nullable=False),  # the same by the monotonic clock of
+    Column("clock_boot", String(36), nullable=False),  # this run of the kernel
     Column("first_seen", String(30), nullable=False),  # in which order machines came up
     Index("leases_mac", "mac"),
 )

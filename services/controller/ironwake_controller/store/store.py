@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
-from ironwake_controller import clock as clocks
 from ironwake_controller.bell import Bell
-from ironwake_controller.clock import Clock
 from ironwake_controller.epoch import Epoch, EpochFile, is_restored
 from ironwake_controller.store import meta
 from ironwake_controller.store.database import writing
+from ironwake_runtime import clock as clocks
+from ironwake_runtime.clock import Clock
 
 _RESTORED = "restored"  # there while an older copy's arms may still stand
 
@@ -27,7 +27,8 @@ class Tx:
         self.connection = connection
         self.clock = clock
         self.now = clocks.text(clock.wall())
-        self.steady = clock.monotonic()
+        self.moment = clocks.now(clock)
+        self.steady = self.moment.steady
         self.touched = False
         self.disarmed = False
 

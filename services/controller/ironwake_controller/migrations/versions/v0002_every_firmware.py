@@ -23,6 +23,8 @@ def upgrade() -> None:
         Column("hostname", String(63), nullable=False, server_default=""),
         Column("subnet", String(18), nullable=False),
         Column("expires", Float, nullable=False),
+        Column("expires_at", Float, nullable=False),
+        Column("clock_boot", String(36), nullable=False),
         Column("first_seen", String(30), nullable=False),
     )
     op.create_index("leases_mac", "leases", ["mac"])

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from ironwake.moment import Moment
+
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -31,11 +33,21 @@ class SystemClock:
         self.boot = boot_id.read_text().strip()
 
     def monotonic(self) -> float:
-        # BOOTTIME, not MONOTONIC: a laptop that slept must not have armed machines for longer.
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return steady()
 
     def wall(self) -> datetime:
         return datetime.now(UTC)
+
+
+def steady() -> float:
+    """Seconds of the clock that never leaps, in this run of the kernel."""
+    # BOOTTIME, not MONOTONIC: a laptop that slept must not have armed machines for longer.
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def now(clock: Clock) -> Moment:
+    """The present by both."""
+    return Moment(clock.boot, clock.monotonic(), clock.wall().timestamp())
 
 
 def text(moment: datetime) -> str:
