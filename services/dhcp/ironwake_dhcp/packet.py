@@ -103,7 +103,6 @@ class Request:
     client_id: bytes | None = None  # 61
     user_class: bytes | None = None  # 77
     arch: int | None = None  # 93
-    ndi: bytes | None = None  # 94
     uuid: bytes | None = None  # 97, with its leading type octet
     ipxe: bytes | None = None  # 175
     hostname: bytes | None = None  # 12
@@ -146,7 +145,6 @@ def parse(data: bytes) -> Request:
         client_id=options.get(61),
         user_class=options.get(77),
         arch=_arch(options.get(93)),
-        ndi=_sized(options, 94, 3),
         uuid=options.get(97),
         ipxe=options.get(175),
         hostname=options.get(12),
