@@ -16,6 +16,7 @@ from ironwake.errors import IronwakeError
 from ironwake.site import ForeignServer
 
 _LEAST_FREE = 5_000_000_000  # bytes: one medium and what building it needs
+_PER_MACHINE = 2  # neighbours: the kernel forgets some long before its table is full
 _NOT_BEFORE = 2026  # no clock that is right shows an earlier year
 
 
@@ -89,6 +90,20 @@ def segment(heard: Iterable[ForeignServer], mode: str, interface: str) -> Findin
         )
     with_whom = f"; addresses come from {', '.join(givers)}" if givers else ""
     return fine("boot servers", f"no other boot server answers on {interface}{with_whom}")
+
+
+def neighbours(machines: int, room: int | None, more: str) -> Finding:
+    """`room`: what the kernel's ARP table has, None where it does not tell; `more`: how to make it.
+
+    :param machines: enrolled, or the addresses that we may give, on our own network
+    """
+    if room is None:
+        return fine("neighbours", "the kernel does not tell how many neighbours it keeps")
+    text = f"the kernel's ARP table has room for {room} neighbours"
+    if room < _PER_MACHINE * machines:
+        says = f"{text}, and {machines} machines may come: those beyond find no server"
+        return Finding("neighbours", Grade.WARNING, says, f"run: {more}")
+    return fine("neighbours", text)
 
 
 def docker(system: str) -> Finding:

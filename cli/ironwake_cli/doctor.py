@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import typer
@@ -115,6 +116,7 @@ def _network(session: Session, seconds: float) -> Iterator[checks.Finding]:
     place = f"{interface.address}/{interface.prefix}"
     yield checks.fine("interface", f"machines are looked for on {interface.name} ({place})")
     yield checks.link(interface.name, *interfaces.link_of(interface.name))
+    yield checks.attempt("neighbours", lambda: _neighbours(session, interface.network))
     try:
         from ironwake_dhcp.ask_foreign import ask
 
@@ -131,6 +133,22 @@ def _network(session: Session, seconds: float) -> Iterator[checks.Finding]:
     heard = [one for one in answers if one.address != (settings.address or interface.address)]
     meant = settings.dhcp_mode == "server" and settings.dhcp_beside
     yield checks.segment(heard, "beside" if meant else settings.dhcp_mode, interface.name)
+
+
+def _neighbours(session: Session, own: IPv4Network) -> checks.Finding:
+    from ironwake_runtime import neighbours, subnets
+
+    near = (one for one in subnets.of(session.settings, own) if one.network.ip.overlaps(own))
+    pools = sum(int(p.last) - int(p.first) + 1 for one in near for p in one.pools)
+    machines = max(pools, _enrolled(session))
+    return checks.neighbours(machines, neighbours.room(), neighbours.more_room(machines))
+
+
+def _enrolled(session: Session) -> int:
+    """How many machines there are; 0 where the controller does not tell."""
+    with contextlib.suppress(IronwakeError):
+        return sum(1 for _ in session.api.listing("machines", limit="500"))
+    return 0
 
 
 def _ports(session: Session, running: bool) -> Iterator[checks.Finding]:

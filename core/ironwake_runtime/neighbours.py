@@ -19,6 +19,8 @@ from ironwake.errors import InputError
 from ironwake.mac import Mac
 
 _TABLE = Path("/proc/net/arp")
+_SYSCTL = "net.ipv4.neigh.default.gc_thresh"
+_ROOM = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")  # of all namespaces together
 _COMPLETE = 0x2  # ATF_COM
 _SIOCGARP = 0x8954  # arp(7)
 # struct arpreq: the protocol's address, the card's, flags, a mask that is not used, the interface.
@@ -59,6 +61,22 @@ def on(device: str) -> Callable[[str], Mac | None]:
             return None
 
     return find
+
+
+def room(limit: Path = _ROOM) -> int | None:
+    """How many neighbours the kernel keeps at most; None where it does not tell, as in a container.
+
+    With more of them than that it answers nobody's ARP: machines then find no server.
+    """
+    try:
+        return int(limit.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def more_room(machines: int) -> str:
+    """The command that makes room for so many machines, and for whoever else is there."""
+    return f"sysctl -w {_SYSCTL}2={4 * machines} {_SYSCTL}3={8 * machines}"
 
 
 def ask(address: str) -> None:

@@ -21,6 +21,7 @@ def test_faults_come_with_a_fix() -> None:
         checks.docker("Docker Desktop"),
         checks.artifacts(["loaders"], ("loaders", "ramdisk-generic"), any_media=False),
         checks.room(Path("/a"), 1_000_000),
+        checks.neighbours(600, 1024, "sysctl -w x"),
         checks.clock(datetime(1970, 1, 1, tzinfo=UTC), synchronised=False),
         checks.clock(_NOW, synchronised=False),
     )
@@ -38,6 +39,9 @@ def test_what_is_fine_is_said_too() -> None:
         checks.docker("Debian GNU/Linux 12 (bookworm)"),
         checks.artifacts(["debian-12", "loaders"], ("loaders",), any_media=True),
         checks.room(Path("/a"), 50_000_000_000),
+        checks.neighbours(500, 1024, "sysctl -w x"),
+        checks.neighbours(0, 1024, "sysctl -w x"),
+        checks.neighbours(9000, None, "sysctl -w x"),
         checks.clock(_NOW, synchronised=True),
     )
     assert {finding.grade for finding in findings} == {Grade.OK}

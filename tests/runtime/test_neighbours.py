@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +53,14 @@ def test_what_has_no_card(address: str) -> None:
     """No address, one without a neighbour, an interface that is not there: nobody."""
     assert neighbours.on("lo")(address) is None
     assert neighbours.on("nope0")(address) is None
+
+
+def test_how_many_neighbours_there_may_be(tmp_path: Path) -> None:
+    """As the kernel tells, with the command that makes more room; a container may not tell."""
+    limit = tmp_path / "gc_thresh3"
+    assert neighbours.room(limit) is None
+    limit.write_text("1024\n")
+    assert neighbours.room(limit) == 1024
+    assert neighbours.more_room(1000).endswith(
+        "gc_thresh2=4000 net.ipv4.neigh.default.gc_thresh3=8000"
+    )

@@ -24,6 +24,7 @@ from ironwake_lab.storm.services import NAMES, Services, Use
 from ironwake_lab.storm.stage import Sizes, Stage
 from ironwake_lab.storm.tally import Result
 from ironwake_lab.storm.weather import Climate, Weather
+from ironwake_runtime import neighbours
 
 _LOOK = 0.5  # seconds between looks at services and progress
 _SETTLE = 45.0  # seconds after the end: connections that are kept are closed after 30
@@ -117,7 +118,7 @@ def raise_and_storm(
     spec: StormSpec, progress: Progress = silent, log: Path | None = None
 ) -> Result:
     """Storm an appliance of its own, in a rack of its own; `log` takes what the services said."""
-    stage.check_neighbours(spec.addresses)
+    stage.check_neighbours(spec.addresses, neighbours.room())
     with stage.raised(spec.addresses, spec.sizes, progress, log) as there:
         return storm(spec, there, progress)
 

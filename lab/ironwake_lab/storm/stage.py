@@ -23,6 +23,7 @@ from ironwake_lab.spec import RackSpec
 from ironwake_lab.storm.api import Api
 from ironwake_lab.storm.machine import Machine
 from ironwake_lab.storm.router import Router
+from ironwake_runtime import neighbours
 from ironwake_runtime.artifacts import ArtifactStore
 
 MOST = 4000  # machines of one storm: as many as the range below has addresses
@@ -33,8 +34,6 @@ ROUTER_MAC = bytes.fromhex("525400770001")
 _PROFILE = "storm"
 _THREADS = 8  # that enrol and arm: each waits for a commit most of the time
 _BLOCK = 1 << 20
-_SYSCTL = "net.ipv4.neigh.default.gc_thresh"
-_NEIGHBOURS = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")  # of all namespaces together
 _OTHERS = 64  # neighbours that the host may have besides
 
 
@@ -67,18 +66,14 @@ class Stage:
         return Api(self.rack.namespace, lambda: self.token)
 
 
-def check_neighbours(machines: int, limit: Path = _NEIGHBOURS) -> None:
+def check_neighbours(machines: int, room: int | None) -> None:
     """RefusedError where the kernel has no room for so many neighbours: it would then answer
     nobody's ARP, and what the storm told would be about that."""
-    try:
-        room = int(limit.read_text(encoding="ascii"))
-    except (OSError, ValueError):  # not told here, as in a container
-        return
-    if machines + _OTHERS > room:
+    if room is not None and machines + _OTHERS > room:
         raise RefusedError(
             f"the kernel's ARP table has room for {room} neighbours, and {machines} are to come",
             "make more room, on every appliance with as many machines: "
-            f"sysctl -w {_SYSCTL}2={4 * machines} {_SYSCTL}3={8 * machines}",
+            + neighbours.more_room(machines),
         )
 
 
