@@ -135,7 +135,8 @@ class Server:
             yield
         except Exception as error:  # noqa: BLE001 (one request, never the service)
             self._fault(client, error)
-            self._refuse(client, ErrorCode.UNDEFINED, "the server failed", came_to)
+            with contextlib.suppress(Exception):  # what has failed may fail again
+                self._tell_off(client, ErrorCode.UNDEFINED, "the server failed", came_to)
 
     def _request(self, data: bytes, client: Address, came_to: str) -> None:
         try:
@@ -143,13 +144,13 @@ class Server:
         except MalformedPacketError as error:
             self.counters["malformed"] += 1
             if error.answerable:
-                self._refuse(client, ErrorCode.ILLEGAL_OPERATION, error.reason, came_to)
+                self._tell_off(client, ErrorCode.ILLEGAL_OPERATION, error.reason, came_to)
             return
         if isinstance(packet, ReadRequest):
             self._read_request(packet, client, came_to)
         elif isinstance(packet, WriteRequest):
             self.counters["write refused"] += 1
-            self._refuse(client, ErrorCode.ACCESS_VIOLATION, "this server is read-only", came_to)
+            self._tell_off(client, ErrorCode.ACCESS_VIOLATION, "this server is read-only", came_to)
         elif not isinstance(packet, Error):
             self.counters["not a request"] += 1
 
@@ -179,6 +180,9 @@ class Server:
         asyncio.get_running_loop().call_later(_ANSWERED, look)
 
     def _admit(self, request: ReadRequest, client: Address, came_to: str, mac: Mac | None) -> None:
+        if not self._is_enrolled(client, mac):
+            self._stranger(client, mac)
+            return
         ruling = self._admission.ask(request, client, self._now())
         self.counters[ruling.verdict.value] += 1
         if ruling.dropped is not None:
@@ -193,6 +197,14 @@ class Server:
                 self._refuse(client, ErrorCode.FILE_NOT_FOUND, "file not found", came_to)
             else:
                 self._begin(request, found, client, came_to)
+
+    def _is_enrolled(self, client: Address, mac: Mac | None) -> bool:
+        """Whether the client is a machine of ours. Nobody else is sent anything at all: a source
+        address is easily forged, and its owner would have what we send."""
+        index = self._around.index()
+        if index is None:
+            return False
+        return (index.by_mac(mac) if mac else index.by_address(client[0])) is not None
 
     def _begin(self, request: ReadRequest, found: File, client: Address, came_to: str) -> None:
         source = Source(found.content, self._pages, found.digest)
@@ -211,6 +223,28 @@ class Server:
         if not missing.expected and missing.mac is not None:
             detail = {"file": name, "reason": missing.reason}
             self._observe(Seen.REFUSED, missing.mac, client, detail)
+
+    def _tell_off(self, client: Address, code: ErrorCode, text: str, came_to: str) -> None:
+        """`_refuse` what is no read request, to machines of ours only."""
+        mac = self._around.neighbour(client[0])
+        if self._is_enrolled(client, mac):
+            self._refuse(client, code, text, came_to)
+        else:
+            self._stranger(client, mac)
+
+    def _stranger(self, client: Address, mac: Mac | None) -> None:
+        """Now and then a line for the log: strangers can be as many as somebody likes."""
+        self.counters["stranger"] += 1
+        if self._is_news("stranger"):
+            known = self._around.index() is not None
+            self._around.log.info(
+                "not answered: no such machine is enrolled"
+                if known
+                else "not answered: nothing is known yet, the controller has not answered",
+                client=client[0],
+                mac=mac,
+                so_far=self.counters["stranger"],
+            )
 
     def _refuse(self, client: Address, code: ErrorCode, text: str, came_to: str) -> None:
         """One ERROR from the address that was asked; a new port, as a new TID would have."""
@@ -252,14 +286,17 @@ class Server:
 
     def _observe(self, seen: Seen, mac: Mac, client: Address, detail: dict[str, str]) -> None:
         """Report once; edk2 asks for each file twice, and a stranger may ask for ever."""
+        if self._is_news(seen, mac, client[0], detail["file"]):
+            self._around.report(seen, mac, client[0], detail)
+
+    def _is_news(self, *key: str) -> bool:
         now = self._now()
-        key = (seen, mac, client[0], detail["file"])
         if now - self._told.get(key, -_QUIET) < _QUIET:
-            return
+            return False
         if len(self._told) >= 4096:
             self._told.clear()
         self._told[key] = now
-        self._around.report(seen, mac, client[0], detail)
+        return True
 
     def _fault(self, client: Address, error: Exception) -> None:
         self.counters["failed"] += 1
