@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import resource
 import socket
 import struct
 from collections.abc import Iterator
@@ -77,6 +78,15 @@ def refusal(port: Port, error: OSError) -> IronwakeError:
     where = port.address or port.interface
     step = "see: ironwake doctor"
     return BrokenError(f"{port} on {where} cannot be opened: {what}", step, port.setting)
+
+
+def room_for_connections() -> int:
+    """How many connections this process may have: three descriptors each, and some to spare."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most == resource.RLIM_INFINITY:
+        return 1 << 16
+    return max(1, (most - 64) // 3)
 
 
 def holder(port: Port, proc: Path = _PROC) -> str:

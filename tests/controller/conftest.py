@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.controller.appliance import Appliance
+from tests.controller.appliance import Appliance, add_media
 from tests.controller.equipped import BMC, POWER, Hands
+from tests.controller.process import PATIENCE, Process, Start
 
 
 @pytest.fixture
@@ -50,3 +51,26 @@ def equipped(opened: Callable[..., Appliance], tmp_path: Path, hands: Hands) -> 
     made.enrol()
     made.good("PUT", POWER, BMC)
     return made
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts controllers on one folder; none is left behind."""
+    running: list[Process] = []
+    add_media(tmp_path / "artifacts")
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "web.yaml").write_text("release: debian-12\n")
+
+    def make(**more: str) -> Process:
+        running.append(Process(tmp_path, **more))
+        return running[-1]
+
+    try:
+        yield make
+    finally:
+        for one in running:
+            if one.process.poll() is None:
+                one.process.kill()
+            one.process.wait(PATIENCE)
+            if one.process.stderr is not None:
+                one.process.stderr.close()

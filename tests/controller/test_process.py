@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -19,88 +13,8 @@ from ironwake import wire
 from ironwake.report import Callback, ClaimRequest, Stage
 from ironwake.view import View
 from ironwake_controller.__main__ import listen
-from tests.controller.appliance import MAC, add_media
-
-_PATIENCE = 60.0  # seconds for a start on a busy machine
-
-
-class Process:
-    """`python -m ironwake_controller` on a port of its own."""
-
-    def __init__(self, folder: Path, **more: str) -> None:
-        environment = {
-            **{key: value for key, value in os.environ.items() if "IRONWAKE" not in key},
-            "IRONWAKE_STATE_DIR": str(folder),
-            "IRONWAKE_ADDRESS": "10.77.0.2",
-            "IRONWAKE_MIRROR": "http://mirror.example/debian",
-            "IRONWAKE_CONTROLLER_LISTEN": "127.0.0.1:0",
-            "IRONWAKE_LOG_FORMAT": "json",
-            **more,
-        }
-        self.folder = folder
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ironwake_controller"],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.said: list[str] = []
-
-    def wait_ready(self) -> int:
-        """The port, once it listens."""
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.said.append(line)
-            if line.startswith("{") and json.loads(line)["event"] == "listening":
-                threading.Thread(target=self._drain, daemon=True).start()
-                return int(json.loads(line)["port"])
-        raise AssertionError(f"it did not start: {self.said}")
-
-    def _drain(self) -> None:
-        assert self.process.stderr is not None
-        self.said.extend(self.process.stderr)
-
-    def client(self, port: int, role: str) -> httpx2.Client:
-        token = (self.folder / "secrets" / f"{role}.token").read_text().strip()
-        headers = {"authorization": f"Bearer {token}"}
-        url = f"http://127.0.0.1:{port}"
-        return httpx2.Client(base_url=url, headers=headers, timeout=_PATIENCE, trust_env=False)
-
-    def end(self, number: signal.Signals) -> int:
-        """Its exit status after this signal."""
-        self.process.send_signal(number)
-        return self.process.wait(_PATIENCE)
-
-    def finish(self) -> tuple[int, str]:
-        """For one that ends by itself: its exit status and what it said."""
-        _, said = self.process.communicate(timeout=_PATIENCE)
-        return self.process.returncode, said
-
-
-Start = Callable[..., Process]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts controllers on one folder; none is left behind."""
-    running: list[Process] = []
-    add_media(tmp_path / "artifacts")
-    (tmp_path / "profiles").mkdir()
-    (tmp_path / "profiles" / "web.yaml").write_text("release: debian-12\n")
-
-    def make(**more: str) -> Process:
-        running.append(Process(tmp_path, **more))
-        return running[-1]
-
-    try:
-        yield make
-    finally:
-        for one in running:
-            if one.process.poll() is None:
-                one.process.kill()
-            one.process.wait(_PATIENCE)
-            if one.process.stderr is not None:
-                one.process.stderr.close()
+from tests.controller.appliance import MAC
+from tests.controller.process import PATIENCE, Process, Start
 
 
 def _claimed(process: Process, port: int) -> str:
@@ -151,10 +65,10 @@ def test_kill_loses_nothing_that_was_acknowledged(start: Start) -> None:
         ]
         for sender in senders:
             sender.start()
-        assert all(event.wait(_PATIENCE) for event in enough)
+        assert all(event.wait(PATIENCE) for event in enough)
         assert process.end(signal.SIGKILL) == -signal.SIGKILL
         for sender in senders:
-            sender.join(_PATIENCE)
+            sender.join(PATIENCE)
         process = start()
         port = process.wait_ready()
     with process.client(port, "admin") as admin:
@@ -191,7 +105,7 @@ def test_stopping_is_orderly(start: Start) -> None:
         assert next(lines).startswith(":")
         process.process.send_signal(signal.SIGTERM)
         assert [line for line in lines if line and not line.startswith(":")] == []
-        assert process.process.wait(_PATIENCE) == 0
+        assert process.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize(

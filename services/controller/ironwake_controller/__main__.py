@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import dataclasses
 import socket
-from collections.abc import Iterator
-
-import uvicorn
 
 from ironwake_controller import app, house, tokens
+from ironwake_controller.limits import Limits
+from ironwake_controller.server import Server
 from ironwake_runtime import service
 from ironwake_runtime.clock import SystemClock
-from ironwake_runtime.ports import Port, endpoint, opening
+from ironwake_runtime.ports import Port, endpoint, opening, room_for_connections
 from ironwake_runtime.settings import Settings
 
 _LISTEN = "IRONWAKE_CONTROLLER_LISTEN"
-_GRACE = 2  # seconds that open calls get at the end
-_OPEN = 1000  # calls at once; more are answered 503 instead of filling the memory
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield  # signals are the composition root's
 
 
 async def run(settings: Settings, log: service.Log) -> None:
@@ -50,19 +41,11 @@ async def _serve(
     data_plane, _ = tokens.load(settings.service_token_file)
     if made:
         log.info("the admin token was made", file=str(settings.admin_token_file))
-    config = uvicorn.Config(
-        app.build(built, tokens.Tokens.of(admin, data_plane)),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        ws="none",
-        h11_max_incomplete_event_size=32 << 10,
-        limit_concurrency=_OPEN,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=_GRACE,
+    limits = Limits()
+    limits = dataclasses.replace(
+        limits, connections=min(limits.connections, room_for_connections())
     )
-    server = _Server(config)
+    server = Server(app.build(built, tokens.Tokens.of(admin, data_plane), limits), limits)
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     keeping = asyncio.create_task(built.housekeeping.run())
     waking = asyncio.create_task(built.wake_loop.run())

@@ -21,6 +21,7 @@ from ironwake_controller.api import (
 )
 from ironwake_controller.guard import Guard
 from ironwake_controller.house import House
+from ironwake_controller.limits import Limits
 from ironwake_controller.tokens import Tokens
 
 # Routes are looked through in this order: what machines cause by the hundred comes first.
@@ -43,9 +44,10 @@ def routes(house: House) -> FastAPI:
     return app
 
 
-def build(house: House, tokens: Tokens) -> ASGIApp:
+def build(house: House, tokens: Tokens, limits: Limits | None = None) -> ASGIApp:
     """What is served."""
-    return Guard(routes(house), tokens, guard.hosts(house.settings), house.metrics)
+    names, slowest = guard.hosts(house.settings), (limits or Limits()).body
+    return Guard(routes(house), tokens, names, house.metrics, slowest)
 
 
 def every_route(application: FastAPI) -> Iterator[tuple[str, str]]:

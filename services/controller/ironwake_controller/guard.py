@@ -6,23 +6,21 @@ Every path is denied unless a row of `DOORS` opens it: a new route without a row
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ironwake_controller import problems
+from ironwake.errors import InputError
+from ironwake_controller import bodies, problems
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.tokens import Role, Tokens
 from ironwake_runtime.settings import Settings
 
 _OPEN: frozenset[Role] = frozenset()
-_LARGEST = 1 << 20  # bytes of a body: the largest that we know is 200 observations
-_DEEPEST = 24  # levels of JSON; ours have six
+_FIELDS = 100  # of a head; browsers send some twenty
 
 # Path, or beginning of one ("/v1/"), and whose token opens it; none is wanted where the set is
 # empty. /metrics wants a token though it has no secrets: behind a published port everybody
@@ -49,12 +47,18 @@ class Guard:
     """The outermost layer of the application."""
 
     def __init__(
-        self, app: ASGIApp, tokens: Tokens, hosts: frozenset[str], metrics: Metrics
+        self,
+        app: ASGIApp,
+        tokens: Tokens,
+        hosts: frozenset[str],
+        metrics: Metrics,
+        slowest: float,
     ) -> None:
         self._app = app
         self._tokens = tokens
         self._hosts = hosts
         self._metrics = metrics
+        self._slowest = slowest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,24 +66,32 @@ class Guard:
                 await self._app(scope, receive, send)
             return
         headers = {key.lower(): value for key, value in scope["headers"]}
-        denied = self._denied(scope["path"], headers)
+        denied = self._denied(scope, headers)
         if denied is not None:
             self._metrics.denied.labels(str(denied.status_code)).inc()
             await denied(scope, receive, send)
             return
-        raw = await _body(receive)
-        wrong = _oversized() if raw is None else _wrong(raw)
-        if wrong is not None:
-            await wrong(scope, receive, send)
-            return
-        await self._app(_as_json(scope), _again(raw or b"", receive), send)
+        raw = b""
+        if door(scope["path"]):  # those who need no token have nothing to tell us
+            try:
+                raw = await bodies.read(receive, self._slowest)
+            except bodies.GoneAwayError:
+                return  # half of a call is none: what came of it is not carried out
+            except InputError as error:
+                await _refuse(error)(scope, receive, send)
+                return
+        await self._app(_as_json(scope), _again(raw, receive), send)
 
-    def _denied(self, path: str, headers: dict[bytes, bytes]) -> Response | None:
+    def _denied(self, scope: Scope, headers: dict[bytes, bytes]) -> Response | None:
+        path = scope["path"]
         host = headers.get(b"host", b"").decode("latin-1")
         if not self._knows(host):
             return problems.reply(
                 421, f"this is not {host[:80]!r}", "use the address that the controller listens on"
             )
+        ambiguous = _ambiguous(scope, headers)
+        if ambiguous is not None:
+            return ambiguous
         roles = door(path)
         if roles == _OPEN:
             return None
@@ -120,32 +132,28 @@ def hosts(settings: Settings) -> frozenset[str]:
     return frozenset({"localhost", name.lower()})
 
 
+def _ambiguous(scope: Scope, headers: dict[bytes, bytes]) -> Response | None:
+    """Calls that somebody on the way may have read otherwise than we do."""
+    if b"transfer-encoding" in headers and b"content-length" in headers:  # RFC 9112 section 6.1
+        what = "this call states its length twice"
+        close = {"connection": "close"}
+        return problems.reply(400, what, "send no Transfer-Encoding", headers=close)
+    if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+        return problems.reply(400, "there is a zero character in the address", "leave it out")
+    if len(scope["headers"]) > _FIELDS:
+        return problems.reply(431, f"a call has at most {_FIELDS} header fields", "send fewer")
+    return None
+
+
 def _too_long(headers: dict[bytes, bytes]) -> Response | None:
     length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length[:20]) <= _LARGEST:
+    if length.isdigit() and int(length[:20]) <= bodies.LARGEST:
         return None
-    return _oversized()
+    return _refuse(bodies.oversized())
 
 
-def _oversized() -> Response:
-    return problems.reply(413, f"a call has at most {_LARGEST} bytes", "send less")
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """All of it; None once it is too large."""
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return b""
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > _LARGEST:
-            return None
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+def _refuse(error: InputError) -> Response:
+    return problems.reply(error.status, error.what, error.next_step)
 
 
 def _again(raw: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
@@ -160,47 +168,3 @@ def _again(raw: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
         return await receive()
 
     return next_message
-
-
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-
-
-def _wrong(raw: bytes) -> Response | None:
-    """What Python's reader takes and nothing behind it can keep, and what would overflow it."""
-    if not raw.strip():
-        return None
-    if _depth(raw) > _DEEPEST:
-        return problems.reply(422, f"JSON nested deeper than {_DEEPEST} levels", "send less")
-    try:
-        data = json.loads(raw.decode(), parse_constant=_refuse)
-        json.dumps(data, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        return problems.reply(422, f"this is not JSON: {str(error)[:200]}", "send a JSON document")
-    if b"\\u0000" in raw and _has_null(data):
-        return problems.reply(422, "a text has a zero character in it", "leave it out")
-    return None
-
-
-def _depth(raw: bytes) -> int:
-    depth = deepest = 0
-    if raw.count(b"[") + raw.count(b"{") <= _DEEPEST:
-        return 0
-    for char in _STRING.sub(b"", raw):
-        if char in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char in b"]}":
-            depth -= 1
-    return deepest
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
-
-
-def _has_null(data: Any) -> bool:
-    if isinstance(data, str):
-        return "\0" in data
-    if isinstance(data, dict):
-        return any(_has_null(part) for pair in data.items() for part in pair)
-    return isinstance(data, list) and any(_has_null(item) for item in data)

@@ -29,6 +29,12 @@ def body(status: int, what: str, next_step: str = "", where: str = "") -> dict[s
     }
 
 
+def raw(status: int, what: str, next_step: str = "", where: str = "") -> bytes:
+    """The document of a problem, as it is sent."""
+    text = json.dumps(body(status, what, next_step, where), ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace")
+
+
 def reply(
     status: int,
     what: str,
@@ -37,9 +43,7 @@ def reply(
     headers: dict[str, str] | None = None,
 ) -> Response:
     """A problem as an answer."""
-    text = json.dumps(body(status, what, next_step, where), ensure_ascii=False)
-    raw = text.encode("utf-8", "backslashreplace")
-    return Response(raw, status, headers, MEDIA_TYPE)
+    return Response(raw(status, what, next_step, where), status, headers, MEDIA_TYPE)
 
 
 def install(app: FastAPI, log: Log) -> None:

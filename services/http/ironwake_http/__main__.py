@@ -7,13 +7,14 @@ import dataclasses
 import time
 
 from ironwake_http.limits import Limits
-from ironwake_http.ports import listen, room_for_connections
+from ironwake_http.ports import listen
 from ironwake_http.server import serving
 from ironwake_http.service import Service
 from ironwake_http.witness import Witness
 from ironwake_runtime import interfaces, neighbours, service
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.controller import ControllerClient, Reporter, ViewFollower
+from ironwake_runtime.ports import room_for_connections
 from ironwake_runtime.settings import Settings
 
 

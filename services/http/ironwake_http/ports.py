@@ -1,8 +1,7 @@
-"""The one TCP port of this service, and how many connections it may have."""
+"""The one TCP port of this service."""
 
 from __future__ import annotations
 
-import resource
 import socket
 
 from ironwake_runtime.ports import Port, opening
@@ -21,12 +20,3 @@ def listen(address: str, number: int) -> socket.socket:
         sock.close()
         raise
     return sock
-
-
-def room_for_connections() -> int:
-    """How many connections this process may have: two descriptors each, and some to spare."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    if most == resource.RLIM_INFINITY:
-        return 1 << 16
-    return max(1, (most - 64) // 2)
