@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -13,6 +13,7 @@ import structlog
 from ironwake.errors import BrokenError, IronwakeError
 from ironwake_runtime import logs
 from ironwake_runtime.settings import Settings, read
+from ironwake_runtime.shortage import Shortage
 
 Log = structlog.stdlib.BoundLogger
 
@@ -25,19 +26,20 @@ def main(name: str, run: Callable[[Settings, Log], Awaitable[None]]) -> None:
     try:
         settings = read(os.environ)
         log = logs.set_up(settings, name)
-        asyncio.run(_until_signal(run(settings, log)))
+        asyncio.run(_until_signal(run(settings, log), Shortage(log, time.monotonic)))
     except IronwakeError as error:
-        print(f"ironwake {name}: {error}", file=sys.stderr)  # noqa: T201 (a person reads it)
+        logs.errors().write(f"ironwake {name}: {error}\n")
         raise SystemExit(error.exit_code) from None
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(f"ironwake {name}: {place}{error.strerror or error}", file=sys.stderr)  # noqa: T201 (a person reads it)
+        logs.errors().write(f"ironwake {name}: {place}{error.strerror or error}\n")
         raise SystemExit(BrokenError.exit_code) from None
 
 
-async def _until_signal(work: Awaitable[None]) -> None:
+async def _until_signal(work: Awaitable[None], shortage: Shortage) -> None:
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(shortage.handle)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
     try:

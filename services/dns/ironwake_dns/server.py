@@ -21,6 +21,7 @@ from ironwake_dns.answer import REFUSED, Answer, Code, Type, Zone, answer
 from ironwake_dns.packet import LARGEST, Query, SilentError, parse, reply, truncated
 from ironwake_runtime import udp
 from ironwake_runtime.ports import Port, opening
+from ironwake_runtime.shortage import Listener
 
 Address = tuple[str, int]
 
@@ -58,7 +59,7 @@ def listen(address: str, port: int) -> tuple[socket.socket, socket.socket]:
     On that address only: a resolver of the host's own often has port 53 on another.
     IronwakeError where it cannot be had.
     """
-    tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    tcp = Listener(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         with opening(Port("dns", "tcp", port, _SETTING, address)):
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
