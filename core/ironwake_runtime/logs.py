@@ -10,7 +10,7 @@ import io
 import logging
 import os
 import sys
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -60,7 +60,7 @@ def set_up(settings: Settings, service: str) -> structlog.stdlib.BoundLogger:
     structlog.configure(
         processors=chain,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, out)),
     )
     logging.basicConfig(level=max(level, logging.WARNING), stream=out)
     return cast(structlog.stdlib.BoundLogger, structlog.get_logger(service=service))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 
 import pytest
@@ -18,9 +19,9 @@ ROUTER, OURS = ForeignServer("10.77.0.1", boot_file="x"), ForeignServer("10.77.0
 
 
 def listen(
-    ours: Callable[[], str], rounds: int = 3, *, alone: bool = False
+    ours: Callable[[], str], rounds: int = 4, *, alone: bool = False
 ) -> list[tuple[Seen, str, dict[str, str]]]:
-    """What is told in so many rounds, in which the second question is refused."""
+    """What is told in so many rounds, in which the second and the third question fail."""
     told: list[tuple[Seen, str, dict[str, str]]] = []
     asked = 0
 
@@ -42,6 +43,8 @@ def listen(
                 await asyncio.Event().wait()
             if asked == 2:
                 raise RefusedError("no right to ask")
+            if asked == 3:
+                raise OSError(errno.EMFILE, "Too many open files")
             return (ROUTER, OURS)
 
         task = asyncio.create_task(watch(ask, ours, tell, structlog.get_logger(), 0))

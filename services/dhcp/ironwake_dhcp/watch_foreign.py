@@ -28,7 +28,7 @@ async def watch(
 ) -> None:
     """Ask for ever, and tell of everyone who answers.
 
-    :param ask: gives the servers that answer now; raises IronwakeError where it can't be asked
+    :param ask: gives the servers that answer now; raises IronwakeError or OSError where it can't be asked
     :param ours: our own address
     """
     while True:
@@ -36,7 +36,7 @@ async def watch(
             for server in await ask():
                 if server.address != ours():
                     tell(server)
-        except IronwakeError as error:  # also where our own address has just gone
+        except (IronwakeError, OSError) as error:  # our own address has just gone; no descriptor
             log.warning("who else serves this network is not known", error=str(error))
         await asyncio.sleep(pause)
 

@@ -21,6 +21,7 @@ from ironwake.report import Report, Seen
 from ironwake.view import Index
 from ironwake_runtime import udp
 from ironwake_runtime.ports import Port
+from ironwake_runtime.shortage import Shortage, is_one
 from ironwake_tftp.admission import Admission, Caps, Verdict
 from ironwake_tftp.files import File, NoFile, Registry
 from ironwake_tftp.layout import Pages, Source
@@ -82,6 +83,7 @@ class Server:
         self._admission = Admission(caps)
         self._sessions: dict[Transfer, Session] = {}
         self._turns = Turns()
+        self._shortage = Shortage(around.log, time.monotonic)
         self._pages = Pages()
         self._told: dict[tuple[str, ...], float] = {}
         self.looking = 0  # requests that wait until their card is known
@@ -135,6 +137,8 @@ class Server:
             yield
         except Exception as error:  # noqa: BLE001 (one request, never the service)
             self._fault(client, error)
+            if is_one(error):  # the client asks again by itself
+                return
             with contextlib.suppress(Exception):  # what has failed may fail again
                 self._tell_off(client, ErrorCode.UNDEFINED, "the server failed", came_to)
 
@@ -300,6 +304,9 @@ class Server:
 
     def _fault(self, client: Address, error: Exception) -> None:
         self.counters["failed"] += 1
+        if is_one(error):
+            self._shortage.tell(error)
+            return
         self._around.log.error("transfer failed", client=client[0], error=str(error))
 
     def _now(self) -> float:
