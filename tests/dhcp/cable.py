@@ -132,6 +132,20 @@ class Service:
             text=True,
         )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def counts(self) -> dict[str, int]:
+        """End it: by kind, what became of every datagram."""
+        self._process.terminate()
+        code, text = self.ended()
+        assert code == 0, text
+        assert "Traceback" not in text
+        lines = (json.loads(line) for line in text.splitlines() if line.startswith("{"))
+        (found,) = (line["counts"] for line in lines if line["event"] == "stopped")
+        return dict(found)
+
     def wait_for(self, event: str) -> None:
         """Read the log up to `event`; a service that ends before has failed."""
         assert self._process.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import struct
 
 import pytest
@@ -189,38 +188,6 @@ def test_any_options_parse_or_are_malformed(options: bytes, file: bytes, sname: 
     """Behind a sound header, arbitrary option areas stay inside the fence, overloaded ones too."""
     survive(datagram(options, file=file, sname=sname))
     survive(datagram(b"\x35\x01\x01\x34\x01\x03" + options, file=file, sname=sname))
-
-
-def mutants(count: int, seed: int) -> None:
-    """Real requests with bytes flipped, cut, doubled and stuffed, each one parsed."""
-    dice = random.Random(seed)
-    for _ in range(count):
-        data = bytearray(dice.choice(REQUESTS).payload)
-        for _ in range(dice.randint(1, 6)):
-            place = dice.randrange(len(data))
-            match dice.randrange(4):
-                case 0:
-                    data[place] = dice.randrange(256)
-                case 1:
-                    del data[place : place + dice.randint(1, 20)]
-                case 2:
-                    data[place:place] = data[place : place + dice.randint(1, 40)]
-                case _:
-                    data[place:place] = bytes((dice.choice((52, 53, 255, 0, 93, 97)), 1, 3))
-            if not data:
-                break
-        survive(bytes(data))
-
-
-def test_mutants_of_real_requests_survive() -> None:
-    """Three thousand damaged copies of real requests end in a request or in `Malformed`."""
-    mutants(3_000, seed=20)
-
-
-@pytest.mark.deep
-def test_many_mutants_of_real_requests_survive() -> None:
-    """A hundred thousand of them, for the long run."""
-    mutants(100_000, seed=21)
 
 
 def relayed(giaddr: bytes, options: bytes) -> bytes:
