@@ -1,4 +1,4 @@
-"""The real service on a cable, asked by thousands: what leaves its card is counted outside of it."""
+"""The real service on a cable, asked by thousands: what leaves it is counted outside of it."""
 
 from __future__ import annotations
 
