@@ -2,84 +2,169 @@
 
 from __future__ import annotations
 
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
+from typing import cast
 
 from aiohttp import web
+from aiohttp.http import HttpVersion11
 
 from ironwake.errors import BrokenError, UnknownError
 from ironwake.site import Stored
-from ironwake_http.connection import set_stall
-from ironwake_http.ranges import select
-from ironwake_http.replies import NOTHING, closes, headers, refusal
-from ironwake_http.sending import file_reply, open_exactly, send
-from ironwake_http.service import Call, Service, agent
+from ironwake_http import routing
+from ironwake_http.connection import Connection
+from ironwake_http.heads import Heads
+from ironwake_http.ranges import Part, select
+from ironwake_http.replies import NOTHING, Given, closes, head, headers, refusal
+from ironwake_http.sending import Job, Sent, open_exactly
+from ironwake_http.service import Call, Service, Table
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 _LOOK_AGAIN = "no-cache"  # a loader's path gets other bytes when Debian has newer ones
 
 
-async def by_hash(service: Service, call: Call) -> web.StreamResponse:
+class Files(ABC):
+    """The handler of a route that gives files.
+
+    `cache` is what caches are told; `tells`: whether what is not there is worth a word.
+    """
+
+    cache: str
+    tells: bool
+
+    @abstractmethod
+    def find(self, service: Service, parts: Mapping[str, str]) -> Stored | None:
+        """What stands under this path."""
+
+    async def __call__(self, service: Service, call: Call) -> web.StreamResponse:
+        """Reply to a request that came by the loop."""
+        item = self.find(service, call.parts)
+        if item is None:
+            if self.tells:
+                why = "no artifact has this hash and name"
+                service.witness.refused(service.index, call.client, "artifact", why)
+            raise UnknownError(NOTHING)
+        request = call.request
+        part = select(request.method, request.headers, item.sha256, item.size)
+        if part.status == 416:
+            more = {"Content-Range": f"bytes */{item.size}"}
+            return refusal(416, "there are no such bytes", more)
+        if part.status == 304:
+            return web.Response(status=304, headers=_constant(item, self.cache))
+        # The bytes are opened before anything is said of them, HEAD or not.
+        if call.head:
+            _open(service, item).close()
+            return web.StreamResponse(status=part.status, headers=_fields(item, part, self.cache))
+        last = not request.keep_alive or request.version < HttpVersion11
+        job = self.job(service, item, part, request.headers, (call.client, last))
+        await cast(Connection, request.protocol).carry(job)
+        return Given(part.status, job.last)
+
+    def job(
+        self,
+        service: Service,
+        item: Stored,
+        part: Part,
+        asked: Mapping[str, str],
+        of: tuple[str, bool],
+    ) -> Job:
+        """What is to be sent for a request with these headers, to this client, as its last or not.
+
+        In any thread. BrokenError when the store does not have the bytes.
+        """
+        client, last = of
+        file, limits = _open(service, item), service.limits
+        stretch, stall = limits.stretch, limits.stall
+        if closes(asked.get("User-Agent", "")):
+            stretch, stall, last = limits.grub_stretch, limits.grub_stall, True
+
+        def ended(sent: Sent) -> None:
+            # Of a file that is read in ranges, its end tells enough, and whatever broke.
+            if part.start + part.count == item.size or sent.size < sent.wanted:
+                service.tell(service.witness.sent, service.index, client, item, sent)
+
+        if part.start == 0:
+            service.tell(service.witness.fetched, service.index, client, item)
+        begin = head(part.status, _fields(item, part, self.cache), last)
+        return Job(begin, file, part, stretch, stall, last, ended)
+
+
+class ByHash(Files):
     """`/artifacts/{sha256}/{file}`."""
-    stock = service.stock
-    item = stock.artifact(call.parts["sha256"], call.parts["file"]) if stock else None
-    if item is None:
-        service.witness.refused(
-            service.index, call.client, "artifact", "no artifact has this hash and name"
-        )
-        raise UnknownError(NOTHING)
-    return await _give(service, call, item, _FOR_EVER)
+
+    cache = _FOR_EVER
+    tells = True
+
+    def find(self, service: Service, parts: Mapping[str, str]) -> Stored | None:
+        stock = service.stock
+        return stock.artifact(parts["sha256"], parts["file"]) if stock else None
 
 
-async def secure_boot(service: Service, call: Call) -> web.StreamResponse:
-    """`/sb/…`."""
-    return await _loader(service, call, "sb/" + call.parts["file"])
+class Loaders(Files):
+    """`/sb/…` and `/ipxe/…`."""
+
+    cache = _LOOK_AGAIN
+    tells = False  # shim always asks for three files that never exist
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def find(self, service: Service, parts: Mapping[str, str]) -> Stored | None:
+        return service.stock.loader(self._folder + parts["file"]) if service.stock else None
 
 
-async def ipxe(service: Service, call: Call) -> web.StreamResponse:
-    """`/ipxe/…`."""
-    return await _loader(service, call, "ipxe/" + call.parts["file"])
+class Desk:
+    """Studies requests for files where they come in by themselves: in the carriers' threads."""
+
+    def __init__(self, service: Service, table: Table, loop: asyncio.AbstractEventLoop) -> None:
+        self._service = service
+        self._table = table
+        self._heads = Heads(service.limits, loop)
+
+    def study(self, data: bytes, client: str) -> Job | None:
+        """What is to be sent for this head; None: it wants something else, or an error's words."""
+        asked = self._heads.read(data)
+        if asked is None or asked.method != "GET":
+            return None
+        found = routing.find(self._table, routing.split(asked.path)[0])
+        if found is None or not isinstance(found[0].handler, Files):
+            return None
+        files, service = found[0].handler, self._service
+        item = files.find(service, found[1])
+        if item is None:
+            return None
+        part = select(asked.method, asked.headers, item.sha256, item.size)
+        if part.status not in (200, 206):
+            return None
+        try:
+            last = asked.should_close or asked.version < HttpVersion11
+            return files.job(service, item, part, asked.headers, (client, last))
+        except BrokenError:
+            return None
 
 
-async def _loader(service: Service, call: Call, role: str) -> web.StreamResponse:
-    item = service.stock.loader(role) if service.stock else None
-    if item is None:  # not worth a word: shim always asks for three files that never exist
-        raise UnknownError(NOTHING)
-    return await _give(service, call, item, _LOOK_AGAIN)
-
-
-async def _give(service: Service, call: Call, item: Stored, cache: str) -> web.StreamResponse:
-    request = call.request
-    part = select(request.method, request.headers, item.sha256, item.size)
-    more = {"ETag": f'"{item.sha256}"', "Cache-Control": cache, "Accept-Ranges": "bytes"}
-    if part.status == 416:
-        return refusal(416, "there are no such bytes", {"Content-Range": f"bytes */{item.size}"})
-    if part.status == 304:
-        return web.Response(status=304, headers=more)
-    # The bytes are opened before anything is said of them, HEAD or not.
-    path = _path(service, item)
+def _open(service: Service, item: Stored) -> FileIO:
+    # On the loop, too: a thread would cost more than all else of a small range.
     try:
-        # Not in a thread: that would cost more than all else of a small range.
-        file = open_exactly(path, item.size)
+        return open_exactly(_path(service, item), item.size)
     except BrokenError as error:
         service.log.error("artifact not served", error=str(error))
         raise BrokenError("the bytes of this artifact are damaged or gone") from None
-    with file:
-        reply = file_reply(part, item.size, headers(_media(item), part.count, more))
-        stall, stretch = service.limits.stall, service.limits.stretch
-        if closes(agent(request)):
-            reply.force_close()
-            stall, stretch = service.limits.grub_stall, service.limits.grub_stretch
-            if request.transport is not None:
-                set_stall(request.transport, stall)
-        if call.head:
-            return reply
-        if part.start == 0:
-            service.witness.fetched(service.index, call.client, item)
-        sent = await send(request, reply, file, part, stretch, stall)
-    # Of a file that is read in ranges, its end tells enough, and whatever broke.
-    if part.start + part.count == item.size or sent.size < sent.wanted:
-        service.witness.sent(service.index, call.client, item, sent)
-    return reply
+
+
+def _fields(item: Stored, part: Part, cache: str) -> Mapping[str, str]:
+    fields = headers(_media(item), part.count, _constant(item, cache))
+    if part.status == 206:
+        last = part.start + part.count - 1
+        fields["Content-Range"] = f"bytes {part.start}-{last}/{item.size}"
+    return fields
+
+
+def _constant(item: Stored, cache: str) -> dict[str, str]:
+    return {"ETag": f'"{item.sha256}"', "Cache-Control": cache, "Accept-Ranges": "bytes"}
 
 
 def _path(service: Service, item: Stored) -> Path:

@@ -7,16 +7,22 @@ complete request stops it, and so it cuts clients that dribble a header per minu
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import socket
+import time
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from ironwake_http.carriers import Carriers, Client
 from ironwake_http.limits import Limits
 from ironwake_http.replies import refusal
+from ironwake_http.sending import Job, Sent, Transfer, set_stall
 
 
 class Gate:
@@ -40,41 +46,109 @@ class Gate:
             del self._open[address]
 
 
-class Connection(RequestHandler):
-    """aiohttp's, behind a gate, with error replies that GRUB and shim survive."""
+@dataclass(frozen=True)
+class House:
+    """What all connections share. `files`: how requests for files begin."""
 
-    __slots__ = ("_address", "_gate", "_log", "_stall")
+    gate: Gate
+    limits: Limits
+    log: structlog.stdlib.BoundLogger
+    carriers: Carriers
+    files: tuple[bytes, ...]
+
+
+class Connection(RequestHandler):
+    """aiohttp's, behind a gate, with error replies that GRUB and shim survive.
+
+    One that begins with a file becomes a carrier's. `back` is one that came back from there.
+    """
+
+    __slots__ = ("_address", "_back", "_fresh", "_house", "_made")
 
     def __init__(
-        self,
-        server: web.Server,
-        gate: Gate,
-        limits: Limits,
-        log: structlog.stdlib.BoundLogger,
-        **options: Any,
+        self, server: web.Server, house: House, back: Client | None, **options: Any
     ) -> None:
         super().__init__(server, **options)
-        self._gate = gate
-        self._log = log
-        self._stall = limits.stall
-        self._address: str | None = None
+        self._house = house
+        self._back = back
+        self._fresh = back is None
+        self._made = False
+        self._address = back.address if back else ""  # empty: without a place in the gate
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        address = str((transport.get_extra_info("peername") or ("",))[0])
-        if not self._gate.enter(address):
-            self._log.warning("too many connections", client=address)
-            cast(asyncio.Transport, transport).abort()
-            return
-        self._address = address
-        set_stall(transport, self._stall)
+        transport = cast(asyncio.Transport, transport)
+        if self._back is None:
+            address = str((transport.get_extra_info("peername") or ("",))[0])
+            if not self._house.gate.enter(address):
+                self._house.log.warning("too many connections", client=address)
+                transport.abort()
+                return
+            self._address = address
+            set_stall(transport.get_extra_info("socket"), self._house.limits.stall)
+        # Writing is paused while anything waits, so that a carrier's bytes come after ours.
+        transport.set_write_buffer_limits(0)
+        self._made = True
         super().connection_made(transport)
+        if self._back is not None:
+            self.data_received(self._back.read)
+            self._back = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        if self._address is None:  # was never let in
-            return
-        self._gate.leave(self._address)
-        self._address = None
-        super().connection_lost(exc)
+        if self._address:
+            self._house.gate.leave(self._address)
+            self._address = ""
+        if self._made:
+            self._made = False
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        fresh, self._fresh = self._fresh, False
+        if not (fresh and data.startswith(self._house.files) and self._move(data)):
+            super().data_received(data)
+
+    def _move(self, data: bytes) -> bool:
+        """Give this connection to a carrier, where its first request is for a file."""
+        if self._close or self._force_close or self.transport is None:
+            return False
+        head, end, rest = data.partition(b"\r\n\r\n")
+        sock = _twin(self.transport) if end else None
+        if sock is None:
+            return False
+        job = self._house.carriers.study(head + end, self._address)
+        if job is None:
+            sock.close()
+            return False
+        transfer = Transfer(sock, job, time.monotonic())
+        self._house.carriers.take(Client(sock, self._address, transfer, rest))
+        self._address = ""
+        self.transport.abort()
+        return True
+
+    async def carry(self, job: Job) -> None:
+        """Have a carrier send this reply; a client that leaves or stands still is no error."""
+        over = self._loop.create_future()
+
+        def ended(sent: Sent) -> None:
+            job.ended(sent)
+            with contextlib.suppress(RuntimeError):  # the loop is no more
+                self._loop.call_soon_threadsafe(tell, sent)
+
+        def tell(sent: Sent) -> None:
+            if not over.done():
+                over.set_result(sent.size == sent.wanted)
+
+        with contextlib.suppress(ConnectionError):
+            await self._drain_helper()
+        sock = _twin(self.transport)
+        if sock is None:
+            job.file.close()
+            job.ended(Sent(job.part.count))
+        else:
+            job = dataclasses.replace(job, ended=ended)
+            transfer = Transfer(sock, job, time.monotonic())
+            self._house.carriers.take(Client(sock, self._address, transfer, lent=True))
+        if (sock is None or not await over) and self.transport is not None:
+            self.transport.abort()
 
     def handle_error(
         self,
@@ -85,7 +159,7 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         """The reply to what is not HTTP (400), and to a mistake of ours (500)."""
         if status >= 500:
-            self._log.error("handler failed", path=_place(request.raw_path), exc_info=exc)
+            self._house.log.error("handler failed", path=_place(request.raw_path), exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionResetError("the reply is half sent: nothing can be said any more")
         words = {400: "this is not a request that we understand"}
@@ -101,11 +175,14 @@ def _place(path: str) -> str:
     return "/" + path.lstrip("/").partition("/")[0]
 
 
-def set_stall(transport: asyncio.BaseTransport, seconds: float) -> None:
-    """Let the kernel drop a peer that has acknowledged nothing for so long (tcp(7))."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+def _twin(transport: asyncio.Transport | None) -> socket.socket | None:
+    """Another descriptor of this connection, for a carrier; None where there is none to be had."""
+    if transport is None or transport.is_closing():
+        return None
+    try:
+        return cast(socket.socket, transport.get_extra_info("socket")).dup()
+    except OSError:
+        return None
 
 
 def let_go_soon(transport: asyncio.BaseTransport, seconds: int) -> None:
@@ -115,7 +192,7 @@ def let_go_soon(transport: asyncio.BaseTransport, seconds: int) -> None:
     its sequence numbers from the same start, and stops for good when its SYN meets what is left of
     the connection before (RFC 9293 section 3.10.7.4).
     """
-    set_stall(transport, seconds)
     sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+    set_stall(sock, seconds)
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, seconds)

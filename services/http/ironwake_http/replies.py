@@ -12,6 +12,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from email.utils import formatdate
+from http import HTTPStatus
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -40,6 +42,16 @@ def headers(media: str, length: int, more: Mapping[str, str] | None = None) -> C
     )
 
 
+def head(status: int, fields: Mapping[str, str], last: bool) -> bytes:
+    """The head of a reply whose body we send ourselves; `last`: the connection ends with it."""
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    lines.append(f"Date: {formatdate(usegmt=True)}")
+    if last:
+        lines.append("Connection: close")
+    return "\r\n".join((*lines, "", "")).encode("latin-1")
+
+
 def text(
     body: str,
     status: int = 200,
@@ -56,6 +68,28 @@ def refusal(status: int, why: str, more: Mapping[str, str] | None = None) -> web
     """An error whose body is one comment line, to GRUB, to shells and to installers alike."""
     line = "".join(letter if letter.isprintable() else " " for letter in why[:_SHOWN])
     return text(f"# {line}\n", status, more=more)
+
+
+class Given(web.StreamResponse):
+    """A reply that has left already; `last`: its connection ends."""
+
+    def __init__(self, status: int, last: bool) -> None:
+        super().__init__(status=status)
+        self._last = last
+
+    @property
+    def keep_alive(self) -> bool:
+        return not self._last
+
+    @property
+    def prepared(self) -> bool:
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> None:  # noqa: ARG002 (aiohttp's signature)
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:  # noqa: ARG002 (aiohttp's signature)
+        return None
 
 
 def done() -> web.Response:

@@ -1,23 +1,19 @@
-"""Files to clients by sendfile(2), in stretches, so that a client that stands still is let go."""
+"""Files to clients by sendfile(2): as much at once as the kernel takes, while there is headway."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from aiohttp import web
-from multidict import CIMultiDict
-
 from ironwake.errors import BrokenError
 from ironwake_http.ranges import Part
 
-_LONGEST = 16 << 20  # bytes of a stretch
-_SLOWER = 8  # times, that a client may become within a stretch
+_TURN = 1 << 20  # bytes to one client, until the next one has its turn
 
 
 @dataclass
@@ -27,6 +23,77 @@ class Sent:
     wanted: int
     size: int = 0
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A reply that is a file's part. `file` is the job's own, and closed with it.
+
+    `stretch` bytes must be taken in each `stall` seconds. `last`: the connection ends with it.
+    `ended` is called once, in whatever thread the bytes were sent.
+    """
+
+    head: bytes
+    file: FileIO
+    part: Part
+    stretch: int
+    stall: float
+    last: bool
+    ended: Callable[[Sent], None]
+
+
+class Transfer:
+    """A job on its way to a non-blocking socket. `now` is monotonic, in seconds.
+
+    `due`: when the next stretch must have been taken.
+    """
+
+    __slots__ = ("_at", "_began", "_head", "_left", "_mark", "_sock", "due", "job")
+
+    def __init__(self, sock: socket.socket, job: Job, now: float) -> None:
+        if job.last:  # GRUB's may stand still for less time
+            set_stall(sock, job.stall)
+        self.job = job
+        self.due = now + job.stall
+        self._sock = sock
+        self._head = job.head
+        self._at = job.part.start
+        self._left = self._mark = job.part.count
+        self._began = now
+
+    def push(self, now: float) -> bool:
+        """Give the kernel what it takes now; whether that was the rest. OSError: it is broken."""
+        try:
+            if self._head and not self._push_head():
+                return False
+            size = min(_TURN, self._left)
+            given = os.sendfile(self._sock.fileno(), self.job.file.fileno(), self._at, size)
+        except BlockingIOError:
+            return False
+        if not given:
+            raise ConnectionResetError("the file ended before its time")
+        self._at += given
+        self._left -= given
+        if self._mark - self._left >= self.job.stretch:
+            self._mark, self.due = self._left, now + self.job.stall
+        return not self._left
+
+    def _push_head(self) -> bool:
+        # It goes out with the first bytes, not before them (send(2), MSG_MORE).
+        self._head = self._head[self._sock.send(self._head, socket.MSG_MORE) :]
+        return not self._head
+
+    def end(self, now: float) -> None:
+        """It is over, well or not."""
+        self.job.file.close()
+        count = self.job.part.count
+        self.job.ended(Sent(count, count - self._left, now - self._began))
+
+
+def set_stall(sock: socket.socket, seconds: float) -> None:
+    """Let the kernel drop a peer that has acknowledged nothing for so long (tcp(7))."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
 def open_exactly(path: Path, size: int) -> FileIO:
@@ -47,85 +114,3 @@ def open_exactly(path: Path, size: int) -> FileIO:
             str(path),
         )
     return file
-
-
-async def send(
-    request: web.BaseRequest,
-    reply: web.StreamResponse,
-    file: FileIO,
-    part: Part,
-    stretch: int,
-    stall: float,
-) -> Sent:
-    """Send headers and the part; a client that leaves or stands still is no error, only `Sent`."""
-    loop = asyncio.get_running_loop()
-    start, sent = loop.time(), Sent(part.count)
-    least, began = stretch, start
-    try:
-        _cork(request, 1)  # the head goes out with the first bytes, not before them
-        await reply.prepare(request)
-        while sent.size < part.count:
-            size = min(stretch, part.count - sent.size)
-            async with asyncio.timeout(stall):
-                await _stretch(request, file, part.start + sent.size, size)
-            sent.size += size
-            ended = loop.time()
-            stretch, began = next_stretch(size, ended - began, least, stall), ended
-        await reply.write_eof()
-        _cork(request, 0)
-    except (OSError, TimeoutError):
-        sent.size = max(sent.size, min(part.count, file.tell() - part.start))
-        if request.transport is not None:
-            request.transport.abort()
-    sent.seconds = loop.time() - start
-    return sent
-
-
-def next_stretch(size: int, seconds: float, least: int, stall: float) -> int:
-    """How many bytes to give to the kernel at once, when `size` of them took so long.
-
-    Each stretch costs processor time, so a fast client gets long ones; but every one must be
-    through within the stall, also by a client that has become many times slower.
-    """
-    if seconds <= 0:
-        return _LONGEST
-    return max(least, int(min(_LONGEST, size / seconds * stall / _SLOWER)))
-
-
-def _cork(request: web.BaseRequest, on: int) -> None:
-    """Have the kernel send full segments only, or all that there is (tcp(7), TCP_CORK)."""
-    sock = request.transport.get_extra_info("socket") if request.transport else None
-    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
-
-
-async def _stretch(request: web.BaseRequest, file: FileIO, offset: int, size: int) -> None:
-    transport = request.transport
-    if transport is None or transport.is_closing():
-        raise ConnectionResetError("the client has left")
-    # What the kernel takes at once needs no loop: of a small range, that is all of it.
-    done = _at_once(transport, file, offset, size)
-    if done == size:
-        return
-    loop = asyncio.get_running_loop()
-    if done + await loop.sendfile(transport, file, offset + done, size - done) < size:
-        raise ConnectionResetError("the file ended before its time")
-
-
-def _at_once(transport: asyncio.Transport, file: FileIO, offset: int, size: int) -> int:
-    """How many bytes the kernel has taken without waiting; 0 where it is not its turn yet."""
-    sock = transport.get_extra_info("socket")
-    if sock is None or transport.get_write_buffer_size():
-        return 0  # the head must leave before
-    try:
-        return os.sendfile(sock.fileno(), file.fileno(), offset, size)
-    except BlockingIOError:
-        return 0
-
-
-def file_reply(part: Part, size: int, fields: CIMultiDict[str]) -> web.StreamResponse:
-    """The reply's head: status, and where in the file the part is."""
-    if part.status == 206:
-        last = part.start + part.count - 1
-        fields["Content-Range"] = f"bytes {part.start}-{last}/{size}"
-    return web.StreamResponse(status=part.status, headers=fields)

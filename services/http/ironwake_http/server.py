@@ -13,8 +13,12 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from ironwake_http.connection import Connection, Gate
-from ironwake_http.service import Dispatcher, Service
+from ironwake_http.artifacts import Desk, Files
+from ironwake_http.carriers import Carriers, Client
+from ironwake_http.carriers import House as Outside
+from ironwake_http.connection import Connection, Gate, House
+from ironwake_http.heads import strictness
+from ironwake_http.service import Dispatcher, Service, Table
 from ironwake_http.table import ROUTES
 
 _BACKLOG = 1024  # a room full of machines that wake in the same second
@@ -22,45 +26,69 @@ _GOODBYE = 1.0  # seconds for running requests at the end; machines ask again
 
 
 class _Server(web.Server):
-    """Makes our kind of connection; see `Connection`."""
+    """Makes our kind of connection, see `Connection`; keeps the carriers."""
 
     def __init__(self, service: Service) -> None:
-        dispatcher = Dispatcher(service, ROUTES)
-        super().__init__(dispatcher.handle)
+        super().__init__(Dispatcher(service, ROUTES).handle)
         limits = service.limits
         self._service = service
-        self._gate = Gate(limits.connections, limits.per_address)
+        gate = Gate(limits.connections, limits.per_address)
+        desk = Desk(service, ROUTES, service.loop)
+        self.carriers = Carriers(
+            Outside(
+                desk.study,
+                limits.idle,
+                back=lambda client: service.tell(self._come_back, client),
+                left=lambda client: service.tell(gate.leave, client.address),
+                log=service.log,
+            )
+        )
+        self._house = House(gate, limits, service.log, self.carriers, _begin(ROUTES))
+        self._returning: set[asyncio.Task[object]] = set()
         # aiohttp's own logger would print tracebacks of what strangers send.
         self._quiet = logging.Logger("quiet", level=logging.CRITICAL + 1)
 
-    def __call__(self) -> Connection:
+    def __call__(self, back: Client | None = None) -> Connection:
         limits = self._service.limits
         return Connection(
             self,
-            self._gate,
-            limits,
-            self._service.log,
+            self._house,
+            back,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=limits.idle,
             logger=self._quiet,
             access_log=None,
-            max_line_size=limits.line,
-            max_field_size=limits.line,
-            max_headers=limits.headers,
             lingering_time=limits.linger,
-            auto_decompress=False,
             timeout_ceil_threshold=3600,  # round no short time up to whole seconds
+            **strictness(limits),
         )
+
+    def _come_back(self, client: Client) -> None:
+        """A carrier's client wants something that is no file."""
+        made = self._service.loop.connect_accepted_socket(lambda: self(client), client.sock)
+        task = asyncio.ensure_future(made)
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
+
+
+def _begin(table: Table) -> tuple[bytes, ...]:
+    """How all requests begin that are a carrier's; others may be, with another spelling."""
+    files = (route.names[0] for route in table if isinstance(route.handler, Files))
+    return tuple(f"GET /{name}/".encode() for name in files)
 
 
 @asynccontextmanager
 async def serving(service: Service, sock: socket.socket) -> AsyncIterator[None]:
     """Serve on this bound socket until the block ends; takes the socket over."""
     server = _Server(service)
-    listening = await asyncio.get_running_loop().create_server(server, sock=sock, backlog=_BACKLOG)
     try:
-        yield
+        listening = await service.loop.create_server(server, sock=sock, backlog=_BACKLOG)
+        try:
+            yield
+        finally:
+            listening.close()
+            server.pre_shutdown()
+            server.carriers.close(_GOODBYE)
+            await server.shutdown(_GOODBYE)
     finally:
-        listening.close()
-        server.pre_shutdown()
-        await server.shutdown(_GOODBYE)
+        await asyncio.to_thread(server.carriers.join)

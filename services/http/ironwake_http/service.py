@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,11 +48,17 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     patience: Patience = field(default_factory=Patience)
     stock: Stock | None = None
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     paths: dict[str, Path] = field(default_factory=dict)  # of this view's hashes, once looked up
 
     def take(self, index: Index) -> None:
         """Answer from this view from now on."""
         self.stock, self.paths = Stock(index), {}
+
+    def tell(self, what: Callable[..., None], *about: object) -> None:
+        """Have the loop call this, from any thread; at the very end nobody listens any more."""
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(what, *about)
 
     @property
     def index(self) -> Index | None:

@@ -22,9 +22,9 @@ async def alive(service: Service, call: Call) -> web.StreamResponse:  # noqa: AR
 ROUTES: Table = (
     Route("/boot/{mac}/{script}", _READ, Access.MACHINE, scripts.machine),
     Route("/" + routes.GRUB_CONFIG, _READ, Access.ANYONE, scripts.common),
-    Route("/sb/{file*}", _READ, Access.ANYONE, artifacts.secure_boot),
-    Route("/ipxe/{file*}", _READ, Access.ANYONE, artifacts.ipxe),
-    Route("/artifacts/{sha256}/{file}", _READ, Access.ANYONE, artifacts.by_hash),
+    Route("/sb/{file*}", _READ, Access.ANYONE, artifacts.Loaders("sb/")),
+    Route("/ipxe/{file*}", _READ, Access.ANYONE, artifacts.Loaders("ipxe/")),
+    Route("/artifacts/{sha256}/{file}", _READ, Access.ANYONE, artifacts.ByHash()),
     Route(routes.order("", "{token}"), _READ, Access.TOKEN, payload.order),
     Route(routes.answers("", "{token}", "{file}"), _READ, Access.TOKEN, payload.answers),
     Route(routes.callbacks("", "{token}"), _TELL, Access.TOKEN, reports.callback),
