@@ -11,8 +11,7 @@ from urllib.parse import quote
 import httpx2
 
 from ironwake.errors import BrokenError, IronwakeError, RefusedError
-from ironwake_runtime.calls import Reply
-from ironwake_runtime.controller import problem
+from ironwake_runtime.reply import Reply, problem
 
 _PATIENCE = 60.0  # seconds for one answer; a BMC that does not answer is given 25 of them
 # The controller sends a comment at least every 15 s, so that a silent line is a dead one.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import os
 import secrets
 from collections import deque
@@ -15,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from ironwake import wire
-from ironwake.errors import BY_STATUS, BrokenError, IronwakeError
+from ironwake.errors import BrokenError, IronwakeError
 from ironwake.lease import Leases
 from ironwake.report import (
     Callback,
@@ -27,7 +26,8 @@ from ironwake.report import (
     Seen,
 )
 from ironwake.view import Index, Pieces, View, ViewChange
-from ironwake_runtime.calls import Calls, Reply
+from ironwake_runtime.calls import Calls
+from ironwake_runtime.reply import Reply, problem
 
 _LONG_POLL = 25.0  # seconds; the controller answers 204 when nothing changed for so long
 _REST = 4.0  # times as long as a change took to be taken, before the next one is asked for
@@ -106,17 +106,6 @@ class ControllerClient:
     def _token(self) -> str:
         """Read anew for each call: the controller makes the file at its first start."""
         return self._token_file.read_text().strip()
-
-
-def problem(reply: Reply) -> IronwakeError:
-    """The error that a problem+json reply (RFC 9457) stands for."""
-    try:
-        data = json.loads(reply.body)
-        what = str(data.get("detail") or data.get("title"))
-        step, where = str(data.get("next_step", "")), str(data.get("where", ""))
-    except (ValueError, AttributeError):
-        what, step, where = f"the controller answered {reply.status}", "", ""
-    return BY_STATUS.get(reply.status, BrokenError)(what, step, where)
 
 
 class ViewFollower:

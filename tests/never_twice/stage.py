@@ -20,7 +20,7 @@ from ironwake_controller import app, house
 from ironwake_controller.house import House
 from ironwake_controller.tokens import Tokens
 from ironwake_runtime.artifacts import ArtifactStore
-from ironwake_runtime.calls import Reply
+from ironwake_runtime.reply import Reply
 from tests.controller.appliance import ADMIN, LOG, SERVICE, FakeClock, Power, add_media, settings
 
 _MEMORY = Path("/dev/shm")

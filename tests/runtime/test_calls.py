@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ironwake.errors import InputError
-from ironwake_runtime.calls import Calls, Reply
+from ironwake_runtime.calls import Calls
+from ironwake_runtime.reply import Reply
 
 _SECONDS = 60.0
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Server:
-    """Answers each request with the next of `answers`; ends a connection after b""."""
+    """Answers each request with the next of `answers`; ends a connection after b"".
+
+    `left` is set once the client has ended one.
+    """
 
     def __init__(self, *answers: bytes) -> None:
         self.answers = list(answers)
         self.asked: list[bytes] = []
         self.connections = 0
+        self.left = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -38,15 +44,20 @@ class Server:
                 if not answer or b"HTTP/1.0" in answer:
                     break
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+            self.left.set()
         writer.close()
 
 
-def run(server: Server, work: Callable[[Calls], Awaitable[object]], path: str = "") -> object:
+def run(
+    server: Server,
+    work: Callable[[Calls], Awaitable[object]],
+    path: str = "",
+    **more: Any,
+) -> object:
     async def whole() -> object:
         listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
         port = listening.sockets[0].getsockname()[1]
-        calls = Calls(f"http://127.0.0.1:{port}{path}", _SECONDS)
+        calls = Calls(f"http://127.0.0.1:{port}{path}", _SECONDS, **more)
         try:
             return await work(calls)
         finally:
@@ -130,6 +141,70 @@ def test_a_call_that_is_given_up_leaves_no_reply_to_the_next() -> None:
 
     assert run(server, work) == Reply(200, b"ok")
     assert server.connections == 2
+
+
+def test_what_changes_something_is_sent_once() -> None:
+    """A kept connection that ends before the reply: the caller hears of it, and decides."""
+    server = Server(_OK, b"", _OK)
+
+    async def work(calls: Calls) -> list[Reply]:
+        first = await calls.call("POST", "/first", {}, b"{}")
+        with pytest.raises(OSError, match="ended before the reply"):
+            await calls.call("POST", "/second", {}, b"{}")
+        return [first, await calls.call("POST", "/third", {}, b"{}")]
+
+    assert run(server, work) == [Reply(200, b"ok")] * 2
+    assert [head.split()[1] for head in server.asked] == [b"/first", b"/second", b"/third"]
+
+
+def test_connections_that_nobody_uses_are_ended() -> None:
+    """By the client, soon after: a storm leaves no descriptors behind."""
+    server = Server(_OK, _OK)
+
+    async def work(calls: Calls) -> None:
+        await calls.call("POST", "/", {}, b"{}")
+        async with asyncio.timeout(_SECONDS):
+            await server.left.wait()
+
+    run(server, work, idle=0.01)
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + bytes(101),
+        b"HTTP/1.0 200 OK\r\n\r\n" + bytes(101),
+    ],
+    ids=["told", "in chunks", "to the end"],
+)
+def test_too_much(answer: bytes) -> None:
+    """A reply without a bound is not kept in memory."""
+
+    async def work(calls: Calls) -> None:
+        with pytest.raises(OSError, match="the reply is of"):
+            await calls.call("GET", "/", {})
+
+    run(Server(answer), work, longest=100)
+
+
+def test_nobody_listens() -> None:
+    """Said in plain words."""
+
+    async def work() -> None:
+        listening = await asyncio.start_server(Server().serve, "127.0.0.1", 0)
+        port = listening.sockets[0].getsockname()[1]
+        listening.close()
+        await listening.wait_closed()
+        calls = Calls(f"http://127.0.0.1:{port}", _SECONDS)
+        try:
+            with pytest.raises(OSError, match=r"^connection refused$"):
+                await calls.call("GET", "/", {})
+        finally:
+            await calls.close()
+
+    asyncio.run(work())
 
 
 @pytest.mark.parametrize("url", ["", "ftp://x", "http://", "127.0.0.1:8080"])
