@@ -12,7 +12,16 @@ import typer.main
 
 from ironwake_cli.__main__ import build
 
-_HEAVY = ("aiohttp", "httpx2", "pydantic", "structlog", "yaml", "scapy", "zstandard", "rich.progress")
+_HEAVY = (
+    "aiohttp",
+    "httpx2",
+    "pydantic",
+    "structlog",
+    "yaml",
+    "scapy",
+    "zstandard",
+    "rich.progress",
+)
 
 
 def commands(
