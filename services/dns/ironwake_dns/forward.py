@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ironwake_dns.packet import HEADER, Query
+from ironwake_dns.packet import HEADER, Query, with_edns
 
 Dice = Callable[[int], int]  # `secrets.randbits`
 
@@ -49,4 +49,5 @@ def inbound(sent: Outbound, data: bytes) -> bytes | None:
         return None
     # The client's own id and spelling; never AA, for none of it is ours.
     flags = bytes(((data[2] & ~0x05) | (query.raw[2] & 1), data[3]))
-    return query.raw[:2] + flags + data[4:HEADER] + query.raw[HEADER : query.end] + data[end:]
+    ours = query.raw[:2] + flags + data[4:HEADER] + query.raw[HEADER : query.end] + data[end:]
+    return with_edns(ours, query)  # none came back, for none was sent

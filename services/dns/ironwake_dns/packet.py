@@ -40,6 +40,8 @@ HEADER = 12  # octets
 PLAIN = 512  # octets of a UDP reply to a client without EDNS (RFC 1035 section 4.2.1)
 LARGEST = 1232  # octets of a UDP reply at most: never fragmented (DNS flag day 2020)
 _OPCODE = 0x7800
+# The root, the type, our size, and no flags, no options.
+_OPT = b"\0\0\x29" + LARGEST.to_bytes(2, "big") + bytes(6)
 _SUPPORTED_EDNS = 0
 
 
@@ -122,7 +124,15 @@ def truncated(data: bytes, query: Query) -> bytes:
     head = bytearray(data[: query.end])
     head[2] |= 0x02
     head[6:12] = bytes(6)
-    return bytes(head)
+    return with_edns(bytes(head), query)
+
+
+def with_edns(data: bytes, query: Query) -> bytes:
+    """`data`, a reply without OPT, with one for who has sent one (RFC 6891 section 6.1.1)."""
+    if not query.edns:
+        return data
+    more = int.from_bytes(data[10:12], "big") + 1 & 0xFFFF  # a resolver may write anything there
+    return data[:10] + more.to_bytes(2, "big") + data[12:] + _OPT
 
 
 def _labels(name: DNSLabel) -> Labels:
