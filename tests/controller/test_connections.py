@@ -233,13 +233,13 @@ def test_the_oldest_that_waits_makes_room(appliance: Appliance) -> None:
 
 
 async def _dribble(writer: asyncio.StreamWriter, first: bytes) -> None:
-    """Go on saying a little for ever: the client's own slowness, which is what is tested."""
+    """Go on saying a little for ever."""
     try:
         while True:
             writer.write(first)
             first = b"X: y\r\n" if first.endswith(b": close\r\n") else first
             await writer.drain()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # the client's own slowness: what is tested
     except ConnectionError:
         return
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from ironwake_controller import app
@@ -33,6 +34,30 @@ async def served(appliance: Appliance, limits: Limits = HURRIED) -> AsyncIterato
             appliance.house.store.bell.close()  # streams end now
             server.should_exit = True
             await serving
+
+
+@contextmanager
+def served_aside(appliance: Appliance) -> Iterator[str]:
+    """Its URL, from a thread of its own, for clients that block."""
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+    ports: list[int] = []
+    ready = threading.Event()
+
+    async def serve() -> None:
+        async with served(appliance, Limits()) as port:
+            ports.append(port)
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        assert ready.wait(60), "it does not listen"
+        yield f"http://127.0.0.1:{ports[0]}"
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
 
 
 def bearer(path: str) -> str:

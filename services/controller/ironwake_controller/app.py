@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from ironwake_controller import guard, problems
 from ironwake_controller.api import (
     deployments,
+    description,
     events,
     internal,
     leases,
@@ -41,6 +42,7 @@ def routes(house: House) -> FastAPI:
     for noun in NOUNS:
         app.include_router(noun.routes(house))
     problems.install(app, house.log)
+    description.install(app)
     return app
 
 

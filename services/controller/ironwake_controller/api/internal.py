@@ -12,7 +12,6 @@ from fastapi.responses import Response
 from ironwake import wire
 from ironwake.lease import Leases
 from ironwake.report import Callback, ClaimRequest, HealthReport, Observations
-from ironwake_controller.api.shapes import ERRORS
 from ironwake_controller.house import House
 
 _LONGEST = 60.0  # seconds that a poll may wait
@@ -21,7 +20,7 @@ _LARGEST = 2**63 - 1
 
 def routes(house: House) -> APIRouter:
     """The internal routes."""
-    router = APIRouter(prefix="/internal", tags=["internal"], responses=ERRORS)
+    router = APIRouter(prefix="/internal", tags=["internal"])
 
     @router.get("/view")
     async def view() -> Response:

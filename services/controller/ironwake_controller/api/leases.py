@@ -20,7 +20,6 @@ from ironwake_controller.api.lease_shapes import (
     ReservationPage,
     ReservationWish,
 )
-from ironwake_controller.api.shapes import ERRORS
 from ironwake_controller.house import House
 from ironwake_controller.reservations import Change
 from ironwake_controller.store import leases, machines
@@ -31,7 +30,7 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="items on a page")]
 
 def routes(house: House) -> APIRouter:
     """The routes of this noun."""
-    router = APIRouter(prefix="/v1/leases", tags=["leases"], responses=ERRORS)
+    router = APIRouter(prefix="/v1/leases", tags=["leases"])
 
     @router.get("")
     def listing(

@@ -15,7 +15,6 @@ from ironwake.machine import Machine, labels_of
 from ironwake_controller import arming, enrolment
 from ironwake_controller.api import show
 from ironwake_controller.api.shapes import (
-    ERRORS,
     Confirmed,
     DeploymentShape,
     MachineChange,
@@ -32,7 +31,7 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="items on a page")]
 
 def routes(house: House) -> APIRouter:
     """The routes of this noun."""
-    router = APIRouter(prefix="/v1/machines", tags=["machines"], responses=ERRORS)
+    router = APIRouter(prefix="/v1/machines", tags=["machines"])
     _collection(house, router)
     _item(house, router)
     _deeds(house, router)

@@ -14,7 +14,7 @@ from ironwake.mac import Mac
 from ironwake.methods import METHODS
 from ironwake.report import Grant
 from ironwake.view import Entry, Index, usual_firmware
-from ironwake_controller.api.shapes import ERRORS, PlanShape
+from ironwake_controller.api.shapes import PlanShape
 from ironwake_controller.house import House
 from ironwake_controller.store import leases, machines
 from ironwake_runtime import clock
@@ -22,7 +22,7 @@ from ironwake_runtime import clock
 
 def routes(house: House) -> APIRouter:
     """The route of this noun."""
-    router = APIRouter(prefix="/v1/plan", tags=["plan"], responses=ERRORS)
+    router = APIRouter(prefix="/v1/plan", tags=["plan"])
 
     @router.get("")
     def show(

@@ -7,7 +7,6 @@ from enum import StrEnum
 from fastapi import APIRouter
 
 from ironwake_controller.api.power_shapes import NewPower, PowerShape, SwitchedShape
-from ironwake_controller.api.shapes import ERRORS
 from ironwake_controller.house import House
 from ironwake_controller.power import drivers
 from ironwake_controller.power.driver import Operation
@@ -25,7 +24,7 @@ class Deed(StrEnum):
 
 def routes(house: House) -> APIRouter:
     """The routes of this noun."""
-    router = APIRouter(prefix="/v1/machines/{name}/power", tags=["power"], responses=ERRORS)
+    router = APIRouter(prefix="/v1/machines/{name}/power", tags=["power"])
     board = house.switchboard
 
     @router.get("")

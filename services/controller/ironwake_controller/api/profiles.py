@@ -5,14 +5,14 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from ironwake import wire
-from ironwake_controller.api.shapes import ERRORS, ProfilePage, ProfileShape
+from ironwake_controller.api.shapes import ProfilePage, ProfileShape
 from ironwake_controller.house import House
 from ironwake_controller.profiles import Found
 
 
 def routes(house: House) -> APIRouter:
     """The routes of this noun."""
-    router = APIRouter(prefix="/v1/profiles", tags=["profiles"], responses=ERRORS)
+    router = APIRouter(prefix="/v1/profiles", tags=["profiles"])
 
     @router.get("")
     def listing() -> ProfilePage:

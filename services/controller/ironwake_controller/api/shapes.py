@@ -329,15 +329,3 @@ class SiteShape(BaseModel):
     view: int
     media: list[MediaShape]
     trouble: dict[str, str]
-
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": Problem, "description": text}
-    for code, text in {
-        401: "No token, or a wrong one",
-        403: "A token that does not open this",
-        404: "What was named does not exist",
-        409: "Refused because of the present state",
-        422: "The call is not right; `where` names the field",
-    }.items()
-}

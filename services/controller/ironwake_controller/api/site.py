@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from ironwake import wire
 from ironwake.lifecycle import State
-from ironwake_controller.api.shapes import ERRORS, MediaShape, SiteShape
+from ironwake_controller.api.shapes import MediaShape, SiteShape
 from ironwake_controller.house import House
 from ironwake_controller.store import deployments, machines, meta
 
@@ -27,7 +27,7 @@ def routes(house: House) -> APIRouter:
     """The routes about the appliance itself."""
     router = APIRouter(tags=["appliance"])
 
-    @router.get("/v1/site", responses=ERRORS)
+    @router.get("/v1/site")
     def site() -> SiteShape:
         """What the appliance is to its network, and what it has in store."""
         own = house.policy().site
