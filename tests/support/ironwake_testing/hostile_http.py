@@ -78,6 +78,20 @@ async def converse_all(port: int, requests: Iterable[bytes], at_once: int = 32) 
     return list(await asyncio.gather(*(one(raw) for raw in requests)))
 
 
+async def flood(
+    port: int, method: str, target: str, fields: Iterable[str] = (), length: int | None = None
+) -> Answers:
+    """A body of `length` bytes, or one without an end in chunks, of which 16 MB are sent at most.
+
+    A server that does not read on may have closed before its answer was read: that is none here.
+    """
+    framed = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+    head = "\r\n".join((f"{method} {target} HTTP/1.1", "Host: 127.0.0.1", *fields, framed, "", ""))
+    piece = b" " * (1 << 16)
+    whole = b"10000\r\n%s\r\n" % piece if length is None else piece
+    return await converse(port, head.encode(), *itertools.repeat(whole, 256))
+
+
 def request(
     target: str, method: str = "GET", fields: Iterable[str] = (), body: bytes = b""
 ) -> bytes:
@@ -221,6 +235,11 @@ JSON: dict[str, bytes] = {
     "many fields": json.dumps({f"f{n}": n for n in range(5000)}).encode(),
     "booleans": b'{"stage":true,"id":false,"percent":true}',
 }
+
+# Those that are no JSON, or are read otherwise by others, or can't be kept.
+BROKEN_JSON = JSON.keys() - {
+    "nothing", "null", "a number", "a long text", "many fields", "booleans", "digits",
+}  # fmt: skip
 
 
 def traversals(roots: Iterable[str]) -> Iterator[str]:
