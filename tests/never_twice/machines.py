@@ -131,10 +131,16 @@ class Machines(World):
         """Its disk says nothing: it comes back to the network."""
         for number in range(4):
             self._asks_dhcp(mac, discover(mac, kind, board(mac, OWN), number))
-            if not self.rig.line.cut:
-                self.rig.tell()
-                self.rig.follow()
+            self._all_hear_of_it()
             self.pass_time(301.0)
+            # In the controller's rounds meanwhile, the arm may have run out.
+            self.rig.house.housekeeping.keep_time()
+            self._all_hear_of_it()
+
+    def _all_hear_of_it(self) -> None:
+        if not self.rig.line.cut:
+            self.rig.tell()
+            self.rig.follow()
 
     @rule(data=st.data(), stage=st.sampled_from(Stage), client=homes)
     def reports(self, data: st.DataObject, stage: Stage, client: str) -> None:
