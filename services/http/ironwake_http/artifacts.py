@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from io import FileIO
 from pathlib import Path
 from typing import cast
 
@@ -21,8 +20,10 @@ from ironwake_http.ranges import Part, select
 from ironwake_http.replies import NOTHING, Given, closes, head, headers, refusal
 from ironwake_http.sending import Job, Sent, open_exactly
 from ironwake_http.service import Call, Service, Table
+from ironwake_http.stock import Stock
 
 _FOR_EVER = "public, max-age=31536000, immutable"
+_KNOWN = 4096  # targets
 _LOOK_AGAIN = "no-cache"  # a loader's path gets other bytes when Debian has newer ones
 
 
@@ -53,11 +54,12 @@ class Files(ABC):
             more = {"Content-Range": f"bytes */{item.size}"}
             return refusal(416, "there are no such bytes", more)
         if part.status == 304:
-            return web.Response(status=304, headers=_constant(item, self.cache))
+            return web.Response(status=304, headers=_more(item, part, self.cache))
         # The bytes are opened before anything is said of them, HEAD or not.
         if call.head:
-            _open(service, item).close()
-            return web.StreamResponse(status=part.status, headers=_fields(item, part, self.cache))
+            os.close(_open(service, item))
+            fields = headers(_media(item), part.count, _more(item, part, self.cache))
+            return web.StreamResponse(status=part.status, headers=fields)
         last = not request.keep_alive or request.version < HttpVersion11
         job = self.job(service, item, part, request.headers, (call.client, last))
         await cast(Connection, request.protocol).carry(job)
@@ -88,7 +90,8 @@ class Files(ABC):
 
         if part.start == 0:
             service.tell(service.witness.fetched, service.index, client, item)
-        begin = head(part.status, _fields(item, part, self.cache), last)
+        more = _more(item, part, self.cache)
+        begin = head(part.status, _media(item), part.count, more, last)
         return Job(begin, file, part, stretch, stall, last, ended)
 
 
@@ -119,34 +122,46 @@ class Loaders(Files):
 class Desk:
     """Studies requests for files where they come in by themselves: in the carriers' threads."""
 
-    def __init__(self, service: Service, table: Table, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, service: Service, table: Table) -> None:
         self._service = service
         self._table = table
-        self._heads = Heads(service.limits, loop)
+        self._heads = Heads(service.limits, service.loop)
+        # What was found in this stock, by the request's target: two in one, for other threads.
+        self._known: tuple[Stock | None, dict[str, tuple[Files, Stored]]] = (None, {})
 
     def study(self, data: bytes, client: str) -> Job | None:
         """What is to be sent for this head; None: it wants something else, or an error's words."""
         asked = self._heads.read(data)
         if asked is None or asked.method != "GET":
             return None
-        found = routing.find(self._table, routing.split(asked.path)[0])
-        if found is None or not isinstance(found[0].handler, Files):
+        found = self._find(asked.path)
+        if found is None:
             return None
-        files, service = found[0].handler, self._service
-        item = files.find(service, found[1])
-        if item is None:
-            return None
+        files, item = found
         part = select(asked.method, asked.headers, item.sha256, item.size)
         if part.status not in (200, 206):
             return None
+        last = asked.should_close or asked.version < HttpVersion11
         try:
-            last = asked.should_close or asked.version < HttpVersion11
-            return files.job(service, item, part, asked.headers, (client, last))
+            return files.job(self._service, item, part, asked.headers, (client, last))
         except BrokenError:
             return None
 
+    def _find(self, target: str) -> tuple[Files, Stored] | None:
+        stock, (of, known) = self._service.stock, self._known
+        if of is not stock or len(known) >= _KNOWN:
+            known = {}
+            self._known = stock, known
+        if (found := known.get(target)) is None:
+            route, parts = routing.find(self._table, routing.split(target)[0]) or (None, {})
+            if route is not None and isinstance(route.handler, Files):
+                item = route.handler.find(self._service, parts)
+                if item is not None:
+                    found = known[target] = route.handler, item
+        return found
 
-def _open(service: Service, item: Stored) -> FileIO:
+
+def _open(service: Service, item: Stored) -> int:
     # On the loop, too: a thread would cost more than all else of a small range.
     try:
         return open_exactly(_path(service, item), item.size)
@@ -155,16 +170,12 @@ def _open(service: Service, item: Stored) -> FileIO:
         raise BrokenError("the bytes of this artifact are damaged or gone") from None
 
 
-def _fields(item: Stored, part: Part, cache: str) -> Mapping[str, str]:
-    fields = headers(_media(item), part.count, _constant(item, cache))
+def _more(item: Stored, part: Part, cache: str) -> dict[str, str]:
+    more = {"ETag": f'"{item.sha256}"', "Cache-Control": cache, "Accept-Ranges": "bytes"}
     if part.status == 206:
         last = part.start + part.count - 1
-        fields["Content-Range"] = f"bytes {part.start}-{last}/{item.size}"
-    return fields
-
-
-def _constant(item: Stored, cache: str) -> dict[str, str]:
-    return {"ETag": f'"{item.sha256}"', "Cache-Control": cache, "Accept-Ranges": "bytes"}
+        more["Content-Range"] = f"bytes {part.start}-{last}/{item.size}"
+    return more
 
 
 def _path(service: Service, item: Stored) -> Path:

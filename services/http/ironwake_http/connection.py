@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import os
 import socket
 import time
 from collections import Counter
@@ -141,7 +142,7 @@ class Connection(RequestHandler):
             await self._drain_helper()
         sock = _twin(self.transport)
         if sock is None:
-            job.file.close()
+            os.close(job.file)
             job.ended(Sent(job.part.count))
         else:
             job = dataclasses.replace(job, ended=ended)

@@ -31,11 +31,11 @@ class Heads:
     def __init__(self, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self._strictness = strictness(limits)
         self._loop = loop
+        self._flow = BaseProtocol(loop)  # for bodies that come too fast: there are none
 
     def read(self, head: bytes) -> RawRequestMessage | None:
         """The only request in these bytes, or None: it is none, has a body, or wants to upgrade."""
-        flow = BaseProtocol(self._loop)  # for bodies that are too fast: there are none
-        parser = HttpRequestParser(flow, self._loop, _ROOM, **self._strictness)
+        parser = HttpRequestParser(self._flow, self._loop, _ROOM, **self._strictness)
         try:
             messages, upgraded, tail = parser.feed_data(head)
         except (HttpProcessingError, ValueError):

@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
@@ -23,6 +25,7 @@ NOTHING = "there is nothing of this name"
 _SHOWN = 600  # characters of an error that a machine's screen or an installer's log will show
 
 _SERVER = "Ironwake"
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 def closes(agent: str) -> bool:
@@ -42,14 +45,19 @@ def headers(media: str, length: int, more: Mapping[str, str] | None = None) -> C
     )
 
 
-def head(status: int, fields: Mapping[str, str], last: bool) -> bytes:
+def head(status: int, media: str, length: int, more: Mapping[str, str], last: bool) -> bytes:
     """The head of a reply whose body we send ourselves; `last`: the connection ends with it."""
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in fields.items()]
-    lines.append(f"Date: {formatdate(usegmt=True)}")
-    if last:
-        lines.append("Connection: close")
-    return "\r\n".join((*lines, "", "")).encode("latin-1")
+    rest = "".join([f"{name}: {value}\r\n" for name, value in more.items()])
+    end = "Connection: close\r\n" if last else ""
+    return (
+        f"HTTP/1.1 {status} {_PHRASES[status]}\r\nServer: {_SERVER}\r\nContent-Type: {media}\r\n"
+        f"Content-Length: {length}\r\n{rest}Date: {_date(int(time.time()))}\r\n{end}\r\n"
+    ).encode("latin-1")
+
+
+@functools.lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def text(

@@ -7,7 +7,6 @@ import socket
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 
 from ironwake.errors import BrokenError
@@ -25,16 +24,16 @@ class Sent:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Job:
-    """A reply that is a file's part. `file` is the job's own, and closed with it.
+    """A reply that is a file's part. `file` is a descriptor of the job's own, and closed with it.
 
     `stretch` bytes must be taken in each `stall` seconds. `last`: the connection ends with it.
     `ended` is called once, in whatever thread the bytes were sent.
     """
 
     head: bytes
-    file: FileIO
+    file: int
     part: Part
     stretch: int
     stall: float
@@ -67,7 +66,7 @@ class Transfer:
             if self._head and not self._push_head():
                 return False
             size = min(_TURN, self._left)
-            given = os.sendfile(self._sock.fileno(), self.job.file.fileno(), self._at, size)
+            given = os.sendfile(self._sock.fileno(), self.job.file, self._at, size)
         except BlockingIOError:
             return False
         if not given:
@@ -85,7 +84,7 @@ class Transfer:
 
     def end(self, now: float) -> None:
         """It is over, well or not."""
-        self.job.file.close()
+        os.close(self.job.file)
         count = self.job.part.count
         self.job.ended(Sent(count, count - self._left, now - self._began))
 
@@ -96,18 +95,17 @@ def set_stall(sock: socket.socket, seconds: float) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
-def open_exactly(path: Path, size: int) -> FileIO:
-    """A regular file of just that size; BrokenError when the store does not have it."""
+def open_exactly(path: Path, size: int) -> int:
+    """A descriptor of a regular file of just that size; BrokenError when there is none."""
     try:
-        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
         raise BrokenError(
             f"an artifact cannot be read: {error.strerror}", "see: ironwake doctor", str(path)
         ) from error
-    file = FileIO(number)
-    found = os.fstat(number)
+    found = os.fstat(file)
     if not stat.S_ISREG(found.st_mode) or found.st_size != size:
-        file.close()
+        os.close(file)
         raise BrokenError(
             f"an artifact has {found.st_size} bytes instead of {size}",
             "delete the file and add the media again",

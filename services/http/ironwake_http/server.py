@@ -33,7 +33,7 @@ class _Server(web.Server):
         limits = service.limits
         self._service = service
         gate = Gate(limits.connections, limits.per_address)
-        desk = Desk(service, ROUTES, service.loop)
+        desk = Desk(service, ROUTES)
         self.carriers = Carriers(
             Outside(
                 desk.study,
