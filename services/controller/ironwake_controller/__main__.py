@@ -13,6 +13,7 @@ from ironwake_runtime import service
 from ironwake_runtime.clock import SystemClock
 from ironwake_runtime.ports import Port, endpoint, opening, room_for_connections
 from ironwake_runtime.settings import Settings
+from ironwake_runtime.shortage import Listener
 
 _LISTEN = "IRONWAKE_CONTROLLER_LISTEN"
 
@@ -70,7 +71,8 @@ def listen(where: str) -> socket.socket:
     host, number = endpoint(where, _LISTEN)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with opening(Port("controller", "tcp", number, _LISTEN, host)):
-        sock = socket.create_server((host, number), family=family, backlog=512)
+        there = socket.create_server((host, number), family=family, backlog=512)
+        sock = Listener(fileno=there.detach())
     # asyncio sets this only where the socket's protocol number is not 0, and create_server leaves
     # it so; the accepted ones inherit it. Without it every answer waits 40 ms for an ACK.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
