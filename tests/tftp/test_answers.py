@@ -208,6 +208,37 @@ def test_a_strangers_datagram_gets_error_5() -> None:
     play(scene)
 
 
+def test_acks_from_foreign_ports_change_nothing() -> None:
+    """Hundreds in the middle of a transfer, for every block: eight are told off, the others hear
+    nothing, and the file arrives intact."""
+
+    async def scene() -> None:
+        async with serving(limits=Limits()) as rig, socket_of_client() as sock:
+            client, told = Client(blksize=1468, windowsize=4), 0
+            async with socket_of_client() as near, socket_of_client("127.0.0.66") as far:
+                rig.ask(RRQ, sock)
+                while not client.done:
+                    data, server = await hear(sock)
+                    for stranger in (near, far):
+                        for block in (0, client.block, client.block + 4, 700):
+                            stranger.sendto(b"\0\4" + block.to_bytes(2, "big"), server)
+                    answer = client.hear(data)
+                    if answer is not None:
+                        sock.sendto(answer, server)
+                await rig.idle()
+                for stranger in (near, far):
+                    while True:
+                        try:
+                            assert stranger.recv(2048)[:4] == b"\0\5\0\5"
+                        except BlockingIOError:
+                            break
+                        told += 1
+            assert bytes(client.received) == SHIM
+            assert 0 < told <= 8
+
+    play(scene)
+
+
 def test_orphans_leave_room_for_a_real_client() -> None:
     """Thousands of unacknowledged requests: bounded sockets, and a real client is served."""
 
