@@ -26,7 +26,7 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 def dump(value: Any) -> Any:
     """A dataclass (or tuple, dict, scalar of them) as plain JSON data."""
-    kind = type(value)
+    kind: Any = type(value)
     if kind in _PLAIN:
         return value
     names = _names(kind)
@@ -66,7 +66,8 @@ def decode(kind: type[T], raw: bytes | str) -> T:
 
 def load(kind: type[T], data: Any) -> T:
     """Plain JSON data to an instance of the dataclass `kind`."""
-    result: T = _reader(kind)(data)
+    annotation: Any = kind
+    result: T = _reader(annotation)(data)
     return result
 
 
@@ -208,7 +209,7 @@ def _expect(kind: type, data: Any) -> Any:
     if not isinstance(data, kind) or ((data is True or data is False) and kind is not bool):
         wanted = _NAMES.get(kind, "a number")
         raise InputError(f"{wanted} is wanted here, not {data!r:.60}")
-    if kind is str and not data.isprintable() and _half(data):
+    if isinstance(data, str) and not data.isprintable() and _half(data):
         raise InputError("this text is not Unicode: it has half a character in it")
     return data
 
