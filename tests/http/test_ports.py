@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 
 import pytest
 
 from ironwake.errors import InputError, RefusedError
-from ironwake_http.ports import listen
+from ironwake_http.ports import listen, unpace
 
 
 @pytest.mark.parametrize("theirs", ["127.0.0.1", "0.0.0.0"])
@@ -21,6 +22,18 @@ def test_a_busy_port_names_its_owner(theirs: str) -> None:
     assert raised.value.what.startswith(f"TCP port {port}, which the http service needs, is in use")
     assert raised.value.what.endswith(f"(pid {os.getpid()})")
     assert raised.value.where == "IRONWAKE_HTTP_PORT"
+
+
+@pytest.mark.parametrize("name", [b"bbr", b"reno"])
+def test_no_packet_waits_for_a_timer(name: bytes) -> None:
+    """A host's BBR is not ours; another choice of the host stays."""
+    with socket.socket() as sock:
+        with contextlib.suppress(OSError):  # a kernel without BBR
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name)
+        unpace(sock)
+        found = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
+    assert found != b"bbr"
+    assert name in (found, b"bbr")
 
 
 def test_an_address_of_another_host() -> None:

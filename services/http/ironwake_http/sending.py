@@ -12,7 +12,7 @@ from pathlib import Path
 from ironwake.errors import BrokenError
 from ironwake_http.ranges import Part
 
-_TURN = 1 << 20  # bytes to one client, until the next one has its turn
+_TURN = 2 << 20  # bytes to one client, until the next one has its turn
 
 
 @dataclass
