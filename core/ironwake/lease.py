@@ -30,13 +30,14 @@ class Lease:
 
 @dataclass(frozen=True)
 class Leases:
-    """News of the book of leases.
+    """News of the book of leases, told when the teller's clock says `now` (seconds since 1970).
 
     Where `first` is not "", `items` are all leases from the address `first` to `last`, both in it:
     whatever else was known there is no more.
     """
 
     items: tuple[Lease, ...]
+    now: float
     first: str = ""
     last: str = ""
 

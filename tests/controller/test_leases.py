@@ -45,7 +45,9 @@ def lease(
 
 
 def tell(appliance: Appliance, *items: Lease, first: str = "", last: str = "") -> None:
-    appliance.good("POST", "/internal/leases", Leases(items, first, last))
+    appliance.good(
+        "POST", "/internal/leases", Leases(items, appliance.clock.day.timestamp(), first, last)
+    )
 
 
 def names(appliance: Appliance) -> list[tuple[str, str]]:
@@ -108,6 +110,21 @@ def test_a_leap_of_the_time_of_day_ends_no_lease(served: Appliance, leap: timede
     assert names(served) == []
 
 
+@pytest.mark.parametrize("off", [YEAR, -YEAR])
+def test_the_tellers_clock_may_be_off(served: Appliance, off: timedelta) -> None:
+    """Another host's, or our own before it leapt on the way: what is left is what counts."""
+    ours = served.clock.day
+    served.clock.day += off
+    item, said = lease(served, 101, PHONE, hostname="phone"), served.clock.day.timestamp()
+    served.clock.day = ours
+    served.good("POST", "/internal/leases", Leases((item,), said))
+    listed = served.good("GET", "/v1/leases")["items"][0]
+    assert listed["state"] == "live"
+    assert listed["first_seen"][:4] == str((ours - timedelta(seconds=1000)).year)
+    served.clock.pass_time(HOUR + 1)
+    assert served.good("GET", "/v1/leases")["items"][0]["state"] == "over"
+
+
 @pytest.mark.parametrize("away", [timedelta(minutes=59), timedelta(minutes=61)], ids=str)
 def test_after_the_host_restarted_leases_go_by_the_time_of_day(
     opened: Opened, tmp_path: Path, away: timedelta
@@ -145,7 +162,7 @@ def test_a_part_of_the_list_is_whole_for_its_range_only(served: Appliance) -> No
 def test_a_range_that_is_none_is_refused(served: Appliance, first: str, last: str) -> None:
     """Whoever tells it hears which; what was known stays."""
     tell(served, lease(served, 100, PHONE))
-    reply = served.call("POST", "/internal/leases", Leases((), first, last))
+    reply = served.call("POST", "/internal/leases", Leases((), 0.0, first, last))
     assert reply.status_code == 422, reply.text
     assert "no range of addresses" in reply.text
     assert len(served.good("GET", "/v1/leases")["items"]) == 1
@@ -155,7 +172,12 @@ def test_a_range_that_is_none_is_refused(served: Appliance, first: str, last: st
 def test_a_lease_without_a_proper_end_is_refused(served: Appliance, expires: float) -> None:
     """It could be neither kept nor shown."""
     wrong = Lease(Address("10.77.0.100"), PHONE, NETWORK, expires)
-    assert served.call("POST", "/internal/leases", Leases((wrong,))).status_code == 422
+    assert (
+        served.call(
+            "POST", "/internal/leases", Leases((wrong,), served.clock.day.timestamp())
+        ).status_code
+        == 422
+    )
     assert served.good("GET", "/v1/leases")["items"] == []
 
 

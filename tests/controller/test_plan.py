@@ -71,7 +71,7 @@ def test_server_mode_tells_what_its_addresses_come_with(tmp_path: Path) -> None:
             Lease(Address(f"10.77.0.{last}"), MAC, "10.77.0.0/24", float(last))
             for last in (101, 102)
         )
-        appliance.good("POST", "/internal/leases", Leases((new, old)))
+        appliance.good("POST", "/internal/leases", Leases((new, old), 100.0))
         appliance.good("PATCH", "/v1/machines/node1", {"reservations": {MAC: "10.77.0.5"}})
         plan = appliance.good("GET", f"/v1/plan?mac={MAC}")
         assert (plan["reserved"], plan["last_address"]) == ("10.77.0.5", "10.77.0.102")

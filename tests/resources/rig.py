@@ -75,6 +75,11 @@ class Place:
         text, _, status = self.rack.run([*words, f"{API}{path}"]).stdout.rpartition("\n")
         return Answer(int(status), text)
 
+    def wait_ready(self) -> None:
+        """Until the controller answers."""
+        words = ["curl", "-fsS", "--retry", "60", "--retry-delay", "1", "--retry-all-errors"]
+        self.rack.run([*words, f"{API}/readyz"])
+
     def good(self, method: str, path: str, body: Any = None) -> Any:
         """The document of a call that must work."""
         answer = self.call(method, path, body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ironwake.errors import InputError
 from ironwake.lease import Lease, Leases, Lent, in_order
@@ -23,13 +24,13 @@ class LeaseBook:
 
     def take(self, news: Leases) -> None:
         """Commit them. InputError for what can't be right."""
-        for item in news.items:
-            _check(item)
         whole = _range(news)
         with self._store.write() as tx:
             now = tx.moment.wall
+            after = {item.address: _dated(item, now - news.now) for item in news.items}
+            for item in after.values():
+                _check(item)
             before = self._known(tx, news, whole)
-            after = {item.address: item for item in news.items}
             leases.drop(tx, before.keys() - after.keys())
             leases.put(tx, list(after.values()))
             for address, item in after.items():
@@ -83,6 +84,8 @@ def address_of(machine: Machine, held: Mapping[str, str], learned: str, *, serve
     return next((address for address in known if address), "")
 
 
+# Seconds between the teller's clock and ours that are no matter; dates shall not tremble.
+_OFF = 60.0
 _END_OF_TIME = 253_402_300_799  # the last second of year 9999, which dates end with
 
 
@@ -95,6 +98,13 @@ def _check(item: Lease) -> None:
             "give both in seconds since 1970",
             "items",
         )
+
+
+def _dated(item: Lease, off: float) -> Lease:
+    """By our clock; the teller's was behind by `off` seconds, the time on the way among them."""
+    if abs(off) < _OFF:
+        return item
+    return replace(item, expires=item.expires + off, since=max(item.since + off, 0.0))
 
 
 def _range(news: Leases) -> range | None:

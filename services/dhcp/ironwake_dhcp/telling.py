@@ -98,7 +98,7 @@ class Telling:
         news, self._news, now = list(self._news.values()), {}, self._now()
         for start in range(0, len(news), _BATCH):
             items = tuple(_shown(one, self._subnet, now) for one in news[start : start + _BATCH])
-            await self._client.leases(told.Leases(items))
+            await self._client.leases(told.Leases(items, now.wall))
         # A rush of clients makes large calls, not many: most of the time is for answering them.
         await asyncio.sleep(min(_RESTS * (clock() - began), _LONGEST))
 
@@ -117,7 +117,7 @@ def pages(
     for number, part in enumerate(parts):
         last = part[-1].address if number < len(parts) - 1 else _LAST
         items = tuple(_shown(lease, subnet, now) for lease in part)
-        yield told.Leases(items, str(first), str(last))
+        yield told.Leases(items, now.wall, str(first), str(last))
         first = IPv4Address(min(int(last) + 1, int(_LAST)))
 
 

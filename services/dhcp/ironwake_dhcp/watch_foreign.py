@@ -28,7 +28,7 @@ async def watch(
 ) -> None:
     """Ask for ever, and tell of everyone who answers.
 
-    :param ask: gives the servers that answer now; raises IronwakeError or OSError where it can't be asked
+    :param ask: gives the servers that answer now; IronwakeError or OSError where that is impossible
     :param ours: our own address
     """
     while True:
