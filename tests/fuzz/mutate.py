@@ -22,13 +22,17 @@ class Soil:
 
 
 def mutants(soil: Soil, seed: int, count: int) -> Iterator[bytes]:
-    """`count` of them, the same for each `seed`; each by one to six changes."""
+    """`count` of them, the same for each `seed`."""
     dice = random.Random(seed)
-    for _ in range(count):
-        data = bytearray(dice.choice(soil.seeds))
-        for _ in range(dice.randint(1, 6)):
-            _change(data, soil, dice)
-        yield bytes(data)
+    return (mutant(soil, dice) for _ in range(count))
+
+
+def mutant(soil: Soil, dice: random.Random) -> bytes:
+    """One, by one to six changes; hypothesis can throw the dice, too, and finds a simpler throw."""
+    data = bytearray(dice.choice(soil.seeds))
+    for _ in range(dice.randint(1, 6)):
+        _change(data, soil, dice)
+    return bytes(data)
 
 
 def _change(data: bytearray, soil: Soil, dice: random.Random) -> None:

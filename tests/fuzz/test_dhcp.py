@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
+from hypothesis import given, seed, settings
+from hypothesis import strategies as st
 
 from tests.fuzz.dhcp import ARMED, RECORDED, SOIL, Judged, at_every_door
-from tests.fuzz.mutate import mutants
+from tests.fuzz.mutate import mutant, mutants
 from tests.fuzz.regressions import bear, known
 
 
-def run(seed: int, count: int, *, lends: bool) -> Judged:
+def run(number: int, count: int, *, lends: bool) -> Judged:
     judged = Judged(lends)
-    bear("dhcp", judged.test, mutants(SOIL, seed, count))
+    bear("dhcp", judged.test, mutants(SOIL, number, count))
     return judged
 
 
@@ -39,8 +43,24 @@ def test_what_was_found_stays_mended() -> None:
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("seed", range(100, 110))
+@pytest.mark.parametrize("number", range(100, 110))
 @pytest.mark.parametrize("lends", [False, True], ids=["proxy", "server"])
-def test_many_mutants(lends: bool, seed: int) -> None:
+def test_many_mutants(lends: bool, number: int) -> None:
     """Four hundred thousand, half of them in each mode."""
-    run(seed, 20_000, lends=lends)
+    run(number, 20_000, lends=lends)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("lends", [False, True], ids=["proxy", "server"])
+def test_many_mutants_of_hypothesis(lends: bool, number: int) -> None:
+    """A hundred thousand; of one that fails, the simplest is shown."""
+    judged = Judged(lends)
+
+    @seed(number)
+    @settings(max_examples=5_000, database=None)
+    @given(st.randoms(use_true_random=False))
+    def judge(dice: random.Random) -> None:
+        bear("dhcp", judged.test, [mutant(SOIL, dice)])
+
+    judge()
