@@ -42,8 +42,17 @@ _OFFERED_TO = {Door.SERVER: (1, 3), Door.BOOT: (1, 3, 8)}  # message types
 _TERMS = {1, 3, 6, 51}  # what only a server that gives addresses may say
 
 RECORDED = [item.payload for item in requests()]
+_RELAY = bytes((10, 78, 0, 1))
+_CHOSEN = (b"\x52\x06\x05\x04\x0a\x4e\0\0", b"\x76\x04\x0a\x4e\0\0")  # the link, the subnet
+
+
+def _relayed(data: bytes, option: bytes) -> bytes:
+    """The same over a relay, which says for which network."""
+    return data[:24] + _RELAY + data[28:240] + option + data[240:]
+
+
 SOIL = Soil(
-    RECORDED,
+    [*RECORDED, *(_relayed(data, option) for data in RECORDED[::9] for option in _CHOSEN)],
     [
         *(bytes((53, 1, kind)) for kind in range(10)),
         *(bytes((52, 1, kind)) for kind in range(5)),
@@ -67,6 +76,7 @@ SOIL = Soil(
         b"\0" * 64,
     ],
     header=240,
+    hot=(0, 1, 2, 3, 10, *range(12, 16), *range(24, 34), 44, 108, 236),
 )
 _CARDS = sorted({data[28:34] for data in RECORDED})
 ARMED = frozenset(_CARDS[::3])

@@ -59,6 +59,7 @@ SOIL = Soil(
         b"\0\0\xfa\0\xff" + bytes(10),
     ],
     header=_HEADER,
+    hot=range(2, _HEADER),
 )
 RESPONSE = bytes(DNSRecord(DNSHeader(qr=1, aa=1), questions=[DNSQuestion("site.example")]).pack())
 

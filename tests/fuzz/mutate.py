@@ -13,12 +13,14 @@ _EDGES = (0, 1, 0x3F, 0x40, 0x7F, 0x80, 0xC0, 0xFE, 0xFF)  # where parsers chang
 class Soil:
     """What mutants grow from: good datagrams, words of the protocol, and the octets of a header.
 
-    Most changes fall behind the header: one that is broken hides all that follows.
+    Most changes fall behind the header: one that is broken hides all that follows. `hot` are those
+    of its octets that something hangs on.
     """
 
     seeds: Sequence[bytes]
     words: Sequence[bytes]
     header: int = 0
+    hot: Sequence[int] = ()
 
 
 def mutants(soil: Soil, seed: int, count: int) -> Iterator[bytes]:
@@ -36,6 +38,11 @@ def mutant(soil: Soil, dice: random.Random) -> bytes:
 
 
 def _change(data: bytearray, soil: Soil, dice: random.Random) -> None:
+    if soil.hot and dice.random() < 0.15:
+        place = dice.choice(soil.hot)
+        if place < len(data):
+            data[place] = dice.choice((*_EDGES, dice.randrange(256)))
+        return
     first = soil.header if dice.random() < 0.8 and len(data) > soil.header else 0
     place = dice.randint(first, len(data))
     match dice.randrange(8):

@@ -34,7 +34,7 @@ def test_recorded_requests_are_answered() -> None:
 def test_mutants(lends: bool) -> None:
     """Five thousand. Some are still good for an answer: else it would tell nothing."""
     judged = run(1, 5000, lends=lends)
-    assert all(judged.counts[kind] > 200 for kind in ("answered", "silent", "malformed", "told"))
+    assert all(judged.counts[kind] > 100 for kind in ("answered", "silent", "malformed", "told"))
 
 
 def test_what_was_found_stays_mended() -> None:
