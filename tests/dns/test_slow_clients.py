@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import ExitStack
+from pathlib import Path
 
 from dnslib import RCODE, DNSRecord
 
@@ -12,6 +13,7 @@ from ironwake_dns.server import Limits, Server
 from tests.dns.rig import PATIENCE, ask, play, serving
 
 _SLOW = Limits(patience=3600.0)  # none is dropped for its slowness while a test runs
+_DESCRIPTORS = Path("/proc/self/fd")
 _STARTS = (b"", b"\0", b"\0\x20", b"\0\x20half a ques", b"\x04\xd0" + bytes(1000))
 
 
@@ -50,6 +52,7 @@ def test_many_slow_clients_stop_nobody() -> None:
 
     async def scene() -> None:
         async with serving(limits=_SLOW) as server:
+            before = len(list(_DESCRIPTORS.iterdir()))
             with ExitStack() as stack:
                 for number in range(300):
                     source = f"127.0.1.{1 + number % 60}"
@@ -62,6 +65,9 @@ def test_many_slow_clients_stop_nobody() -> None:
                 assert str((await ask(server, "node1.site.example")).a.rdata) == "127.0.0.10"
                 assert server.counters["connections made room"] > 200
                 assert server.counters["failed"] == 0
+            while server.connections:  # they have gone, and nothing of them is left
+                await asyncio.sleep(0)
+            assert len(list(_DESCRIPTORS.iterdir())) == before
 
     play(scene)
 
