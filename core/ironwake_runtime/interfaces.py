@@ -9,8 +9,13 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from ironwake.errors import BrokenError, InputError
+import structlog
+
+from ironwake.errors import BrokenError, InputError, IronwakeError
+
+T = TypeVar("T")
 
 _LOOK = 2.0  # seconds between looks at an interface
 _SIOCGIFFLAGS, _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8913, 0x8915, 0x891B
@@ -56,29 +61,53 @@ def find(name: str) -> Interface:
     return interface
 
 
-async def watch(
-    before: Interface,
-    look: Callable[[str], Interface] = find,
+async def changed(
+    name: str,
+    before: T,
+    look: Callable[[], T],
+    log: structlog.stdlib.BoundLogger,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> None:
+) -> T:
+    """What `look` finds at the interface, once that is something else than it was.
+
+    While it is away it is waited for, and a cable may be out; both are said once.
+    """
+    trouble = ""
+    while True:
+        await pause(_LOOK)
+        told, there = trouble, before
+        try:
+            there, trouble = look(), _trouble(name)
+        except (IronwakeError, OSError) as error:
+            trouble = str(error)
+        if trouble and not told:
+            log.warning("the interface is away", interface=name, error=trouble)
+        elif told and not trouble:
+            log.info("the interface is back", interface=name)
+        if there != before:
+            return there
+
+
+async def watch(before: Interface, log: structlog.stdlib.BoundLogger) -> None:
     """Wait until the interface is another one: unplugged and back, or with a new address.
 
     Sockets stay with what they were opened on, so BrokenError then: whoever runs this service
-    starts it anew. While it is away there is nothing to start on, and it is waited for.
+    starts it anew.
     """
-    while True:
-        await pause(_LOOK)
-        try:
-            there = look(before.name)
-        except (InputError, OSError):
-            continue
-        if there != before:
-            raise BrokenError(
-                f"the interface {before.name} has changed: it was number {before.index} with "
-                f"{before.address}/{before.prefix}, now it is number {there.index} with "
-                f"{there.address}/{there.prefix}",
-                "this service starts anew on it",
-            )
+    there = await changed(before.name, before, lambda: find(before.name), log)
+    raise BrokenError(
+        f"the interface {before.name} has changed: it was number {before.index} with "
+        f"{before.address}/{before.prefix}, now it is number {there.index} with "
+        f"{there.address}/{there.prefix}",
+        "this service starts anew on it",
+    )
+
+
+def _trouble(name: str) -> str:
+    up, running = link_of(name)
+    if not up:
+        return f"the network interface {name} is off"
+    return "" if running else f"the network interface {name} has no link"
 
 
 def mac_of(name: str) -> str:

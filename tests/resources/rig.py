@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import socket
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -32,13 +33,19 @@ from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_testing.dhcp import KIND, options, with_option
 from ironwake_testing.player import Player, payload_of
 
-SERVICES = ("controller", "dhcp", "tftp", "dns", "http")
+LAN_SIDE = ("dhcp", "dns", "http", "tftp")
+SERVICES = ("controller", *LAN_SIDE)
 OURS = "10.77.0.2"
 NODE, OTHER = "52:54:00:77:00:21", "52:54:00:77:00:22"
 SMALL = Sizes(60_000, 70_000, 20_000, 80_000, 90_000, 100_000)
-_SERVER_MODE = {"IRONWAKE_DHCP_MODE": "server", "IRONWAKE_DHCP_POOL": "10.77.0.100-10.77.0.109"}
+_SERVER_MODE = {
+    "IRONWAKE_DHCP_MODE": "server",
+    "IRONWAKE_DHCP_POOL": "10.77.0.100-10.77.0.109",
+    "IRONWAKE_LOG_FORMAT": "json",
+}
 _PATIENCE = 60.0  # seconds: an end for a broken run, never a measure
-_DISCOVER, _REQUEST = b"\x01", b"\x03"
+_LOOKS = 5000  # each takes as long as a process
+_REQUEST = b"\x03"
 OFFER, ACK, NAK = b"\x02", b"\x05", b"\x06"
 _WANTED, _SERVER_ID = 50, 54
 
@@ -121,6 +128,20 @@ class Place:
 
     def said(self) -> str:
         return self.log.read_text(errors="replace")
+
+    def events(self, event: str) -> list[str]:
+        """Which services said so, in this order."""
+        lines = (json.loads(line) for line in self.said().splitlines() if line.startswith("{"))
+        return [line["service"] for line in lines if line["event"] == event]
+
+    def wait_events(self, event: str, times: int) -> None:
+        """Until each service on the machines' side has said so, so often."""
+        for _ in range(_LOOKS):
+            said = Counter(self.events(event))
+            if all(said[name] >= times for name in LAN_SIDE):
+                return
+            self.rack.run(["true"])
+        raise AssertionError(f"not everyone said {event!r}: {self.said()}")
 
 
 @dataclass(frozen=True)

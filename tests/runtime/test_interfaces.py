@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
-from ironwake.errors import BrokenError, InputError
+from ironwake.errors import InputError
 from ironwake_runtime import interfaces
 from ironwake_runtime.interfaces import Interface
 
@@ -40,13 +42,12 @@ LAN = Interface("lan0", 3, "192.0.2.10", 24)
 
 
 @pytest.mark.parametrize("after", [replace(LAN, index=7), replace(LAN, address="192.0.2.11")])
-def test_an_interface_that_comes_back_as_another_one_ends_the_watch(after: Interface) -> None:
-    """Sockets would stay deaf on the old one for ever; while it is away, it is waited for."""
+def test_an_interface_is_waited_for_until_it_is_another_one(after: Interface) -> None:
+    """While it is away, however long, that is said once; and once when it is back."""
     seen: Iterator[Interface | None] = iter((LAN, None, None, LAN, None, after))
     pauses: list[float] = []
 
-    def look(name: str) -> Interface:
-        assert name == LAN.name
+    def look() -> Interface:
         there = next(seen)
         if there is None:
             raise InputError("there is no such interface")
@@ -55,6 +56,10 @@ def test_an_interface_that_comes_back_as_another_one_ends_the_watch(after: Inter
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    with pytest.raises(BrokenError, match="lan0 has changed"):
-        asyncio.run(interfaces.watch(LAN, look, pause))
+    log = structlog.get_logger()
+    with capture_logs() as lines:
+        there = asyncio.run(interfaces.changed("lo", LAN, look, log, pause))
+    assert there == after
     assert len(pauses) == 6
+    said = ["the interface is away", "the interface is back"]
+    assert [line["event"] for line in lines] == 2 * said

@@ -7,7 +7,6 @@ twice. Requests come by UDP; replies to clients without an address leave as fram
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -25,19 +24,18 @@ from ironwake_dhcp.offer import Door
 from ironwake_dhcp.packet import MAX_SIZE, Malformed
 from ironwake_dhcp.place import Place
 from ironwake_dhcp.template import Frames
-from ironwake_runtime import clock, udp
+from ironwake_runtime import clock, interfaces, udp
 from ironwake_runtime.ports import Port
 
 _BATCH: Final = 64  # datagrams for one look at the clock
 _TURN: Final = 0.01  # seconds: then the other door, and the view, get theirs
-_LOOK: Final = 2.0  # seconds between looks at the interface
 
 
 class Server:
     """Listens on both doors of one interface until it is cancelled.
 
-    `where` finds the interface anew; the service follows when it was unplugged and comes back. An
-    answer with which leases change waits for `journal`, the others do not.
+    `where` finds the interface anew; the service follows when it was unplugged and comes back, or
+    has another address. An answer with which leases change waits for `journal`, the others do not.
     """
 
     def __init__(
@@ -59,11 +57,21 @@ class Server:
         self.listening = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve for ever. RefusedError: a port is taken. BrokenError: a right is missing."""
+        """Serve for ever. RefusedError: a port is taken. BrokenError: a right is missing.
+
+        Also where leases are given and the interface is another one: pools, options and the name
+        that we have as a server all follow from its address. Whoever runs this starts it anew.
+        """
         place = self._where()
         try:
             while True:
                 place = await self._serve(place)
+                if self._journal is not None:
+                    raise BrokenError(
+                        f"the interface {place.interface} has changed: its address is now "
+                        f"{place.address}",
+                        "this service starts anew on it",
+                    )
                 self._log.warning("the interface has changed", interface=place.interface)
         finally:
             self._log.info("stopped", counts=dict(self._exchange.counts))
@@ -73,16 +81,7 @@ class Server:
         with self._open(place):
             self._log.info("listening", interface=place.interface, address=str(place.address))
             self.listening.set()
-            return await self._changed(place)
-
-    async def _changed(self, place: Place) -> Place:
-        """Wait until the interface is another one: unplugged and back, or with a new address."""
-        while True:
-            await asyncio.sleep(_LOOK)
-            with contextlib.suppress(Exception):  # it is away: go on looking
-                there = self._where()
-                if there != place:
-                    return there
+            return await interfaces.changed(place.interface, place, self._where, self._log)
 
     @contextmanager
     def _open(self, place: Place) -> Iterator[None]:

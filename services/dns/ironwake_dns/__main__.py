@@ -40,7 +40,7 @@ async def run(settings: Settings, log: service.Log) -> None:
     try:
         # An address that was set need not be there yet when the interface is back, and starting
         # without it would end this service for good.
-        watch = () if settings.address else (interfaces.watch(interface),)
+        watch = () if settings.address else (interfaces.watch(interface, log),)
         await asyncio.gather(server.run(), follower.run(), *watch)
     finally:
         await client.close()

@@ -43,7 +43,7 @@ async def run(settings: Settings, log: service.Log) -> None:
         async with serving(house, sock):
             log.info("listening", address=address, port=settings.http_port)
             # One's own choice of an address stays, whatever becomes of the interface.
-            watch = (interfaces.watch(interface),) if interface else ()
+            watch = (interfaces.watch(interface, log),) if interface else ()
             await asyncio.gather(follower.run(), reporter.run(), *watch)
     finally:
         await client.close()

@@ -44,7 +44,7 @@ async def run(settings: Settings, log: service.Log) -> None:
     log.info("listening", interface=interface.name, port=settings.tftp_port)
     try:
         await asyncio.gather(
-            server.run(), follower.run(), reporter.run(), interfaces.watch(interface)
+            server.run(), follower.run(), reporter.run(), interfaces.watch(interface, log)
         )
     finally:
         await client.close()
