@@ -34,6 +34,8 @@ async def hold(server: Server, stack: ExitStack, source: str, start: bytes) -> s
     """A connection that sends `start`, and then nothing."""
     sock = stack.enter_context(socket.socket())
     sock.setblocking(False)
+    # Little room, so that what it does not read is soon too much.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.bind((source, 0))
     await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", server.port))
     sock.send(start)

@@ -29,6 +29,7 @@ _AT_ONCE = 64  # datagrams taken before the loop has its turn
 _CACHED = 4096  # replies
 _LOOPBACK = 1  # the interface that our own questions to our own address come by
 _BACKLOG = 64
+_UNREAD = 1 << 16  # octets
 _SETTING = "IRONWAKE_DNS_PORT"
 
 
@@ -63,6 +64,8 @@ def listen(address: str, port: int) -> tuple[socket.socket, socket.socket]:
     try:
         with opening(Port("dns", "tcp", port, _SETTING, address)):
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # Each connection's room, in the kernel, for answers that nobody reads: it would grow.
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD)
             tcp.bind((address, port))
             tcp.listen(_BACKLOG)  # two may bind with SO_REUSEADDR, only one may listen
         number = tcp.getsockname()[1]
