@@ -55,10 +55,30 @@ def encode(value: Any) -> bytes:
     return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def decode(kind: type[T], raw: bytes | str) -> T:
-    """JSON text to an instance of `kind`; InputError when it is not JSON or not of that shape."""
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For json.loads: these pairs as an object, ValueError where a name comes twice.
+
+    Of such a name some readers take the first and some the last (RFC 8259 section 4).
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name comes twice in an object")
+    return found
+
+
+def _foreign(raw: bytes | str) -> Any:
+    # Python's reader guesses UTF-16 and UTF-32, too; JSON is UTF-8 (RFC 8259 section 8.1).
+    text = raw.decode() if isinstance(raw, bytes) else raw
+    return json.loads(text, object_pairs_hook=once)
+
+
+def decode(kind: type[T], raw: bytes | str, *, foreign: bool = False) -> T:
+    """JSON text to an instance of `kind`; InputError when it is not JSON or not of that shape.
+
+    `foreign`: not from one of our own services, so it must mean the same to every reader.
+    """
     try:
-        data = json.loads(raw)
+        data = _foreign(raw) if foreign else json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise InputError(f"this is not JSON: {error}", "send a JSON document") from None
     return load(kind, data)

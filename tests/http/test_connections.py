@@ -16,7 +16,7 @@ from ironwake.site import Shelf, Site, Stored
 from ironwake.view import Index, View
 from ironwake_http.connection import Gate
 from ironwake_http.limits import Limits
-from tests.http.rig import Rig, read_reply, run
+from tests.http.rig import GRUB, SHIM, Rig, read_reply, run
 
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -214,6 +214,28 @@ def _state(port: int, other: int) -> int | None:
         if (ours[-5:], theirs[-5:]) == ends:
             return int(state, 16)
     return None
+
+
+def test_files_among_other_things() -> None:
+    """A loader asks for its script and then for files: all come on the same connection, whole."""
+
+    async def test(rig: Rig) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        for path in (
+            "/healthz",
+            "/sb/shimx64.efi",
+            "/healthz",
+            "/sb/grubx64.efi",
+            "/sb/shimx64.efi",
+        ):
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            reply = await read_reply(reader)
+            assert reply.body == {"/sb/shimx64.efi": SHIM, "/sb/grubx64.efi": GRUB}.get(
+                path, b"ok\n"
+            )
+        writer.close()
+
+    run(test)
 
 
 def test_a_slow_client_is_none_that_stands_still() -> None:

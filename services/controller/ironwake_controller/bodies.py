@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.types import Receive
 
+from ironwake import wire
 from ironwake.errors import InputError
 
 LARGEST = 1 << 20  # bytes: the largest that we know is 200 observations
@@ -72,7 +73,7 @@ def _check(raw: bytes) -> None:
     if _depth(raw) > _DEEPEST:
         raise InputError(f"JSON nested deeper than {_DEEPEST} levels", "send less")
     try:
-        data = json.loads(raw.decode(), parse_constant=_refuse, object_pairs_hook=_once)
+        data = json.loads(raw.decode(), parse_constant=_refuse, object_pairs_hook=wire.once)
         json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         what = f"this is not JSON: {str(error)[:200]}"
@@ -99,14 +100,6 @@ def _depth(raw: bytes) -> int:
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is no number")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of a name that comes twice, readers take the first or the last (RFC 8259 section 4)."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name comes twice in an object")
-    return found
 
 
 def _has_null(data: Any) -> bool:

@@ -145,8 +145,10 @@ class Connection(RequestHandler):
             os.close(job.file)
             job.ended(Sent(job.part.count))
         else:
-            job = dataclasses.replace(job, ended=ended)
-            transfer = Transfer(sock, job, time.monotonic())
+            told = dataclasses.replace(
+                job, ended=ended
+            )  # under a name of its own: `ended` has `job`
+            transfer = Transfer(sock, told, time.monotonic())
             self._house.carriers.take(Client(sock, self._address, transfer, lent=True))
         if (sock is None or not await over) and self.transport is not None:
             self.transport.abort()

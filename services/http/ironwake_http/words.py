@@ -24,7 +24,7 @@ def callback(query: str, body: bytes) -> Callback:
     if given.get("stage") == Stage.LOG and body and not body.lstrip().startswith(b"{"):
         given["message"] = body.decode("utf-8", "replace")
     elif body.strip():
-        return _checked(wire.decode(Callback, body))
+        return _checked(wire.decode(Callback, body, foreign=True))
     if "percent" in given:
         given["percent"] = _number(given["percent"])
     return _checked(wire.load(Callback, given))
@@ -32,7 +32,7 @@ def callback(query: str, body: bytes) -> Callback:
 
 def health(body: bytes) -> HealthReport:
     """A health report: JSON; an empty body is one without details."""
-    return wire.decode(HealthReport, body) if body.strip() else HealthReport()
+    return wire.decode(HealthReport, body, foreign=True) if body.strip() else HealthReport()
 
 
 def _pairs(query: str) -> dict[str, Any]:
