@@ -11,6 +11,7 @@ appears in cache and store only when it is whole.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -23,12 +24,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ironwake.artifact import ArtifactError, Fact, Manifest
-from ironwake.errors import UnknownError
+from ironwake.errors import BrokenError, UnknownError
 from ironwake.firmware import Architecture
 from ironwake.progress import Progress
 from ironwake_runtime.apt import AptRoot
 from ironwake_runtime.aptsources import Mirror, MirrorError
 from ironwake_runtime.artifacts import ArtifactStore
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +101,10 @@ class Workshop:
         Takes and raises what `cached` does.
         """
         manifest = self.cached(recipe, resolve, make)
-        for artifact in manifest.artifacts.values():
-            self.store.adopt(self.built.path(artifact.sha256), artifact)
-        self.store.publish(manifest)
+        with self._room(recipe.name):
+            for artifact in manifest.artifacts.values():
+                self.store.adopt(self.built.path(artifact.sha256), artifact)
+            self.store.publish(manifest)
         return manifest
 
     def cached(
@@ -116,7 +120,7 @@ class Workshop:
         :raises MirrorError: when the mirror cannot be reached and nothing was built before
         """
         self.cache.mkdir(parents=True, exist_ok=True)
-        with _only_one(self.cache / f".lock-{recipe.name}"):
+        with self._room(recipe.name), _only_one(self.cache / f".lock-{recipe.name}"):
             before = self._before(recipe)
             try:
                 self.progress(recipe.name, None, "asking the mirror for package versions")
@@ -133,6 +137,20 @@ class Workshop:
                 self.progress(recipe.name, 1.0, f"nothing to do: built {before.built}")
                 return before
             return self._make(recipe, inputs, versions, make)
+
+    @contextmanager
+    def _room(self, name: str) -> Iterator[None]:
+        """BrokenError where a disk is full: whatever was begun is gone by then."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise BrokenError(
+                f"there is no room to build {name}: {error.strerror}",
+                f"make some in {self.cache} (4 GB for a root archive) and in "
+                f"{self.store.directory}, and run it again",
+            ) from error
 
     @property
     def built(self) -> ArtifactStore:

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from ironwake.artifact import Manifest
+from ironwake.errors import BrokenError
+from ironwake.progress import silent
 from ironwake.report import Callback, Stage
+from ironwake_runtime.aptsources import Mirror
+from ironwake_runtime.artifacts import ArtifactStore
+from ironwake_runtime.builds import Product, Recipe, Versions, Workshop
 from ironwake_testing.player import played
 from tests.resources.rig import ACK, NODE, OTHER, Client, Place, full, place, small_disk
 
@@ -91,3 +97,36 @@ def test_the_disk_of_the_log(tmp_path: Path) -> None:
         said = there.said()
     assert "lines could not be written here" in said
     assert "Traceback" not in said
+
+
+def built(store: Path, cache: Path) -> Manifest:
+    """A build of half a megabyte."""
+
+    def make(work: Path, _: Versions) -> Product:
+        (work / "out").write_bytes(bytes(1 << 19))
+        return Product({"out": work / "out"}, {})
+
+    recipe = Recipe("thing", "media", (Path(__file__),))
+    shop = Workshop(ArtifactStore(store), cache, Mirror("http://mirror.example/debian"), silent)
+    return shop.build(recipe, dict, make)
+
+
+def left(folder: Path) -> set[Path]:
+    """Files, but for locks, which are empty."""
+    return {one for one in folder.rglob("*") if one.is_file() and one.stat().st_size}
+
+
+@pytest.mark.parametrize("which", ["store", "cache"])
+def test_a_build_without_room(tmp_path: Path, which: str) -> None:
+    """It says where to make room, leaves nothing half made, and works once there is some."""
+    store, cache = tmp_path / "store", tmp_path / "cache"
+    with small_disk(tmp_path / which, "2m") as disk:
+        before = left(disk) | {disk / "ballast"}
+        with full(disk):
+            with pytest.raises(BrokenError, match="no room") as caught:
+                built(store, cache)
+            assert str(disk) in caught.value.next_step
+            assert left(disk) == before
+            assert ArtifactStore(store).manifests() == ()
+        manifest = built(store, cache)
+        assert ArtifactStore(store).has(manifest.artifact("out"))
