@@ -27,6 +27,7 @@ from ironwake.report import (
 )
 from ironwake.view import Index, Pieces, View, ViewChange
 from ironwake_runtime.calls import Calls
+from ironwake_runtime.outage import Outage
 from ironwake_runtime.reply import Reply, problem
 
 _LONG_POLL = 25.0  # seconds; the controller answers 204 when nothing changed for so long
@@ -115,6 +116,8 @@ class ViewFollower:
         self._client = client
         self._saved = saved
         self._log = log
+        self._silence = Outage(log, "view not followed")
+        self._unsaved = Outage(log, "view not saved")
         self._changed: list[Callable[[Index], None]] = []
         self.index: Index | None = self._load()
         self._pieces = Pieces(self.index.view if self.index else None)
@@ -133,10 +136,11 @@ class ViewFollower:
             try:
                 change = await self._client.changes(self.index.view.version if self.index else -1)
             except IronwakeError as error:
-                self._log.warning("view not followed", error=str(error))
+                self._silence.failed(error)
                 await asyncio.sleep(waits.next())
                 continue
             waits.reset()
+            self._silence.over()
             if change is not None:
                 began = clock()
                 self._take(change)
@@ -169,7 +173,9 @@ class ViewFollower:
                 out.write(self._pieces.encode(view))
             aside.replace(self._saved)
         except OSError as error:
-            self._log.warning("view not saved", file=str(self._saved), error=str(error))
+            self._unsaved.failed(error, file=str(self._saved))
+        else:
+            self._unsaved.over()
 
 
 class Reporter:
@@ -181,7 +187,7 @@ class Reporter:
     def __init__(self, client: ControllerClient, service: str, log: structlog.stdlib.BoundLogger):
         self._client = client
         self._service = service
-        self._log = log
+        self._silence = Outage(log, "observations not sent")
         self._start = secrets.token_hex(6)
         self._count = itertools.count()
         self._queue: deque[Observation] = deque(maxlen=10_000)
@@ -206,10 +212,11 @@ class Reporter:
                 try:
                     await self._client.observe(batch)
                 except IronwakeError as error:
-                    self._log.warning("observations not sent", error=str(error))
+                    self._silence.failed(error)
                     await asyncio.sleep(waits.next())
                     continue
                 waits.reset()
+                self._silence.over()
                 for item in batch:
                     if self._queue and self._queue[0] is item:
                         self._queue.popleft()

@@ -19,6 +19,7 @@ from ironwake.ipv4 import Address
 from ironwake.moment import Moment
 from ironwake_dhcp.book import Book, Lease
 from ironwake_runtime.controller import ControllerClient, Waits
+from ironwake_runtime.outage import Outage
 
 _BATCH: Final = 1000  # leases in one call, which has to stay below a mebibyte
 _AGAIN: Final = 600.0  # seconds of quiet: who restored an older database has not told us
@@ -43,7 +44,7 @@ class Telling:
     ) -> None:
         self._client = client
         self._books = books
-        self._log = log
+        self._silence = Outage(log, "leases not told")
         self._now = now
         self._told = now()  # when all were told
         self._news: dict[IPv4Address, Lease] = {}
@@ -68,6 +69,7 @@ class Telling:
                 if self._whole:
                     await self._send_all()
                     waits.reset()
+                    self._silence.over()
                 try:
                     async with asyncio.timeout(_AGAIN):
                         await self._wake.wait()
@@ -78,7 +80,7 @@ class Telling:
                 if not self._whole:
                     await self._send_news()
             except IronwakeError as error:
-                self._log.warning("leases not told", error=str(error))
+                self._silence.failed(error)
                 self._whole = True
                 await asyncio.sleep(waits.next())
 
