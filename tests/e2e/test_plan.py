@@ -184,7 +184,7 @@ def test_the_script_of_an_unknown_machine(there: Scene, player: Player, firmware
     reply = player.http(path)
     assert (reply.status, reply.text) == (200, found["script"])
     assert REASONS[player.mac] in reply.text
-    assert player.tftp(path) is None
+    assert player.hears_nothing_by_tftp(path)
 
 
 @pytest.mark.parametrize("player", [CLAIMS, ANSWERS], ids=["order", "answers"], indirect=True)

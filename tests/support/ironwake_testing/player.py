@@ -99,6 +99,11 @@ class Player:
         done.check_returncode()
         return done.stdout
 
+    def hears_nothing_by_tftp(self, name: str) -> bool:
+        """Whether the server says nothing at all to who asks for that file, and asks again."""
+        done = self._curl("--max-time", "2", f"tftp://{self.server}/{name}")
+        return done.returncode == _TFTP_TIMED_OUT
+
     def tftp_read(self, request: bytes) -> tuple[dict[str, str], bytes]:
         """Read a file by this very request, which asks for options: what was granted, the file."""
         with network.inside(self.namespace, _datagram_socket) as line:
@@ -116,7 +121,7 @@ class Player:
         return subprocess.run([*inside, *words], capture_output=True, check=False)
 
 
-_TFTP_NOT_FOUND = 68  # curl(1), EXIT CODES
+_TFTP_NOT_FOUND, _TFTP_TIMED_OUT = 68, 28  # curl(1), EXIT CODES
 # RFC 1350 section 5, RFC 2347.
 _TFTP, _DATA, _ACK, _OACK = 69, b"\0\3", b"\0\4", b"\0\6"
 _DATAGRAM_BYTES = 65536
