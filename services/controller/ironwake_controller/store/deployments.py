@@ -6,6 +6,7 @@ import hmac
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -84,8 +85,10 @@ class Record:
 _OWN = ("state", "token", "health_token", "held", "uuid")
 
 
-def _deployment(document: dict[str, Any], *own: str) -> Deployment:
-    return wire.load(Deployment, {**document, **dict(zip(_OWN, own, strict=True))})
+@lru_cache(4096)  # most reports find their deployment as the one before has left it
+def _deployment(document: str, *own: str) -> Deployment:
+    data: dict[str, Any] = json.loads(document)
+    return wire.load(Deployment, data | dict(zip(_OWN, own, strict=True)))
 
 
 def _record(row: Row[Any]) -> Record:
@@ -112,10 +115,12 @@ def _record(row: Row[Any]) -> Record:
 
 # Made once: SQLAlchemy takes several times as long to make a statement as to carry it out.
 _WANTED: BindParameter[Any] = bindparam("wanted")
-_BY_ID = select(deployments).where(deployments.c.id == _WANTED)
-_BY_TOKEN = select(deployments).where(deployments.c.token == _WANTED).with_for_update()
-_BY_HEALTH = select(deployments).where(deployments.c.health_token == _WANTED).with_for_update()
-_OF_MACHINE = select(deployments).where(deployments.c.machine_id == _WANTED)
+_DOCUMENT = cast(deployments.c.document, Text).label("document")
+_ALL = select(*(_DOCUMENT if own.name == "document" else own for own in deployments.c))
+_BY_ID = _ALL.where(deployments.c.id == _WANTED)
+_BY_TOKEN = _ALL.where(deployments.c.token == _WANTED).with_for_update()
+_BY_HEALTH = _ALL.where(deployments.c.health_token == _WANTED).with_for_update()
+_OF_MACHINE = _ALL.where(deployments.c.machine_id == _WANTED)
 _LATEST = _OF_MACHINE.order_by(deployments.c.number.desc()).limit(1)
 _CHANGE = update(deployments).where(deployments.c.number == bindparam("of_number"))
 
@@ -157,7 +162,7 @@ _NEWEST = select(func.max(deployments.c.number)).group_by(deployments.c.machine_
 def latest_of(connection: Connection, only: Sequence[int]) -> dict[int, Record]:
     """The latest deployments of these machines, by the machine's id."""
     newest = _NEWEST.where(deployments.c.machine_id.in_(only))
-    rows = connection.execute(select(deployments).where(deployments.c.number.in_(newest)))
+    rows = connection.execute(_ALL.where(deployments.c.number.in_(newest)))
     return {row.machine_id: _record(row) for row in rows}
 
 
@@ -171,20 +176,19 @@ def states(connection: Connection) -> dict[int, str]:
 def latest_texts(connection: Connection) -> dict[int, tuple[Any, ...]]:
     """Of each machine's latest deployment, by the machine's id: JSON as text, for `parse`."""
     own = (deployments.c[name] for name in _OWN)
-    query = select(deployments.c.machine_id, cast(deployments.c.document, Text), *own)
+    query = select(deployments.c.machine_id, _DOCUMENT, *own)
     rows = connection.execute(query.where(deployments.c.number.in_(_NEWEST)))
     return {number: tuple(rest) for number, *rest in rows}
 
 
 def parse(row: tuple[Any, ...]) -> Deployment:
     """What `latest_texts` gave."""
-    document, *own = row
-    return _deployment(json.loads(document), *own)
+    return _deployment(*row)
 
 
 def live(connection: Connection) -> Sequence[Record]:
     """All that have not ended, oldest first."""
-    query = select(deployments).where(deployments.c.state.not_in(_ENDED))
+    query = _ALL.where(deployments.c.state.not_in(_ENDED))
     return [_record(row) for row in connection.execute(query.order_by(deployments.c.number))]
 
 
@@ -192,7 +196,7 @@ def page(
     connection: Connection, *, machine: str = "", state: str = "", after: int = 0, limit: int = 100
 ) -> Sequence[Record]:
     """The newest first; `after` is the number of the last one that was seen, 0 for none."""
-    query = select(deployments).order_by(deployments.c.number.desc()).limit(limit)
+    query = _ALL.order_by(deployments.c.number.desc()).limit(limit)
     if machine:
         query = query.where(deployments.c.machine == machine)
     if state:

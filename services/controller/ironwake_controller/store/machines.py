@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -45,16 +46,19 @@ class Enrolled:
 
 
 def _enrolled(row: Row[Any]) -> Enrolled:
-    machine = wire.load(Machine, row.document)
-    memory = wire.load(Memory, row.memory)
+    machine, memory = parse(row.document, row.memory)
     return Enrolled(row.id, machine, row.firmware, row.last_seen, dict(row.facts), memory)
 
 
 # Made once: SQLAlchemy takes several times as long to make a statement as to carry it out.
 _WANTED: BindParameter[Any] = bindparam("wanted")
-_BY_NAME = select(machines).where(machines.c.name == _WANTED)
-_BY_ID = select(machines).where(machines.c.id == _WANTED)
-_WITH_CARDS = select(machines).join(macs, macs.c.machine_id == machines.c.id)
+_DOCUMENT = cast(machines.c.document, Text).label("document")
+_MEMORY = cast(machines.c.memory, Text).label("memory")
+_SEEN = (machines.c.firmware, machines.c.last_seen, machines.c.facts)
+_ALL = select(machines.c.id, _DOCUMENT, _MEMORY, *_SEEN)
+_BY_NAME = _ALL.where(machines.c.name == _WANTED)
+_BY_ID = _ALL.where(machines.c.id == _WANTED)
+_WITH_CARDS = _ALL.join(macs, macs.c.machine_id == machines.c.id)
 _BY_MAC = _WITH_CARDS.where(macs.c.mac == _WANTED)
 _CHANGE = update(machines).where(machines.c.id == bindparam("of_id"))
 
@@ -81,7 +85,7 @@ def count(connection: Connection) -> int:
 
 
 def every(connection: Connection) -> Sequence[Enrolled]:
-    rows = connection.execute(select(machines).order_by(machines.c.name))
+    rows = connection.execute(_ALL.order_by(machines.c.name))
     return [_enrolled(row) for row in rows]
 
 
@@ -90,7 +94,7 @@ def listed(connection: Connection, after: str, *, labels: bool) -> Iterator[Row[
 
     As little as a listing must see of each of thousands; without `labels`, those are "".
     """
-    text: ColumnElement[str] = cast(machines.c.document, Text) if labels else literal("")
+    text: ColumnElement[str] = _DOCUMENT if labels else literal("")
     query = select(machines.c.id, machines.c.name, text.label("labels"))
     return iter(connection.execute(query.where(machines.c.name > after).order_by(machines.c.name)))
 
@@ -103,17 +107,17 @@ def labels_in(document: str) -> dict[str, str]:
 
 def some(connection: Connection, only: Sequence[int]) -> Sequence[Enrolled]:
     """Those of these ids, by name."""
-    query = select(machines).where(machines.c.id.in_(only)).order_by(machines.c.name)
+    query = _ALL.where(machines.c.id.in_(only)).order_by(machines.c.name)
     return [_enrolled(row) for row in connection.execute(query)]
 
 
 def texts(connection: Connection) -> Sequence[tuple[Any, ...]]:
     """Id, name, document and memory of every machine by name: JSON as text, for `parse`."""
-    document, memory = cast(machines.c.document, Text), cast(machines.c.memory, Text)
-    query = select(machines.c.id, machines.c.name, document, memory)
+    query = select(machines.c.id, machines.c.name, _DOCUMENT, _MEMORY)
     return [tuple(row) for row in connection.execute(query.order_by(machines.c.name))]
 
 
+@lru_cache(8192)  # a machine is read a hundred times as often as it changes
 def parse(document: str, memory: str) -> tuple[Machine, Memory]:
     """What `texts` gave."""
     return wire.decode(Machine, document), wire.decode(Memory, memory)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from ironwake_controller.bell import Bell
 from ironwake_controller.epoch import Epoch, EpochFile, is_restored
 from ironwake_controller.store import meta
-from ironwake_controller.store.database import writing
+from ironwake_controller.store.database import reading, writing
 from ironwake_runtime import clock as clocks
 from ironwake_runtime.clock import Clock
 
@@ -161,7 +161,7 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent state."""
-        with self.engine.begin() as connection:
+        with reading(self.engine) as connection:
             yield connection
 
     def close(self) -> None:
