@@ -84,6 +84,6 @@ async def _body(service: Service, call: Call, limit: int) -> bytes:
                     raise TooLargeError(f"more than {limit} bytes are not taken here")
     except TimeoutError:
         raise TooSlowError("the body did not come in time", "send it again") from None
-    except (RequestPayloadError, HttpProcessingError):
+    except (RequestPayloadError, HttpProcessingError, ConnectionError):
         raise InputError("the body is cut off or not well formed", "send it again") from None
     return bytes(body)
