@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from ironwake.ipv4 import Address
 from ironwake.lease import Lease, Leases
@@ -138,6 +139,22 @@ def test_after_the_host_restarted_leases_go_by_the_time_of_day(
     clock.day += away
     second = opened(tmp_path, clock, **POOL)
     assert bool(names(second)) == (away < timedelta(hours=1))
+
+
+def test_what_could_not_be_written_is_made_up_for(served: Appliance) -> None:
+    """A look that finds the disk full is repeated as a whole when there is room again."""
+    tell(served, lease(served, 101, PHONE, hostname="phone"))
+    assert names(served) == [("10.77.0.101", "phone")]
+    served.clock.pass_time(HOUR + 1)
+    engine = served.house.store.engine
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only=ON")
+    with pytest.raises(OperationalError):
+        served.house.housekeeping.look()
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only=OFF")
+    served.house.housekeeping.look()
+    assert names(served) == []
 
 
 def test_a_part_of_the_list_is_whole_for_its_range_only(served: Appliance) -> None:

@@ -15,6 +15,7 @@ from ironwake_controller.store import deployments, receipts
 from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.store import Store, Tx
 from ironwake_controller.surroundings import Surroundings
+from ironwake_runtime.outage import Outage
 from ironwake_runtime.service import Log
 
 # Seconds: between rounds, between looks at files and interfaces, between prunings.
@@ -39,6 +40,8 @@ class Housekeeping:
         self._recent = recent
         self._log = log
         self._scale = scale
+        self._untold = False  # something has changed, and could not be written yet
+        self._outages: dict[str, Outage] = {}
 
     async def run(self) -> None:
         """Until cancelled; what fails in one round is logged and tried again in the next."""
@@ -55,18 +58,24 @@ class Housekeeping:
             await asyncio.sleep(_ROUND)
 
     async def _try(self, work: Callable[[], None]) -> None:
+        name = work.__name__
+        outage = self._outages.setdefault(name, Outage(self._log, f"housekeeping failed: {name}"))
         try:
             await asyncio.to_thread(work)
         except Exception as error:  # noqa: BLE001 (a full disk must not end it)
-            self._log.error("housekeeping failed", error=f"{type(error).__name__}: {error}")
+            outage.failed(error)
+        else:
+            outage.over()
 
     def look(self) -> None:
         """See whether anything around has changed, and tell the data plane."""
-        self._lease_book.look()
-        gone = self._recent.foreign.forget(self._store.clock.monotonic())
-        if self._surroundings.refresh() or gone:
+        self._untold |= self._lease_book.has_ended()
+        self._untold |= self._recent.foreign.forget(self._store.clock.monotonic())
+        self._untold |= self._surroundings.refresh()
+        if self._untold:
             with self._store.write() as tx:
                 tx.touch()
+            self._untold = False
 
     def prune(self) -> None:
         """Forget what only repeats within minutes need."""

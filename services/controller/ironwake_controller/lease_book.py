@@ -16,7 +16,7 @@ from ironwake_runtime import clock
 
 
 class LeaseBook:
-    """`take` commits what the dhcp service tells; `look` notices whose time is over."""
+    """`take` commits what the dhcp service tells; `has_ended` notices whose time is over."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -41,18 +41,16 @@ class LeaseBook:
             if any(_name(before[gone], now) for gone in before.keys() - after.keys()):
                 tx.touch()
 
-    def look(self) -> None:
-        """Have the names of those go whose lease has run out since the last look."""
-        before, self._looked = self._looked, self._now()
-        now = self._looked
+    def has_ended(self) -> bool:
+        """Whether a lease has run out since it was last looked: its name goes."""
+        now, before = self._now(), self._looked
         with self._store.read() as connection:
             over = any(
                 item.mac and now.date(before.steady) < item.expires <= now.wall
                 for item in leases.every(connection, now)
             )
-        if over:
-            with self._store.write() as tx:
-                tx.touch()
+        self._looked = now
+        return over
 
     def _known(self, tx: Tx, news: Leases, whole: range | None) -> dict[str, Lease]:
         """What is known of these addresses, and of all in the range that `news` is whole for."""
