@@ -175,8 +175,8 @@ class Carrier:
     def _forget(self, client: Client) -> None:
         # By its number and not left to close(2): a lent socket's other descriptor stays open, and
         # epoll would go on telling of it (epoll(7)).
-        del self._clients[client.sock.fileno()]
-        with contextlib.suppress(OSError):
+        self._clients.pop(client.sock.fileno(), None)
+        with contextlib.suppress(OSError, ValueError):
             self._poll.unregister(client.sock.fileno())
 
     def _drop(self, client: Client) -> None:

@@ -145,9 +145,7 @@ class Connection(RequestHandler):
             os.close(job.file)
             job.ended(Sent(job.part.count))
         else:
-            told = dataclasses.replace(
-                job, ended=ended
-            )  # under a name of its own: `ended` has `job`
+            told = dataclasses.replace(job, ended=ended)  # not as `job`, which `ended` calls
             transfer = Transfer(sock, told, time.monotonic())
             self._house.carriers.take(Client(sock, self._address, transfer, lent=True))
         if (sock is None or not await over) and self.transport is not None:

@@ -1,0 +1,200 @@
+"""Carriers: files by threads of their own, on connections that come and go between them and us."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from ironwake.report import Seen
+from ironwake.site import Shelf, Site, Stored
+from ironwake.view import Index, View
+from ironwake_http.limits import Limits
+from ironwake_http.ranges import Part
+from ironwake_http.sending import Job, Sent, Transfer
+from tests.http.rig import ARCHIVE, ARMED, SHIM, Reply, Rig, read_reply, run
+
+LOADER, SCRIPT, ALIVE = "/sb/shimx64.efi", f"/boot/{ARMED}/boot.ipxe", "/healthz"
+BIG = Stored("debian-12", "archive", "5" * 64, 64 << 20, "big")  # more than any socket's buffers
+
+
+def _get(target: str, *fields: str, method: str = "GET") -> bytes:
+    lines = (f"{method} {target} HTTP/1.1", "Host: a", *fields, "", "")
+    return "\r\n".join(lines).encode()
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("turn", range(4))
+def test_a_connection_may_ask_for_anything_in_any_order(turn: int, together: bool) -> None:
+    """Files, scripts and errors come in the order of their requests, by one connection."""
+    row = [LOADER, SCRIPT, LOADER, "/sb/nothing", LOADER, LOADER, ALIVE]
+    targets = row[turn:] + row[:turn]
+
+    async def test(rig: Rig) -> None:
+        alone = [await rig.ask(target) for target in targets]
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        if together:
+            writer.write(b"".join(_get(target) for target in targets))
+        for target, wanted in zip(targets, alone, strict=True):
+            if not together:
+                writer.write(_get(target))
+            reply = await read_reply(reader)
+            assert (reply.status, reply.body) == (wanted.status, wanted.body), target
+        writer.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize("first", ["", ALIVE])
+def test_a_head_that_comes_in_pieces(first: str) -> None:
+    """A request for a file is the same one, wherever it is cut."""
+
+    async def test(rig: Rig) -> None:
+        raw = _get(LOADER, "Range: bytes=3-9")
+        for cut in range(1, len(raw)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+            for piece in (*([_get(first)] if first else []), raw + raw[:cut], raw[cut:]):
+                writer.write(piece)
+                await writer.drain()
+                reply = await read_reply(reader)
+            assert (reply.status, reply.body) == (206, SHIM[3:10])
+            writer.close()
+
+    run(test)
+
+
+def test_every_way_gives_the_same_head() -> None:
+    """A file's head is the same by a carrier, by the loop, and for HEAD."""
+
+    def shown(reply: Reply) -> list[tuple[str, str]]:
+        return [field for field in reply.fields if field[0] != "Date"]
+
+    async def test(rig: Rig) -> None:
+        direct = await rig.ask(LOADER)
+        looked = await rig.ask(LOADER, "HEAD")
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        for target in (ALIVE, LOADER):
+            writer.write(_get(target))
+            lent = await read_reply(reader)
+        writer.close()
+        assert shown(direct) == shown(lent)
+        assert sorted(shown(direct)) == sorted(shown(looked))
+        assert direct.fields[0][0] != "Content-Length"
+
+    run(test)
+
+
+def test_who_has_left_a_carrier_makes_room() -> None:
+    """A place is taken while a carrier has the connection, and free when it ends."""
+
+    async def test(rig: Rig) -> None:
+        for _ in range(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+            writer.write(_get(LOADER))
+            assert (await read_reply(reader)).body == SHIM
+            late_reader, late_writer = await asyncio.open_connection("127.0.0.1", rig.port)
+            assert await late_reader.read() == b""  # there is one place, and it is taken
+            late_writer.close()
+            writer.write(_get(LOADER, "Connection: close"))
+            await read_reply(reader)
+            assert await reader.read() == b""
+            writer.close()
+
+    run(test, limits=Limits(connections=1, idle=600))
+
+
+def _big(rig: Rig) -> str:
+    path = rig.service.store.path(BIG.sha256)
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        file.truncate(BIG.size)
+    rig.service.take(Index(View(1, Site("192.0.2.10", 24), Shelf((BIG,)))))
+    return f"/artifacts/{BIG.sha256}/{BIG.file}"
+
+
+@pytest.mark.parametrize("first", ["", ALIVE])
+def test_standing_still_ends_it_by_either_way(first: str) -> None:
+    """A client that reads no more is let go and told, and its place is free for the next one."""
+
+    async def test(rig: Rig) -> None:
+        target = _big(rig)
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port, limit=1 << 10)
+        if first:
+            writer.write(_get(first))
+            await read_reply(reader)
+        writer.write(_get(target))
+        while not rig.reporter.of(Seen.SENT):
+            await asyncio.sleep(0)
+        (sent,) = rig.reporter.of(Seen.SENT)
+        assert sent.detail["complete"] == "no"
+        while (await rig.ask(ALIVE)).status != 200:
+            pass
+        writer.transport.abort()
+
+    run(test, limits=Limits(stall=0.05))
+
+
+@pytest.mark.parametrize("first", ["", ALIVE])
+def test_the_end_of_the_service_waits_for_nobody_long(first: str) -> None:
+    """A transfer that hangs when the service ends is cut off, and told as not complete."""
+    seen: list[Rig] = []
+
+    async def test(rig: Rig) -> None:
+        seen.append(rig)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, ("127.0.0.1", rig.port))
+        for target in (first, _big(rig)) if first else (_big(rig),):
+            await loop.sock_sendall(client, _get(target))
+            assert (await loop.sock_recv(client, 1000)).startswith(b"HTTP/1.1 200 OK")
+
+    with socket.socket() as client:
+        client.setblocking(False)
+        run(test)
+    assert seen[0].reporter.of(Seen.SENT)[0].detail["complete"] == "no"
+
+
+def test_ranges_at_once_are_the_file() -> None:
+    """Many clients that fetch pieces at the same time, each from its own place, get right ones."""
+    size = 100_000
+
+    async def test(rig: Rig) -> None:
+        target = rig.path("debian-12", "archive")
+
+        async def client(first: int) -> None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+            for start in range(first, len(ARCHIVE) - size, 7 * size):
+                writer.write(_get(target, f"Range: bytes={start}-{start + size - 1}"))
+                assert (await read_reply(reader)).body == ARCHIVE[start : start + size]
+            writer.close()
+
+        await asyncio.gather(*(client(first) for first in range(0, 16 * 1000, 1000)))
+
+    run(test)
+
+
+def test_headway_is_a_whole_stretch(tmp_path: Path) -> None:
+    """The time for a stretch begins anew with each one, and with nothing less."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(1 << 20))
+    told: list[Sent] = []
+    here, there = socket.socketpair()
+    with here, there:
+        here.setblocking(False)
+        here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        file = os.open(path, os.O_RDONLY)
+        job = Job(b"head", file, Part(200, 0, 1 << 20), 1 << 19, 10.0, False, told.append)
+        transfer, got, now, renewed = Transfer(here, job, 0.0), 0, 0.0, 0
+        done = False
+        while not done:
+            due, now = transfer.due, now + 1.0
+            done = transfer.push(now)
+            renewed += transfer.due != due
+            assert transfer.due in (due, now + job.stall)
+            got += len(there.recv(1 << 20))
+            assert renewed <= got // job.stretch
+        transfer.end(now)
+    assert renewed == 2
+    assert told == [Sent(1 << 20, 1 << 20, now)]
