@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import given
@@ -18,55 +13,13 @@ from ironwake.errors import RefusedError
 from ironwake_controller.power import drivers
 from ironwake_controller.power.driver import Operation, Outcome, PowerState, Target
 from ironwake_controller.power.origin import origin_of
+from ironwake_testing.web import Web, web
 
 DRIVER = drivers.find("redfish")
 TARGET = Target("node1", ("52:54:00:77:00:10",))
 PASSWORD = "canary-1"
 ROOT, SYSTEMS = "/redfish/v1/", "/redfish/v1/Systems"
 SYSTEM, RESET = f"{SYSTEMS}/1", f"{SYSTEMS}/1/Actions/ComputerSystem.Reset"
-
-
-@dataclass
-class Web:
-    """A web server: `pages` are JSON documents, `moved` where a path is said to be."""
-
-    url: str
-    pages: dict[str, Any] = field(default_factory=dict)
-    moved: dict[str, str] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def web() -> Iterator[Web]:
-    class Handler(BaseHTTPRequestHandler):
-        def handle_any(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length") or 0))
-            made.asked.append(f"{self.command} {self.path}")
-            place, page = made.moved.get(self.path), made.pages.get(self.path)
-            status = 307 if place else 200 if page is not None else 404
-            body = json.dumps(page or {}).encode()
-            self.send_response(status)
-            if place:
-                self.send_header("location", place)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = do_PATCH = handle_any  # noqa: N815
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made = Web(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield made
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def bmc(made: Web, base: str = "") -> Web:
@@ -165,7 +118,7 @@ def test_links_and_redirections_within_the_bmc_are_followed(pair: tuple[Web, Web
     own.moved[SYSTEMS] = f"{own.url}{SYSTEMS}/"
     own.pages[f"{SYSTEMS}/"] = own.pages[SYSTEMS]
     assert switch_on(own).state is PowerState.OFF
-    assert own.asked[-1] == f"POST {RESET}"
+    assert own.asked[-1][:2] == ("POST", RESET)
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,58 +18,22 @@ from ironwake_controller.power import drivers
 from ironwake_controller.power.driver import Operation, Outcome, PowerState, Target
 from ironwake_controller.power.webhook import Reading, read
 from ironwake_testing.bmc import Certificate
+from ironwake_testing.web import Web, web
 
 DRIVER = drivers.find("webhook")
 TARGET = Target("node1", ("52:54:00:77:00:10",))
 
 
-@dataclass
-class Outlet:
-    """A PDU's web server: what it was asked, and what it answers."""
-
-    url: str
-    asked: list[tuple[str, str, str, dict[str, str]]] = field(default_factory=list)
-    status: int = 200
-    body: bytes = b""
-
-
 @contextmanager
-def _outlet(certificate: Certificate | None = None) -> Iterator[Outlet]:
-    class Handler(BaseHTTPRequestHandler):
-        def handle_any(self) -> None:
-            length = int(self.headers.get("content-length") or 0)
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            asked = (self.command, self.path, self.rfile.read(length).decode(), headers)
-            made.asked.append(asked)
-            self.send_response(made.status)
-            if 300 <= made.status < 400:
-                self.send_header("location", "http://127.0.0.1:1/elsewhere")
-            self.send_header("content-length", str(len(made.body)))
-            self.end_headers()
-            self.wfile.write(made.body)
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        scheme = "http"
-        if certificate:
-            server.socket = certificate.context().wrap_socket(server.socket, server_side=True)
-            scheme = "https"
-        made = Outlet(f"{scheme}://127.0.0.1:{server.server_address[1]}")
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield made
-        finally:
-            server.shutdown()
-            thread.join()
+def _outlet(certificate: Certificate | None = None) -> Iterator[Web]:
+    """A PDU's web server: whatever it is asked, it does."""
+    with web(certificate) as made:
+        made.status, made.body = 200, b""
+        yield made
 
 
 @pytest.fixture
-def outlet() -> Iterator[Outlet]:
+def outlet() -> Iterator[Web]:
     with _outlet() as made:
         yield made
 
@@ -81,7 +42,7 @@ def _do(operation: str, **given: Any) -> Outcome:
     return DRIVER.carry_out(Operation(operation), drivers.read(DRIVER, given), TARGET)
 
 
-def test_a_call_is_filled_in_as_its_place_wants(outlet: Outlet) -> None:
+def test_a_call_is_filled_in_as_its_place_wants(outlet: Web) -> None:
     """In a URL values are quoted, in JSON they are JSON, in a header they are as they are."""
     _do(
         "on",
@@ -101,13 +62,15 @@ def test_a_call_is_filled_in_as_its_place_wants(outlet: Outlet) -> None:
     assert headers["content-type"] == "application/json"
 
 
-def test_a_user_and_password_go_as_basic_authentication(outlet: Outlet) -> None:
+def test_a_user_and_password_go_as_basic_authentication(outlet: Web) -> None:
     """RFC 7617, at once: many a plug asks for nothing and then refuses."""
     _do("off", off={"url": f"{outlet.url}/off", "method": "GET"}, user="me", password="pw")
-    assert outlet.asked[0][3]["authorization"] == f"Basic {base64.b64encode(b'me:pw').decode()}"
+    assert (
+        outlet.asked[0].headers["authorization"] == f"Basic {base64.b64encode(b'me:pw').decode()}"
+    )
 
 
-def test_it_can_what_it_has_calls_for(outlet: Outlet) -> None:
+def test_it_can_what_it_has_calls_for(outlet: Web) -> None:
     """A cycle is made of off and on where it has no call of its own."""
     on, off = {"url": f"{outlet.url}/on"}, {"url": f"{outlet.url}/off"}
     assert DRIVER.can(drivers.read(DRIVER, {"on": on})) == {Operation.ON}
@@ -131,7 +94,7 @@ def test_it_can_what_it_has_calls_for(outlet: Outlet) -> None:
     ],
 )
 def test_only_the_expected_status_is_success(
-    outlet: Outlet, status: int, expect: list[int], error: type[IronwakeError] | None
+    outlet: Web, status: int, expect: list[int], error: type[IronwakeError] | None
 ) -> None:
     """Any 2xx, or what is listed; a redirection is followed by nobody."""
     outlet.status = status
@@ -157,7 +120,7 @@ def test_only_the_expected_status_is_success(
     ],
 )
 def test_the_status_is_read_as_told(
-    outlet: Outlet, body: bytes, reading: dict[str, Any], state: str
+    outlet: Web, body: bytes, reading: dict[str, Any], state: str
 ) -> None:
     """By a path into JSON, by a pattern in any text, or the answer as a whole."""
     outlet.body = body
@@ -179,7 +142,7 @@ def test_any_answer_is_a_state_or_an_error_in_words(answer: str, path: str) -> N
         assert read(answer, Reading(path=path)) in (PowerState.ON, PowerState.OFF)
 
 
-def test_nobody_there_is_told_without_the_url(outlet: Outlet) -> None:
+def test_nobody_there_is_told_without_the_url(outlet: Web) -> None:
     """The rest of the URL may hold a secret: only the host is named."""
     with pytest.raises(BrokenError, match=r"the switch at 127\.0\.0\.1 does not answer") as caught:
         _do("on", on={"url": "http://127.0.0.1:1/${token}"}, secrets={"token": "canary"})
