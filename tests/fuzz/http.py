@@ -77,13 +77,12 @@ _MANY = 4096
 
 
 def on_the_lan(asked: Iterable[bytes]) -> Counter[str]:
-    """The http service is asked; its script is right afterwards, and no claim was for nothing."""
+    """The http service is asked; afterwards a machine gets its script."""
     found: Counter[str] = Counter()
 
     async def test(rig: Rig) -> None:
         found.update(await judge_all(rig.port, asked))
         assert (await rig.ask(f"/boot/{ARMED}/grub.cfg")).status == 200
-        assert all(len(claim.token) == 64 for claim in rig.controller.claims)
 
     limits = Limits(_MANY, _MANY, idle=_HURRY, body=_HURRY, linger=_HURRY)
     run_rig(test, limits=limits)
