@@ -106,7 +106,7 @@ def running(namespace: str, ready: str, *words: str) -> Iterator[None]:
 def journal(state: Path) -> dict[str, dict[str, object]]:
     """The last word about each address."""
     lines = (state / "dhcp" / "leases.jsonl").read_text().splitlines()
-    return {item["address"]: item for line in lines for item in json.loads(line)}
+    return {item["address"]: item for line in lines for item in json.loads(line)["leases"]}
 
 
 def test_a_real_client_gets_a_lease(place: Bench, tmp_path: Path) -> None:
