@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from fastapi import FastAPI
 
 from ironwake_controller import app
+from ironwake_controller.limits import Limits
 from ironwake_testing.hostile_http import (
     BROKEN_JSON,
     JSON,
@@ -21,7 +22,7 @@ from ironwake_testing.hostile_http import (
 )
 from tests.controller.appliance import Appliance
 from tests.controller.process import Start
-from tests.controller.wire import HURRIED, call, served
+from tests.controller.wire import call, served
 
 _BODIES = ("POST", "PUT", "PATCH")
 _ROOM = 48 << 20  # bytes that a process may grow by; a seventh of what it is sent at once
@@ -42,7 +43,7 @@ def test_every_route_refuses_what_is_no_json(appliance: Appliance) -> None:
     rows = [(name, row) for name in JSON for row in routes]
 
     async def whole() -> None:
-        async with served(appliance, HURRIED) as port:
+        async with served(appliance, Limits()) as port:
             calls = [call(method, path, JSON[name]) for name, (method, path) in rows]
             for row, answers in zip(rows, await converse_all(port, calls), strict=True):
                 answers.check(row)

@@ -17,7 +17,7 @@ from ironwake_controller.tokens import Tokens
 from ironwake_testing.hostile_http import request
 from tests.controller.appliance import ADMIN, SERVICE, Appliance
 
-HURRIED = Limits(head=0.3, idle=0.3, body=0.3, linger=0.2)
+HURRIED = Limits(head=0.8, idle=0.8, body=0.8, linger=0.4)
 
 
 @asynccontextmanager

@@ -72,7 +72,7 @@ API = Soil(
     ],
     _WORDS,
 )
-_HURRY = 0.1  # seconds for what a client has left out
+_HURRY = 0.5  # seconds for what a client has left out
 _MANY = 4096
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import re
 import socket
@@ -32,7 +33,8 @@ from ironwake_testing.hostile_http import (
 )
 from tests.http.rig import ARMED, HEALTH, HIDDEN, KERNEL, TOKEN, Rig, run
 
-HURRIED = Limits(idle=0.2, body=0.3, linger=0.1, connections=4096, per_address=4096)
+ROOMY = Limits(connections=4096, per_address=4096)
+HURRIED = dataclasses.replace(ROOMY, idle=0.5, body=0.5, linger=0.2)
 PATIENT = Limits(idle=600, body=600, linger=600)
 CALLBACKS = f"/deployments/{TOKEN}/callbacks"
 FILE = b"GET /sb/shimx64.efi HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -98,7 +100,7 @@ def test_json_that_is_none() -> None:
                 answers.check(name)
                 assert answers.statuses == [422] or name not in broken, (name, answers.raw)
 
-    run(test, limits=HURRIED)
+    run(test, limits=ROOMY)
 
 
 def test_strange_ranges() -> None:
@@ -123,7 +125,7 @@ def test_strange_ranges() -> None:
             else:
                 assert status in (400, 416), row
 
-    run(test, limits=HURRIED)
+    run(test, limits=ROOMY)
 
 
 ROOTS = ("", "/sb", "/artifacts", f"/artifacts/{'0' * 64}", "/ipxe", f"/boot/{ARMED}",
@@ -154,7 +156,7 @@ def _walk(names: list[str]) -> None:
             assert HIDDEN not in answers.raw
         assert rig.controller.attempts == 0
 
-    run(test, limits=HURRIED)
+    run(test, limits=ROOMY)
 
 
 _POST = f"POST {CALLBACKS} HTTP/1.1\r\nHost: a\r\n".encode()

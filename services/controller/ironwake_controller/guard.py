@@ -83,15 +83,15 @@ class Guard:
         await self._app(_as_json(scope), _again(raw, receive), send)
 
     def _denied(self, scope: Scope, headers: dict[bytes, bytes]) -> Response | None:
+        ambiguous = _ambiguous(scope, headers)
+        if ambiguous is not None:
+            return ambiguous
         path = scope["path"]
         host = headers.get(b"host", b"").decode("latin-1")
         if not self._knows(host):
             return problems.reply(
                 421, f"this is not {host[:80]!r}", "use the address that the controller listens on"
             )
-        ambiguous = _ambiguous(scope, headers)
-        if ambiguous is not None:
-            return ambiguous
         roles = door(path)
         if roles == _OPEN:
             return None
