@@ -11,7 +11,7 @@ class Limits:
 
     `idle`: until a request's headers are complete, from the connection or the last reply on; GRUB
     counts its source ports from the same number at every boot, so it must be short. `stall`: for
-    each stretch of a transfer that makes no headway.
+    each stretch of a transfer, see `stretch`.
     """
 
     connections: int = 2048
@@ -30,7 +30,7 @@ class Limits:
     callback: int = 64 << 10
     log: int = 1 << 20
     linger: float = 2.0  # reading what is left of a body that was refused
-    # Bytes given to the kernel at once, to begin with and at least. Each must be through within the
-    # stall, so they also say how slow a client may be: these, some 12 KB/s.
+    # Bytes that a client takes within a stall, or it stands still. They say how slow one may be:
+    # these, some 12 KB/s.
     stretch: int = 1 << 20
     grub_stretch: int = 256 << 10
