@@ -10,6 +10,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -45,23 +46,19 @@ class _Server(web.Server):
         )
         self._house = House(gate, limits, service.log, self.carriers, _begin(ROUTES))
         self._returning: set[asyncio.Task[object]] = set()
-        # aiohttp's own logger would print tracebacks of what strangers send.
-        self._quiet = logging.Logger("quiet", level=logging.CRITICAL + 1)
+        self._options: dict[str, Any] = {  # the same for every connection
+            **strictness(limits),
+            "loop": service.loop,
+            "keepalive_timeout": limits.idle,
+            # aiohttp's own logger would print tracebacks of what strangers send.
+            "logger": logging.Logger("quiet", level=logging.CRITICAL + 1),
+            "access_log": None,
+            "lingering_time": limits.linger,
+            "timeout_ceil_threshold": 3600,  # round no short time up to whole seconds
+        }
 
     def __call__(self, back: Client | None = None) -> Connection:
-        limits = self._service.limits
-        return Connection(
-            self,
-            self._house,
-            back,
-            loop=asyncio.get_running_loop(),
-            keepalive_timeout=limits.idle,
-            logger=self._quiet,
-            access_log=None,
-            lingering_time=limits.linger,
-            timeout_ceil_threshold=3600,  # round no short time up to whole seconds
-            **strictness(limits),
-        )
+        return Connection(self, self._house, back, **self._options)
 
     def _come_back(self, client: Client) -> None:
         """A carrier's client wants something that is no file."""
