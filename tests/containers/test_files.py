@@ -96,7 +96,7 @@ def _runtime(text: str) -> set[str]:
     """Which modules of the runtime are imported."""
     whole = re.findall(r"^from ironwake_runtime import (.+)$", text, re.MULTILINE)
     parts = re.findall(r"^from ironwake_runtime\.(\w+) import", text, re.MULTILINE)
-    return {*parts, *(name for line in whole for name in line.split(", "))}
+    return {*parts, *(name.partition(" ")[0] for line in whole for name in line.split(", "))}
 
 
 def test_every_setting_reaches_its_service() -> None:
