@@ -198,7 +198,9 @@ class World:
             self._send(self._port, said, 0)
         elif (said.dport, said.sport) in self._transfers:
             if said.payload[1] == 4:
-                self._send(said.dport, said, int.from_bytes(said.payload[2:4], "big"))
+                block = int.from_bytes(said.payload[2:4], "big")
+                if self._transfers[said.dport, said.sport].is_news(block):
+                    self._send(said.dport, said, block)
             else:
                 del self._transfers[said.dport, said.sport]
 
@@ -226,6 +228,14 @@ class Sender:
     content: bytes
     options: dict[bytes, bytes]
     turn: int = 0
+    acknowledged: int = -1
+
+    def is_news(self, block: int) -> bool:
+        """Whether this acknowledges more than was before: to answer each repeat with a flight
+        would let duplicates beget duplicates (RFC 1123 section 4.2.3.1)."""
+        news = block > self.acknowledged
+        self.acknowledged = max(self.acknowledged, block)
+        return news
 
     @property
     def oack(self) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ironwake_lab.storm import tally
@@ -40,6 +40,8 @@ def test_a_boot_server_is_asked_when_the_offer_names_no_file_of_its_own(kind: Ki
 
 
 @given(st.sampled_from(KINDS), st.integers(0, 2**32), st.floats(0, 0.2), st.floats(0, 0.2))
+# Another transfer's server went on and on, and each of its datagrams put off the machine's own try.
+@example(Kind.UEFI, 3275703684, 0.19188126990576426, 0.07397543441004568)
 @settings(max_examples=60)
 def test_weather_delays_and_does_not_stop(
     kind: Kind, seed: int, loss: float, disorder: float

@@ -191,10 +191,11 @@ class Machine:
         self.now = now
         if isinstance(event, Neighbour):
             self.neighbours[event.address] = event.mac
-        elif self._download is not None and event.dport == self._download.port:
+        if self._download is None:
+            self._go(event)
+        elif isinstance(event, Datagram) and event.dport == self._download.port:
             self._carry_on(self._download, event)
-            return
-        self._go(event)
+        # Whatever else comes during a download is lost, and does not put off what it waits for.
 
     def answered(self, answer: Answer, now: float) -> None:
         """The answer to one of its requests."""
