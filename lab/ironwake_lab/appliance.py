@@ -146,6 +146,15 @@ class Appliance:
                 )
             time.sleep(_BETWEEN_LOOKS)
 
+    def wait_foreign(self, address: str, timeout: float = 120.0) -> None:
+        """Wait until all services know of this other DHCP server; BrokenError if they do not."""
+        end = time.monotonic() + timeout
+        while address not in {one["address"] for one in self.api("GET", "/v1/site")["foreign"]}:
+            if time.monotonic() > end:
+                raise BrokenError(f"{address} was not heard of", f"read {self.log}")
+            time.sleep(_BETWEEN_LOOKS)
+        self.settle(timeout)
+
     def settle(self, timeout: float = 120.0) -> None:
         """Wait until every data-plane service goes by what the API says now; BrokenError if not.
 

@@ -20,8 +20,14 @@ ROM = node(1, firmware="bios", disk_bytes=64 << 20)
 
 
 def reach_order(there: Scene, machine: MachineSpec = MACHINE) -> list[dict[str, object]]:
-    """Deploy it; the events up to the order. It is off then, and nothing more will come."""
+    """Deploy it; the events up to the order. It is off then, and nothing more will come.
+
+    Not before the router is known: a fast machine boots while that is still being asked.
+    """
     there.enrol(machine)
+    router = there.rack.spec.router
+    assert router is not None
+    there.appliance.wait_foreign(router.address)
     deployment = there.deploy(machine.name)
     wanted = {"answers", "installing"}
     there.appliance.wait_deployment(deployment, wanted, DEPLOY_SECONDS)

@@ -313,7 +313,8 @@ class MediaShape(BaseModel):
 class SiteShape(BaseModel):
     """What the appliance is to its network, and what it has in store.
 
-    `subnets`: in which it gives addresses, with the fields that the file of subnets has.
+    `subnets`: in which it gives addresses, with the fields that the file of subnets has. `foreign`:
+    other DHCP and boot servers that have answered of late, and what they tell a PXE client.
     """
 
     id: str
@@ -324,6 +325,7 @@ class SiteShape(BaseModel):
     domain: str
     dhcp_mode: str
     subnets: list[dict[str, Any]]
+    foreign: list[dict[str, Any]]
     ramdisk: str
     mirror: str
     view: int

@@ -30,7 +30,8 @@ def routes(house: House) -> APIRouter:
     @router.get("/v1/site")
     def site() -> SiteShape:
         """What the appliance is to its network, and what it has in store."""
-        own = house.policy().site
+        policy = house.policy()
+        own = policy.site
         with house.store.read() as connection:
             name = meta.epoch(connection).site
         return SiteShape(
@@ -42,6 +43,7 @@ def routes(house: House) -> APIRouter:
             domain=str(own.domain),
             dhcp_mode=house.settings.dhcp_mode,
             subnets=wire.dump(own.subnets),
+            foreign=wire.dump(policy.foreign),
             ramdisk=own.ramdisk,
             mirror=own.mirror,
             view=house.store.version,
