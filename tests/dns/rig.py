@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -64,3 +64,25 @@ async def ask(server: Server, name: str, kind: str = "A", source: str = "127.0.0
         found = DNSRecord.parse(data)
         assert found.header.id == asked.header.id
         return found
+
+
+@asynccontextmanager
+async def resolving(
+    answers: Callable[[DNSRecord], Iterable[DNSRecord]],
+) -> AsyncIterator[Address]:
+    """A resolver on loopback; to each question it sends `answers`, in their order."""
+    with client() as sock:
+
+        async def serve() -> None:
+            loop = asyncio.get_running_loop()
+            while True:
+                data, peer = await loop.sock_recvfrom(sock, 4096)
+                for answer in answers(DNSRecord.parse(data)):
+                    sock.sendto(answer.pack(), peer)
+
+        task = asyncio.create_task(serve())
+        try:
+            yield sock.getsockname()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from dnslib import RCODE, RR, A, DNSRecord
 
 from ironwake.errors import InputError
 from ironwake_dns.__main__ import resolver as read_resolver
-from ironwake_dns.server import Address, Limits
-from tests.dns.rig import PATIENCE, ask, client, hear, play, serving
+from ironwake_dns.server import Limits
+from tests.dns.rig import PATIENCE, ask, client, hear, play, resolving, serving
 from tests.dns.site import zone
 
 
@@ -130,38 +128,26 @@ def test_tcp_connections_are_capped() -> None:
     play(scene)
 
 
-@asynccontextmanager
-async def resolving(forge: bool = False) -> AsyncIterator[Address]:
-    """A resolver on loopback that knows one answer; with `forge`, a wrong-id reply comes first."""
-    with client() as sock:
+def one_address(asked: DNSRecord) -> list[DNSRecord]:
+    """The only answer that the resolver knows."""
+    good = asked.reply()
+    good.add_answer(RR(asked.q.qname, rdata=A("198.51.100.7")))
+    return [good]
 
-        async def serve() -> None:
-            loop = asyncio.get_running_loop()
-            while True:
-                data, peer = await loop.sock_recvfrom(sock, 4096)
-                asked = DNSRecord.parse(data)
-                if forge:
-                    bad = asked.reply()
-                    bad.header.id = asked.header.id ^ 1
-                    bad.add_answer(RR(asked.q.qname, rdata=A("203.0.113.66")))
-                    sock.sendto(bad.pack(), peer)
-                good = asked.reply()
-                good.add_answer(RR(asked.q.qname, rdata=A("198.51.100.7")))
-                sock.sendto(good.pack(), peer)
 
-        task = asyncio.create_task(serve())
-        try:
-            yield sock.getsockname()
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+def forgery_first(asked: DNSRecord) -> list[DNSRecord]:
+    """A reply with a wrong id comes before it."""
+    bad = asked.reply()
+    bad.header.id = asked.header.id ^ 1
+    bad.add_answer(RR(asked.q.qname, rdata=A("203.0.113.66")))
+    return [bad, *one_address(asked)]
 
 
 def test_forwarding_answers_other_names_and_believes_no_forgery() -> None:
     """With a resolver set others' names are answered, forged replies are passed over."""
 
     async def scene() -> None:
-        async with resolving(forge=True) as upstream, serving(resolver=upstream) as server:
+        async with resolving(forgery_first) as upstream, serving(resolver=upstream) as server:
             found = await ask(server, "deb.example.org")
             assert (str(found.a.rdata), found.header.ra) == ("198.51.100.7", 1)
             assert str(found.q.qname) == "deb.example.org."
@@ -183,7 +169,10 @@ def test_forwarding_is_for_our_network_only() -> None:
 
     async def scene() -> None:
         elsewhere = zone("192.0.2.1", 24)
-        async with resolving() as upstream, serving(known=elsewhere, resolver=upstream) as server:
+        async with (
+            resolving(one_address) as upstream,
+            serving(known=elsewhere, resolver=upstream) as server,
+        ):
             found = await ask(server, "deb.example.org")
             assert RCODE[found.header.rcode] == "REFUSED"
 
@@ -195,7 +184,10 @@ def test_what_a_stranger_is_refused_is_not_kept_for_our_clients() -> None:
 
     async def scene() -> None:
         ours = zone("127.1.0.1", 16)
-        async with resolving() as upstream, serving(known=ours, resolver=upstream) as server:
+        async with (
+            resolving(one_address) as upstream,
+            serving(known=ours, resolver=upstream) as server,
+        ):
             for source, code in (("127.0.0.1", RCODE.REFUSED), ("127.1.0.9", RCODE.NOERROR)):
                 found = await ask(server, "www.example.com", source=source)
                 assert found.header.rcode == code

@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from dnslib import EDNS0, QTYPE, RR, A, DNSRecord
 
-from ironwake_dns.server import Address, Server
-from tests.dns.rig import PATIENCE, client, hear, play, serving
+from ironwake_dns.server import Server
+from tests.dns.rig import PATIENCE, client, hear, play, resolving, serving
 
 _RECORDS = {"few.example.org": 2, "some.example.org": 40, "many.example.org": 200}
 _NAMES = (*_RECORDS, "node1.site.example", "x" * 63 + ".site.example", "site.example")
 
 
-@asynccontextmanager
-async def resolving() -> AsyncIterator[Address]:
-    """A resolver that cares for no size: its answers have up to 3,200 octets."""
-    with client() as sock:
-
-        async def serve() -> None:
-            loop = asyncio.get_running_loop()
-            while True:
-                data, peer = await loop.sock_recvfrom(sock, 4096)
-                asked = DNSRecord.parse(data)
-                answer = asked.reply()
-                for number in range(_RECORDS[str(asked.q.qname).rstrip(".").lower()]):
-                    answer.add_answer(RR(asked.q.qname, rdata=A(f"198.51.100.{number}")))
-                sock.sendto(answer.pack(), peer)
-
-        task = asyncio.create_task(serve())
-        try:
-            yield sock.getsockname()
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+def of_any_size(asked: DNSRecord) -> list[DNSRecord]:
+    """From a resolver that cares for no size: up to 3,200 octets."""
+    answer = asked.reply()
+    for number in range(_RECORDS[str(asked.q.qname).rstrip(".").lower()]):
+        answer.add_answer(RR(asked.q.qname, rdata=A(f"198.51.100.{number}")))
+    return [answer]
 
 
 async def by_udp(server: Server, asked: DNSRecord) -> bytes:
@@ -53,7 +36,7 @@ def test_an_answer_fits_what_was_advertised(size: int | None) -> None:
     room = 512 if size is None else min(max(size, 512), 1232)
 
     async def scene() -> None:
-        async with resolving() as upstream, serving(resolver=upstream) as server:
+        async with resolving(of_any_size) as upstream, serving(resolver=upstream) as server:
             for name in _NAMES:
                 asked = DNSRecord.question(name)
                 if size is not None:
