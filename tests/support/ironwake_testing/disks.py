@@ -25,10 +25,12 @@ _CHAIN = {
 }
 # `cmdpath` is empty in a GRUB that came over the network; `lockdown` says that Secure Boot is on.
 _CONFIG = f'echo "{BOOTED} cmdpath=$cmdpath lockdown=$lockdown."\nsleep 2\nhalt\n'
-# 16 bits: DS = 0; for each byte of the text, wait until the first serial port's transmitter is
-# empty (bit 5 of port 3fd), and write it to 3f8; then halt for ever.
+# 16 bits: DS = 0; let four interrupts pass, for SeaBIOS writes its own last letters to the serial
+# line at the timer's; then no more of them. For each byte of the text, wait until the first serial
+# port's transmitter is empty (bit 5 of port 3fd), and write it to 3f8; then halt for ever.
 _SECTOR = bytes.fromhex(
-    "31c0 8ed8 be227c baf803 ac 84c0 7410 50 83c205 ec a820 74fb 83ea05 58 ee ebeb f4 ebfd"
+    "31c0 8ed8 fb b90400 f4 e2fd fa"
+    "be2a7c baf803 ac 84c0 7410 50 83c205 ec a820 74fb 83ea05 58 ee ebeb f4 ebfd"
 )
 
 
