@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ from hypothesis import HealthCheck, settings
 # No test fails because the machine was busy: an example takes as long as it takes.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+# Floods hold both ends of a thousand connections in one process, more than the 1,024 descriptors
+# that a shell gives; and no more than this, for programs that close every number that they may have.
+_DESCRIPTORS = 16384
 
 # Files of virtual machines, the longest first: a worker takes one as a whole, and the two shall end
 # at about the same time. A file that is not here comes last. `pytest --durations=0` tells.
@@ -34,6 +39,13 @@ LONGEST_FIRST = (
     "lab/test_boot.py",
 )
 _HERE = Path(__file__).parent
+
+
+def pytest_configure() -> None:
+    """Take as many descriptors as floods need, where the host lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
