@@ -181,11 +181,12 @@ class Carrier:
 
     def _drop(self, client: Client) -> None:
         self._forget(client)
+        # Its place first: a client that sees the end may be back at once.
+        if not client.lent:
+            self._house.left(client)
         client.sock.close()
         if client.transfer is not None:
             client.transfer.end(time.monotonic())
-        if not client.lent:
-            self._house.left(client)
 
 
 class Carriers:
