@@ -6,6 +6,9 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from ironwake.errors import IronwakeError
 from ironwake.lifecycle import State
 from ironwake.report import Seen
 from ironwake_controller import arming, judge, ledger
@@ -62,8 +65,10 @@ class Housekeeping:
         outage = self._outages.setdefault(name, Outage(self._log, f"housekeeping failed: {name}"))
         try:
             await asyncio.to_thread(work)
-        except Exception as error:  # noqa: BLE001 (a full disk must not end it)
+        except (IronwakeError, OSError, SQLAlchemyError) as error:  # a full disk, for one
             outage.failed(error)
+        except Exception as error:  # noqa: BLE001 (the rounds go on, whatever it is)
+            outage.surprised(error)
         else:
             outage.over()
 
