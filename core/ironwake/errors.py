@@ -2,6 +2,8 @@
 
 IronwakeError
 ├── InputError     the caller said something wrong: nothing was done (HTTP 422, exit code 2)
+│   ├── TooLargeError   more than anybody has to say (HTTP 413)
+│   └── TooSlowError    it did not come in time (HTTP 408)
 ├── UnknownError   what was named does not exist (HTTP 404, exit code 3)
 ├── RefusedError   understood, and refused because of the present state (HTTP 409, exit code 4)
 ├── GoneError      it was there, it was used up, it will not come back (HTTP 410, exit code 4)
@@ -34,6 +36,14 @@ class InputError(IronwakeError):
     exit_code = 2
 
 
+class TooLargeError(InputError):
+    status = 413
+
+
+class TooSlowError(InputError):
+    status = 408
+
+
 class UnknownError(IronwakeError):
     status = 404
     exit_code = 3
@@ -55,5 +65,14 @@ class BrokenError(IronwakeError):
 
 
 BY_STATUS: dict[int, type[IronwakeError]] = {
-    kind.status: kind for kind in (InputError, UnknownError, RefusedError, GoneError, BrokenError)
+    kind.status: kind
+    for kind in (
+        InputError,
+        TooLargeError,
+        TooSlowError,
+        UnknownError,
+        RefusedError,
+        GoneError,
+        BrokenError,
+    )
 }

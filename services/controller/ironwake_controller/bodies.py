@@ -10,22 +10,10 @@ from typing import Any
 from starlette.types import Receive
 
 from ironwake import wire
-from ironwake.errors import InputError
+from ironwake.errors import InputError, TooLargeError, TooSlowError
 
 LARGEST = 1 << 20  # bytes: the largest that we know is 200 observations
 _DEEPEST = 24  # levels of JSON; ours have six
-
-
-class TooLargeError(InputError):
-    """More bytes than any call has."""
-
-    status = 413
-
-
-class TooSlowError(InputError):
-    """The body did not come in time."""
-
-    status = 408
 
 
 class GoneAwayError(Exception):

@@ -13,25 +13,13 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
-from ironwake.errors import InputError, UnknownError
+from ironwake.errors import InputError, TooLargeError, TooSlowError, UnknownError
 from ironwake.report import Stage
 from ironwake_http import words
 from ironwake_http.hold import held
 from ironwake_http.payload import TOKEN
 from ironwake_http.replies import NOTHING, done
 from ironwake_http.service import Call, Service
-
-
-class TooLargeError(InputError):
-    """The body is larger than anything that a machine has to say."""
-
-    status = 413
-
-
-class TooSlowError(InputError):
-    """The body did not come in time."""
-
-    status = 408
 
 
 async def callback(service: Service, call: Call) -> web.StreamResponse:
