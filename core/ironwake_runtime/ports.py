@@ -1,4 +1,5 @@
-"""The ports that services want: opening them, and a plain word about who has one that is taken.
+"""The ports that services want: opening them, a plain word about who has one that is taken, and
+how long a peer may be silent.
 
 Standard library and the core only: container health checks import this every few seconds.
 """
@@ -7,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import resource
 import socket
 import struct
 from collections.abc import Iterator
@@ -80,13 +80,10 @@ def refusal(port: Port, error: OSError) -> IronwakeError:
     return BrokenError(f"{port} on {where} cannot be opened: {what}", step, port.setting)
 
 
-def room_for_connections() -> int:
-    """How many connections this process may have: three descriptors each, and some to spare."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    if most == resource.RLIM_INFINITY:
-        return 1 << 16
-    return max(1, (most - 64) // 3)
+def set_stall(sock: socket.socket, seconds: float) -> None:
+    """Let the kernel drop a peer that has acknowledged nothing for so long (tcp(7))."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
 def holder(port: Port, proc: Path = _PROC) -> str:

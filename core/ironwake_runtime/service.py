@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from ironwake.errors import BrokenError, IronwakeError
-from ironwake_runtime import logs
+from ironwake_runtime import descriptors, logs
 from ironwake_runtime.settings import Settings, read
 from ironwake_runtime.shortage import Shortage
 
@@ -26,6 +26,7 @@ def main(name: str, run: Callable[[Settings, Log], Awaitable[None]]) -> None:
     try:
         settings = read(os.environ)
         log = logs.set_up(settings, name)
+        descriptors.take_all()
         asyncio.run(_until_signal(run(settings, log), Shortage(log, time.monotonic)))
     except IronwakeError as error:
         logs.errors().write(f"ironwake {name}: {error}\n")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import socket
 
 from ironwake_controller import app, house, tokens
 from ironwake_controller.limits import Limits
 from ironwake_controller.server import Server
-from ironwake_runtime import service
+from ironwake_runtime import descriptors, service
 from ironwake_runtime.clock import SystemClock
-from ironwake_runtime.ports import Port, endpoint, opening, room_for_connections
+from ironwake_runtime.ports import Port, endpoint, opening
 from ironwake_runtime.settings import Settings
 from ironwake_runtime.shortage import Listener
 
@@ -42,10 +41,7 @@ async def _serve(
     data_plane, _ = tokens.load(settings.service_token_file)
     if made:
         log.info("the admin token was made", file=str(settings.admin_token_file))
-    limits = Limits()
-    limits = dataclasses.replace(
-        limits, connections=min(limits.connections, room_for_connections())
-    )
+    limits = Limits(connections=descriptors.connections(Limits.connections))
     server = Server(app.build(built, tokens.Tokens.of(admin, data_plane), limits), limits)
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     keeping = asyncio.create_task(built.housekeeping.run())

@@ -8,7 +8,6 @@ a head is complete, whatever comes.
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import Any, cast
 
 import h11
@@ -16,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ironwake_controller import problems
 from ironwake_controller.limits import Limits
+from ironwake_runtime.ports import set_stall
 
 
 class Connection(H11Protocol):
@@ -34,7 +34,7 @@ class Connection(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        _set_stall(transport, self._limits.stall)
+        set_stall(transport.get_extra_info("socket"), self._limits.stall)
         super().connection_made(cast(asyncio.Transport, transport))
         self._wait(self._limits.head)
         if len(self.connections) > self._limits.connections:
@@ -103,10 +103,3 @@ class Connection(H11Protocol):
     def _over(self) -> None:
         self._leave()
         self.transport.close()
-
-
-def _set_stall(transport: asyncio.BaseTransport, seconds: float) -> None:
-    """Let the kernel drop a peer that has acknowledged nothing for so long (tcp(7))."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 
 from ironwake_http.limits import Limits
@@ -11,10 +10,9 @@ from ironwake_http.ports import listen
 from ironwake_http.server import serving
 from ironwake_http.service import Service
 from ironwake_http.witness import Witness
-from ironwake_runtime import interfaces, neighbours, service
+from ironwake_runtime import descriptors, interfaces, neighbours, service
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.controller import ControllerClient, Reporter, ViewFollower
-from ironwake_runtime.ports import room_for_connections
 from ironwake_runtime.settings import Settings
 
 
@@ -27,16 +25,12 @@ async def run(settings: Settings, log: service.Log) -> None:
     follower = ViewFollower(client, settings.views / "http.json", log)
     reporter = Reporter(client, "http", log)
     cards = neighbours.on(interface.name) if interface else neighbours.lookup
-    limits = Limits()
-    limits = dataclasses.replace(
-        limits, connections=min(limits.connections, room_for_connections())
-    )
     house = Service(
         controller=client,
         store=ArtifactStore(settings.artifacts),
         witness=Witness(reporter.report, cards, time.monotonic),
         log=log,
-        limits=limits,
+        limits=Limits(connections=descriptors.connections(Limits.connections)),
     )
     follower.on_change(house.take)
     try:

@@ -23,7 +23,8 @@ from aiohttp.web_protocol import RequestHandler
 from ironwake_http.carriers import Carriers, Client
 from ironwake_http.limits import Limits
 from ironwake_http.replies import refusal
-from ironwake_http.sending import Job, Sent, Transfer, set_stall
+from ironwake_http.sending import Job, Sent, Transfer
+from ironwake_runtime.ports import set_stall
 
 
 class Gate:

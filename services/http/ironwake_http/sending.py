@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ironwake.errors import BrokenError
 from ironwake_http.ranges import Part
+from ironwake_runtime.ports import set_stall
 
 _TURN = 2 << 20  # bytes to one client, until the next one has its turn
 
@@ -87,12 +88,6 @@ class Transfer:
         os.close(self.job.file)
         count = self.job.part.count
         self.job.ended(Sent(count, count - self._left, now - self._began))
-
-
-def set_stall(sock: socket.socket, seconds: float) -> None:
-    """Let the kernel drop a peer that has acknowledged nothing for so long (tcp(7))."""
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
 def open_exactly(path: Path, size: int) -> int:
