@@ -1,4 +1,4 @@
-"""Out of descriptors: waited out, and said once.
+"""Out of descriptors: waited out, and said once, and once when it is over.
 
 A service at its limit of open files must not end, nor turn in circles, nor fill the log; when files
 are closed again it goes on.
@@ -15,7 +15,9 @@ from typing import Any, Final
 import structlog
 
 _SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_QUIET: Final = 60.0  # seconds without one, after which the next one is told again
+_QUIET: Final = 60.0  # seconds without one, after which it is over
+
+Later = Callable[[float, Callable[[], None]], object]  # seconds, and what to call then
 
 
 def is_one(error: BaseException | None) -> bool:
@@ -45,24 +47,44 @@ class Listener(socket.socket):
             raise
 
 
-class Shortage:
-    """Says the first of a row. `clock`: monotonic seconds."""
+def _by_the_loop(seconds: float, call: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(seconds, call)
 
-    def __init__(self, log: structlog.stdlib.BoundLogger, clock: Callable[[], float]) -> None:
+
+class Shortage:
+    """Says the first of a row, and its end; on the loop only. `clock`: monotonic seconds."""
+
+    def __init__(
+        self,
+        log: structlog.stdlib.BoundLogger,
+        clock: Callable[[], float],
+        later: Later = _by_the_loop,
+    ) -> None:
         self._log = log
         self._clock = clock
-        self._last = -_QUIET
+        self._later = later
+        self._last: float | None = None  # when it was seen last; None: there is none
 
     def tell(self, error: BaseException) -> None:
         """One more."""
-        now = self._clock()
-        if now - self._last >= _QUIET:
+        if self._last is None:
             self._log.error(
                 "out of descriptors: clients wait until some are free",
                 error=str(error),
                 next_step="raise the limit of open files, see: ulimit -n",
             )
-        self._last = now
+            self._later(_QUIET, self._look)
+        self._last = self._clock()
+
+    def _look(self) -> None:
+        """Whether it is over: nothing wanted a descriptor in vain for a while."""
+        assert self._last is not None
+        quiet = self._clock() - self._last
+        if quiet < _QUIET:
+            self._later(_QUIET - quiet, self._look)
+            return
+        self._last = None
+        self._log.info("descriptors are free again")
 
     def handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """asyncio's handler of what nobody else has handled."""

@@ -8,7 +8,7 @@ import errno
 import os
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import structlog
@@ -75,12 +75,29 @@ def test_connections_wait_until_files_are_free() -> None:
     asyncio.run(story())
 
 
-def test_a_shortage_is_told_once() -> None:
-    """Again only after a minute without one; other errors are asyncio's own to tell."""
-    now = [0.0]
+def test_a_shortage_and_its_end_are_told_once() -> None:
+    """It is over after a minute without one, which is said; then the next one is news."""
+    now = 0.0
+    timers: list[tuple[float, Callable[[], None]]] = []
+
+    def pass_time(until: float) -> None:
+        nonlocal now
+        while timers and timers[0][0] <= until:
+            now, call = timers.pop(0)
+            call()
+        now = until
+
     with capture_logs() as lines:
-        shortage = Shortage(structlog.get_logger(), lambda: now[0])
-        for now[0] in (0.0, 1.0, 50.0, 100.0, 161.0):
+        shortage = Shortage(
+            structlog.get_logger(),
+            lambda: now,
+            lambda seconds, call: timers.append((now + seconds, call)),
+        )
+        for moment in (0.0, 1.0, 50.0, 100.0, 161.0, 162.0):
+            pass_time(moment)
             shortage.tell(OSError(errno.EMFILE, "Too many open files"))
-    assert len(lines) == 2
+        pass_time(1000.0)
+    said, over = "out of descriptors: clients wait until some are free", "descriptors are free again"
+    assert [line["event"] for line in lines] == [said, over] * 2
     assert "ulimit" in lines[0]["next_step"]
+    assert timers == []
