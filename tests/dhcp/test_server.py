@@ -169,7 +169,10 @@ def _nobody(_: BrokenError | None) -> None:
 
 
 def test_only_what_leases_stand_behind_waits_for_the_disk() -> None:
-    """An ACK leaves once its lease is kept, and never if it is not; an OFFER leaves meanwhile."""
+    """An ACK leaves once its lease is kept, and never if it is not; an OFFER leaves meanwhile.
+
+    That the disk does not take them is said, whenever it is so, and when it takes them again.
+    """
     disk = HeldDisk()
     subnet = Subnet(Network("10.77.0.0/24"), (Range("10.77.0.9-10.77.0.20"),))
     ours = IPv4Address(rack.ADDRESS)
@@ -185,19 +188,24 @@ def test_only_what_leases_stand_behind_waits_for_the_disk() -> None:
         return MessageType(value)
 
     async def story(site: Site) -> None:
-        for error, after in ((None, MessageType.ACK), (BrokenError("full"), MessageType.OFFER)):
+        kept, lost = (None, MessageType.ACK), (BrokenError("full"), MessageType.OFFER)
+        for error, after in (kept, lost, lost, kept, lost, kept):
             disk.begun.clear()
+            before = made.counts["not kept"]
             site.send(ask(MessageType.REQUEST, wanted, firmware=rack.BIOS), site.place.server_port)
             await disk.begun.wait()
             site.send(ask(firmware=rack.BIOS), site.place.server_port)
             assert await kind(site) is MessageType.OFFER
             disk.done(error)
-            while error is not None and not made.counts["not kept"]:
+            while error is not None and made.counts["not kept"] == before:
                 await asyncio.sleep(0)
             site.send(ask(firmware=rack.BIOS), site.place.server_port)
             assert await kind(site) is after
             if after is MessageType.ACK:
                 assert await kind(site) is MessageType.OFFER
+        said = [event for event, values in site.log.lines if "full" in str(values.get("error"))]
+        assert len(said) == 2
+        assert [event for event, _ in site.log.lines].count("works again") == 2
 
     on(Site(made, journal=disk), story)
 

@@ -25,9 +25,11 @@ from ironwake_dhcp.packet import MAX_SIZE, Malformed
 from ironwake_dhcp.place import Place
 from ironwake_dhcp.template import Frames
 from ironwake_runtime import clock, interfaces, udp
+from ironwake_runtime.outage import Outage
 from ironwake_runtime.ports import Port
 
 _BATCH: Final = 64  # datagrams for one look at the clock
+_KINDS: Final = 64  # of trouble with datagrams that get a line, in a process's life
 _TURN: Final = 0.01  # seconds: then the other door, and the view, get theirs
 
 
@@ -54,6 +56,7 @@ class Server:
         self._wire = wire or open_wire
         self._clock = clock
         self._logged: set[str] = set()
+        self._unkept = Outage(log, "leases not kept, so their answers do not leave")
         self.listening = asyncio.Event()
 
     async def run(self) -> None:
@@ -121,8 +124,9 @@ class Server:
         """
         if error is not None:
             self._exchange.counts["not kept"] += len(held)
-            self._once("lease file", error)
+            self._unkept.failed(error)
             return
+        self._unkept.over()
         for outgoing in held:
             self._send(carrier, outgoing)
 
@@ -141,7 +145,7 @@ class Server:
                 data, ancillary, _, sender = carrier.udp.recvmsg(MAX_SIZE + 1, udp.ROOM)
             except BlockingIOError:
                 return True
-            except OSError as error:  # the interface went down: `_changed` will see to it
+            except OSError as error:  # the interface went down: `interfaces.changed` sees to it
                 self._once("receive", error)
                 return True
             try:
@@ -169,7 +173,7 @@ class Server:
 
     def _once(self, kind: str, error: Exception, sender: str = "") -> None:
         """Log each kind of trouble the first time only: a flood must not fill the disk."""
-        if kind in self._logged or len(self._logged) >= _BATCH:
+        if kind in self._logged or len(self._logged) >= _KINDS:
             return
         self._logged.add(kind)
         self._log.warning(
