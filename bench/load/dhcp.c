@@ -6,7 +6,7 @@
  *   dhcp echo   INTERFACE                                   answers everyone, until it is ended
  *
  * Cards are 52:54:NN:NN:NN:NN from number FIRST on. Prints one JSON object. An answer that does not
- * come within a second is counted as lost, and asked for again.
+ * come within a second is counted as lost, with that second among the times, and asked for again.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -50,7 +50,7 @@ static struct slot slots[MOST];
 static unsigned outstanding;
 static uint32_t sequence, first, count, next_card;
 static uint32_t *latencies;
-static size_t answers, lost, stray, sent_frames;
+static size_t answers, noted, lost, stray, sent_frames;
 static int wire;
 
 static struct mmsghdr out[BATCH], in[BATCH];
@@ -209,9 +209,14 @@ static uint8_t read_reply(const uint8_t *frame, size_t size, const struct slot *
     return kind;
 }
 
-static void finish(struct slot *slot) {
+/* How long this one has waited by now, answered or not: who waits in vain is late as well. */
+static void note(const struct slot *slot) {
     uint64_t took = (now() - slot->began) / 10; /* hundredths of a microsecond */
-    if (answers < KEPT) latencies[answers] = took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
+    if (noted < KEPT) latencies[noted++] = took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
+}
+
+static void finish(const struct slot *slot) {
+    note(slot);
     answers++;
 }
 
@@ -258,6 +263,7 @@ static void repeat_lost(int once) {
         if (!slot->busy || at - slot->sent < PATIENCE) continue;
         lost++;
         if (!once) {
+            note(slot);
             begin(i, once);
         } else if (++slot->tries > TRIES) {
             fprintf(stderr, "no lease for card %u after %d tries\n", slot->card, TRIES);
@@ -294,12 +300,11 @@ static int by_size(const void *one, const void *other) {
 }
 
 static double rank(double part) {
-    size_t kept = answers < KEPT ? answers : KEPT;
-    return kept ? latencies[(size_t)(part * (double)(kept - 1))] / 100.0 : 0;
+    return noted ? latencies[(size_t)(part * (double)(noted - 1))] / 100.0 : 0;
 }
 
 static void report(uint64_t took) {
-    qsort(latencies, answers < KEPT ? answers : KEPT, sizeof *latencies, by_size);
+    qsort(latencies, noted, sizeof *latencies, by_size);
     printf("{\"seconds\": %.6f, \"sent\": %zu, \"answers\": %zu, \"lost\": %zu, \"stray\": %zu, "
            "\"p50_us\": %.2f, \"p99_us\": %.2f, \"worst_us\": %.2f}\n",
            (double)took / 1e9, sent_frames, answers, lost, stray, rank(0.5), rank(0.99), rank(1));

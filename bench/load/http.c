@@ -9,6 +9,10 @@
  * request. `cycle`: from the start again at the end. `devices`: request L goes out by interface
  * PREFIX(L modulo COUNT), so that each machine has a card of its own.
  *
+ * With `rate` and no `cycle` all of FILE is sent, after SECONDS too when it is late. A request whose
+ * connection ends before its reply is `failed`; where that connection has brought replies before, it
+ * is sent once more (`again`), for a server may end one that idled.
+ *
  * Prints one JSON object. Bodies are never copied (MSG_TRUNC, tcp(7)), so the client costs little.
  */
 #define _GNU_SOURCE
@@ -44,6 +48,7 @@ struct client {
     size_t got;                 /* octets of the head */
     uint64_t left;              /* octets of the body still to come */
     int in_body, status, last;  /* last: the server ends the connection after this reply */
+    uint64_t served;            /* replies that this connection has brought */
     uint32_t waits_for;         /* epoll events that are asked for */
 };
 
@@ -53,9 +58,10 @@ static size_t count, next_line;
 static struct client *clients;
 static size_t clients_count;
 static int poller, closes, cycles, devices;
+static int sends_all; /* also what was due and nobody was free for until the end */
 static char prefix[12];
 static uint64_t start, end, rate;
-static uint64_t replies, fine, octets, failed, started;
+static uint64_t replies, fine, octets, failed, started, again;
 static int odd_status;
 static uint32_t *samples;
 static size_t sampled;
@@ -115,6 +121,7 @@ static void drop(struct client *one)
 static int open_connection(struct client *one)
 {
     int yes = 1;
+    one->served = 0;
     one->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (one->fd < 0)
         die("socket");
@@ -136,7 +143,7 @@ static void push(struct client *one);
 static void take(struct client *one, uint64_t at)
 {
     one->since = 0;
-    if (at >= end)
+    if (at >= end && !sends_all)
         return;
     if (rate) {
         if (next_line >= count && !cycles)
@@ -171,18 +178,20 @@ static void take(struct client *one, uint64_t at)
 
 static void broken(struct client *one)
 {
-    /* A server may end a kept connection that idled: that request was never read. */
-    int fresh = one->got == 0 && !one->in_body;
+    /* A server may end a kept connection that idled: that request was never read. One that brought
+     * no reply before did not idle, nor did the one that was opened for the second try. */
+    int idled = one->served && one->got == 0 && !one->in_body;
     drop(one);
     if (!one->since)
         return;
-    if (!fresh || closes)
-        failed++;
-    if (fresh && !closes && now() < end && open_connection(one) == 0) {
+    if (idled && open_connection(one) == 0) {
+        again++;
         one->sent = 0;
         push(one);
         return;
     }
+    failed++;
+    drop(one);
     take(one, now());
 }
 
@@ -208,6 +217,7 @@ static void done(struct client *one)
 {
     uint64_t at = now(), took = at - one->since;
     replies++;
+    one->served++;
     if (one->status >= 200 && one->status < 300)
         fine++;
     else
@@ -316,6 +326,7 @@ static void run(double seconds, int whole)
     struct epoll_event events[256];
     start = now();
     end = start + (uint64_t)(seconds * 1e9);
+    sends_all = rate && !cycles;
     for (size_t i = 0; i < clients_count && !rate; i++) {
         clients[i].line = i;
         take(&clients[i], start);
@@ -326,7 +337,7 @@ static void run(double seconds, int whole)
         if (rate)
             offer(at);
         size_t under_way = busy();
-        if (at >= (whole ? grace : end) || (at >= end && !under_way))
+        if (at >= (whole ? grace : end) || (at >= end && !under_way && !sends_all))
             break;
         if (!under_way && !cycles && (rate ? next_line : started) >= count)
             break;
@@ -457,10 +468,10 @@ int main(int argc, char **argv)
     double took = (double)(now() - start) / 1e9;
     qsort(samples, sampled, sizeof *samples, compare);
     printf("{\"seconds\": %.6f, \"started\": %llu, \"replies\": %llu, \"fine\": %llu, "
-           "\"octets\": %llu, \"failed\": %llu, \"odd_status\": %d, \"p50_us\": %u, "
-           "\"p99_us\": %u, \"max_us\": %u}\n",
+           "\"octets\": %llu, \"failed\": %llu, \"again\": %llu, \"odd_status\": %d, "
+           "\"p50_us\": %u, \"p99_us\": %u, \"max_us\": %u}\n",
            took, (unsigned long long)started, (unsigned long long)replies,
            (unsigned long long)fine, (unsigned long long)octets, (unsigned long long)failed,
-           odd_status, percentile(500), percentile(990), percentile(1000));
+           (unsigned long long)again, odd_status, percentile(500), percentile(990), percentile(1000));
     return 0;
 }

@@ -49,6 +49,15 @@ def test_every_answer_is_counted_once(tmp_path: Path) -> None:
     assert 0 < seen["p50_us"] <= seen["p99_us"] <= seen["worst_us"]
 
 
+def test_who_waits_in_vain_is_late() -> None:
+    """Where nobody answers, the times are those of what was lost, and there is no answer."""
+    with ground.bare() as rack:
+        seen = load.run(rack, "dhcp", "offer", "eth0", 2, 4, _FIRST, _COUNT)
+    assert seen["answers"] == 0
+    assert seen["lost"] >= 4
+    assert seen["p50_us"] >= 1_000_000
+
+
 def test_it_asks_as_edk2_does() -> None:
     """Our own strict reader takes its DISCOVER for the one that was recorded, of another card."""
     raw, recorded = next(
