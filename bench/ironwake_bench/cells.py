@@ -72,14 +72,15 @@ def report(cells: Iterable[Cell]) -> int:
     is 1 only when there was no cell at all.
     """
     seen: list[Cell] = []
-    for cell in cells:
-        print(cell.line(), flush=True)  # noqa: T201 (this is what a benchmark is for)
-        seen.append(cell)
-    if not seen:
-        return 1
-    worst = min(seen, key=lambda cell: cell.margin)
-    print(worst.line("worst"), flush=True)  # noqa: T201
-    return 0
+    try:
+        for cell in cells:
+            print(cell.line(), flush=True)  # noqa: T201 (this is what a benchmark is for)
+            seen.append(cell)
+    finally:  # whatever ended it, what was measured until then counts
+        if seen:
+            worst = min(seen, key=lambda cell: cell.margin)
+            print(worst.line("worst"), flush=True)  # noqa: T201
+    return 0 if seen else 1
 
 
 def _short(number: float) -> float:

@@ -19,7 +19,7 @@ from typing import Any
 from ironwake.errors import BrokenError
 from ironwake_bench import cpu, fleet, ground, load, options, peers
 from ironwake_bench.cells import Cell, Goal, report
-from ironwake_bench.rounds import interleave, median
+from ironwake_bench.rounds import OURS, complain, interleave, median
 from ironwake_lab import Rack
 
 _BENCH, _PEER = "dhcp", "dnsmasq proxy"
@@ -27,6 +27,7 @@ _FIRST, _ENROLLED, _ARMED = 0x00B0_0000, 1000, 250  # the first of the fleet's c
 _SECONDS = 2
 _IGNORED_RATE = 2000  # requests a second, so that none is dropped before it is looked at
 _PATIENCE = 60.0
+_LOST = 0.001  # of all requests: a full socket loses some for any server
 _NEWS = 5.0  # seconds until everybody knows that those machines have been offered a loader
 _NETWORK = "10.77.0.0"
 
@@ -81,14 +82,21 @@ def _cells(chosen: options.Options) -> Iterator[Cell]:
             wanted = [one for one in figures if chosen.wants(one[0])]
             if wanted:
                 asked = {
-                    name: partial(side.offers, outstanding)
-                    for name, side in (("ours", ours), (_PEER, peer))
+                    name: partial(_offers, name, side, outstanding)
+                    for name, side in ((OURS, ours), (_PEER, peer))
                 }
                 seen = interleave(asked, chosen.rounds, f"{outstanding} outstanding")
                 for name, key, unit, goal in wanted:
                     mine, its = (median(one[key] for one in seen[side]) for side in asked)
                     yield Cell(_BENCH, name, mine, unit, goal, its, _PEER)
         _be_silent(ours)
+
+
+def _offers(name: str, side: Side, outstanding: int) -> dict[str, Any]:
+    seen = side.offers(outstanding)
+    if not seen["answers"] or seen["lost"] > _LOST * seen["sent"]:
+        complain(_BENCH, name, seen)
+    return seen
 
 
 def _try_generator() -> None:

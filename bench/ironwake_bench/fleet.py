@@ -131,7 +131,7 @@ def claim(ours: Ours, armed: Sequence[Armed], last: str) -> dict[str, Any]:
     file = requests.write(ours.folder / "claims", made)
     words = (host, 80, file, _ASKING, _PATIENCE, "close", cards(len(made)))
     done = load.run(ours.rack, "http", *words)
-    if done["fine"] != len(made) or done["failed"]:
+    if done["fine"] != len(made) or not requests.all_taken(done):
         raise BrokenError(f"not all were given what they claimed: {done}")
     return done
 
@@ -191,7 +191,7 @@ def call(ours: Ours, made: Iterator[bytes], what: str) -> dict[str, Any]:
     file = requests.write(ours.folder / "requests", made)
     words = (*API_HOST.split(":"), file, _AT_ONCE, _PATIENCE)
     done = load.run(ours.rack, "http", *words, beside=True)
-    if done["fine"] != done["started"] or done["failed"] or not done["fine"]:
+    if done["fine"] != done["started"] or not requests.all_taken(done) or not done["fine"]:
         raise BrokenError(f"not all were {what}: {done}", f"read {ours.appliance.log}")
     return done
 

@@ -12,7 +12,8 @@ from ironwake_bench import rounds
 
 @dataclass(frozen=True)
 class Options:
-    """`rounds` of each side; `cells` is the pattern of those that are wanted."""
+    """`rounds` of each side, 0: as many as a cell has by itself; `cells` is the pattern of those
+    that are wanted."""
 
     rounds: int
     cells: str
@@ -22,14 +23,17 @@ class Options:
 
 
 def read(about: str, argv: Sequence[str] | None = None, least: int = rounds.LEAST) -> Options:
-    """Of this process, unless `argv` is given; `about` is what is measured, in one sentence."""
+    """Of this process, unless `argv` is given; `about` is what is measured, in one sentence.
+
+    `least`: rounds where nobody says how many.
+    """
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument(
         "--rounds",
         type=_count,
         default=least,
         metavar="N",
-        help="rounds of each side, of which the median counts (default: %(default)s)",
+        help=f"rounds of each side, of which the median counts (default: {least or 'by the cell'})",
     )
     parser.add_argument(
         "--cell",

@@ -47,7 +47,12 @@ def unpack(package: str, program: str) -> Path:
     found = folder / program.lstrip("/")
     if not found.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        script = f"apt-get download -qq {package} && dpkg-deb -x {package}_*.deb . && rm -f *.deb"
+        fetch = f"apt-get download -qq {package}"
+        # The lists may be old, or not there at all: then they are fetched, once.
+        script = (
+            f"rm -f ./*.deb; {{ {fetch} || {{ apt-get update -qq && {fetch}; }}; }}"
+            f" && dpkg-deb -x {package}_*.deb . && rm -f ./*.deb"
+        )
         done = subprocess.run(
             ["sh", "-c", script], cwd=folder, capture_output=True, text=True, check=False
         )

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+_AGAIN = 0.01  # of all: a server may end a connection that idled, and not one that works
+
 
 def get(target: str, host: str, more: Mapping[str, str] | None = None) -> bytes:
     """A GET of this path; `more` are headers."""
@@ -27,6 +29,12 @@ def write(path: Path, requests: Iterable[bytes]) -> Path:
         for request in requests:
             out.write(b"%d\n" % len(request) + request)
     return path
+
+
+def all_taken(done: Mapping[str, Any]) -> bool:
+    """Whether none of the generator's requests was refused, nor more than one in a hundred had to
+    be sent again."""
+    return not done["failed"] and done["again"] <= _AGAIN * done["started"]
 
 
 def _head(method: str, target: str, fields: Mapping[str, str]) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 LEAST = 5
+OURS = "ours"  # the side that must be without fault
 _T = TypeVar("_T")
 
 
@@ -25,6 +26,15 @@ def interleave(
             print(f"{about or 'round'} {number + 1}/{rounds}: {name}", file=sys.stderr, flush=True)  # noqa: T201
             results[name].append(sides[name]())
     return results
+
+
+def complain(bench: str, side: str, seen: object) -> None:
+    """Not all of a round was served. By us, that ends the benchmark; a peer's goes on, and is said:
+    what it did not serve does not count for it."""
+    words = f"bench-{bench}: {side}: not all was served: {seen}"
+    if side == OURS:
+        raise SystemExit(words)
+    print(words, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def median(figures: Iterable[float]) -> float:

@@ -1,19 +1,20 @@
 """`bench-storm`: hundreds of machines at once, and hundreds that install for minutes.
 
 Both storms are `ironwake lab storm`'s: simulated firmware, packet by packet, against the whole
-appliance, on the same processors. There is no peer: the goals are numbers.
+appliance, on the same processors. There is no peer: the goals are numbers. Of a time or a rate the
+median of the rounds counts; of what must hold in every round, the worst.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ironwake_bench import options
 from ironwake_bench.cells import Cell, Goal, report
 from ironwake_bench.options import Options
-from ironwake_bench.rounds import median
+from ironwake_bench.rounds import LEAST, median
 from ironwake_lab.storm.machine import Mark
 from ironwake_lab.storm.run import StormSpec, raise_and_storm
 from ironwake_lab.storm.tally import Result
@@ -25,12 +26,13 @@ _NONE = Goal(0.0, more=False)
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of a storm, and what it shall be."""
+    """One number of a storm, and what it shall be; `fold` makes one of all rounds."""
 
     name: str
     unit: str
     goal: Goal
     of: Callable[[Result], float]
+    fold: Callable[[Iterable[float]], float] = median
 
 
 def _last(mark: Mark) -> Callable[[Result], float]:
@@ -55,50 +57,56 @@ def _descriptors(result: Result) -> float:
 
 
 _SOUND = (
-    Figure("services that ended", "", _NONE, lambda result: float(sum(result.exits.values()))),
-    Figure("orders given twice", "", _NONE, lambda result: float(result.claims_twice)),
-    Figure("reports lost", "", _NONE, lambda result: float(result.reports_lost)),
-    Figure("memory after, of before", "", Goal(1.25, more=False), _growth),
-    Figure("descriptors more than before", "", Goal(16.0, more=False), _descriptors),
+    Figure("services that ended", "", _NONE, lambda result: float(sum(result.exits.values())), max),
+    Figure("orders given twice", "", _NONE, lambda result: float(result.claims_twice), max),
+    Figure("reports lost", "", _NONE, lambda result: float(result.reports_lost), max),
+    Figure("memory after, of before", "", Goal(1.25, more=False), _growth, max),
+    Figure("descriptors more than before", "", Goal(16.0, more=False), _descriptors, max),
 )
+
+
+def _through(machines: float) -> Figure:
+    return Figure("through", "machines", Goal(machines), lambda r: float(r.finished), min)
+
+
 _OF_START = (
     Figure("all offered", "s", Goal(4.0, more=False), _last(Mark.OFFERED)),
     Figure("all with their loader", "s", Goal(60.0, more=False), _last(Mark.LOADER)),
-    Figure("through", "machines", Goal(500.0), lambda result: float(result.finished)),
+    _through(500.0),
     *_SOUND,
 )
 _OF_SUSTAINED = (
     Figure("reports", "/s", Goal(200.0), lambda result: result.reports_per_second),
     Figure("report acknowledged, p99", "s", Goal(0.1, more=False), lambda r: r.report_seconds.p99),
-    Figure("through", "machines", Goal(250.0), lambda result: float(result.finished)),
+    _through(250.0),
     *_SOUND,
 )
-_STORMS = (
-    ("500 in 1 s", _START, _OF_START),
-    ("250 of 1,000 for 5 min", _SUSTAINED, _OF_SUSTAINED),
+_STORMS = (  # with the rounds of each, where nobody says how many
+    ("500 in 1 s", _START, _OF_START, LEAST),
+    ("250 of 1,000 for 5 min", _SUSTAINED, _OF_SUSTAINED, 1),
 )
 
 
-def cells(given: Options) -> Iterator[Cell]:
+def cells(given: Options, storm: Callable[[StormSpec], Result] = raise_and_storm) -> Iterator[Cell]:
     """A storm is raised only when a cell of it is wanted."""
-    for name, spec, figures in _STORMS:
+    for name, spec, figures, least in _STORMS:
         wanted = [figure for figure in figures if given.wants(f"{name}: {figure.name}")]
         if not wanted:
             continue
         results = []
-        for number in range(given.rounds):
-            print(f"{name}: round {number + 1}/{given.rounds}", file=sys.stderr, flush=True)  # noqa: T201
-            results.append(raise_and_storm(spec))
+        rounds = given.rounds or least
+        for number in range(rounds):
+            print(f"{name}: round {number + 1}/{rounds}", file=sys.stderr, flush=True)  # noqa: T201
+            results.append(storm(spec))
         for figure in wanted:
-            ours = median(figure.of(result) for result in results)
+            ours = figure.fold(figure.of(result) for result in results)
             yield Cell("storm", f"{name}: {figure.name}", ours, figure.unit, figure.goal)
 
 
 def main() -> int:
     """Run it."""
-    return report(
-        cells(options.read("Storms of simulated machines against the appliance.", least=1))
-    )
+    about = "Storms of simulated machines against the appliance."
+    return report(cells(options.read(about, least=0)))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
 from ironwake_bench.cells import Cell, Goal, report
+from ironwake_bench.rounds import OURS, complain
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,24 @@ def test_the_worst_cell_is_said_last(capsys: pytest.CaptureFixture[str]) -> None
 def test_no_figure_is_a_failure() -> None:
     """A benchmark that measured nothing must not look like one that did."""
     assert report([]) == 1
+
+
+def test_the_worst_is_said_of_what_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    """A fault of ours ends the benchmark, with the worst cell until then."""
+
+    def cells() -> Iterator[Cell]:
+        yield Cell("dns", "udp", 90.0, "q/s", Goal(0.8), 100.0, "dnsmasq")
+        complain("dns", OURS, {"lost": 3})
+
+    with pytest.raises(SystemExit, match="bench-dns: ours: not all was served"):
+        report(cells())
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["cell"] for line in lines] == ["udp", "worst"]
+
+
+def test_a_peer_with_faults_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are said beside the cells."""
+    complain("dns", "dnsmasq", {"lost": 3})
+    said = capsys.readouterr()
+    assert not said.out
+    assert "dnsmasq: not all was served" in said.err
