@@ -41,6 +41,20 @@ def test_an_edk2_boot_from_probe_to_bytes() -> None:
     play(scene)
 
 
+def test_the_same_file_again_is_no_news() -> None:
+    """A machine in a loop of restarts has one line of each kind in a few seconds, not thousands."""
+
+    async def scene() -> None:
+        async with serving(limits=Limits()) as rig:
+            for _ in range(5):
+                await read_all(rig, RRQ, Client(blksize=1468, windowsize=4))
+                await rig.idle()
+            assert [seen for seen, _, _ in rig.reported] == [Seen.LOADER, Seen.SENT]
+            assert rig.server.counters["completed"] == 5
+
+    play(scene)
+
+
 def test_every_recorded_request_is_answered() -> None:
     """What firmware sent is answered with an OACK for its options, or ERROR 1 at once."""
 

@@ -38,7 +38,8 @@ async def run(settings: Settings, log: service.Log) -> None:
         return near
 
     sock = listen(interface.name, settings.tftp_port)
-    around = Surroundings(lambda: follower.index, neighbours.lookup, ask, reporter.report, log)
+    cards = neighbours.on(interface.name)
+    around = Surroundings(lambda: follower.index, cards, ask, reporter.report, log)
     limits = Limits(max_blksize=_blksize(interface.name))
     server = Server(sock, interface.index, Registry(fetch), around, limits, _caps())
     log.info("listening", interface=interface.name, port=settings.tftp_port)

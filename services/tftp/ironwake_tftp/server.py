@@ -286,11 +286,12 @@ class Server:
             "complete": "yes" if outcome is Outcome.COMPLETED else "no",
         }
         self._around.log.info("transfer ended", client=transfer.client[0], **detail)
-        self._around.report(Seen.SENT, session.file.mac, transfer.client[0], detail)
+        self._observe(Seen.SENT, session.file.mac, transfer.client, detail)
 
     def _observe(self, seen: Seen, mac: Mac, client: Address, detail: dict[str, str]) -> None:
-        """Report once; edk2 asks for each file twice, and a stranger may ask for ever."""
-        if self._is_news(seen, mac, client[0], detail["file"]):
+        """Report once: edk2 asks for each file twice, a stranger for ever, and what happens again
+        the same way within seconds is no news. Each line costs the controller a transaction."""
+        if self._is_news(seen, mac, client[0], detail["file"], detail.get("outcome", "")):
             self._around.report(seen, mac, client[0], detail)
 
     def _is_news(self, *key: str) -> bool:
