@@ -13,7 +13,7 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")
 
 # Floods hold both ends of a thousand connections in one process, more than the 1,024 descriptors
-# that a shell gives; and no more than this, for programs that close every number that they may have.
+# that a shell gives. No more than these: some programs close every number that they may have.
 _DESCRIPTORS = 16384
 
 # Files of virtual machines, the longest first: a worker takes one as a whole, and the two shall end

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from ironwake_controller.limits import Limits
-from ironwake_testing.hostile_http import assert_quiet, converse, heads, request, smuggling
+from ironwake_testing.hostile_http import converse, heads, request, smuggling
+from ironwake_testing.quiet import quiet as quiet
 from tests.controller.appliance import Appliance
 from tests.controller.wire import HURRIED, bearer, call, served
 
@@ -34,15 +34,6 @@ def play(
             assert (await converse(port, HEALTH)).statuses == [200]
 
     asyncio.run(whole())
-
-
-@pytest.fixture(autouse=True)
-def quiet(caplog: pytest.LogCaptureFixture) -> Any:
-    """No test may make the server, or asyncio below it, tell of an exception."""
-    yield
-    told = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
-    assert [record.getMessage() for record in told] == []
-    assert_quiet(caplog.text)
 
 
 @pytest.mark.parametrize("first", [b"", b"G", HEALTH[:-2], HEAD.encode() + b"X: y\r\n"])

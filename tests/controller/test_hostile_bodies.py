@@ -20,6 +20,7 @@ from ironwake_testing.hostile_http import (
     peak_memory,
     request,
 )
+from ironwake_testing.quiet import quiet as quiet
 from tests.controller.appliance import Appliance
 from tests.controller.process import Start
 from tests.controller.wire import call, served

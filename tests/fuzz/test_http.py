@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from ironwake_testing.hostile_http import assert_quiet
+from ironwake_testing.quiet import quiet as quiet
 from tests.controller.appliance import Appliance
 from tests.controller.conftest import appliance as appliance
 from tests.fuzz.http import API, LAN, at_the_api, on_the_lan
 from tests.fuzz.mutate import mutants
 from tests.fuzz.regressions import known
-
-
-@pytest.fixture(autouse=True)
-def quiet(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever is sent, nothing tells of an exception."""
-    yield
-    assert_quiet(caplog.text)
-    assert_quiet("".join(capsys.readouterr()))
 
 
 def test_what_is_well_formed_is_answered(appliance: Appliance) -> None:

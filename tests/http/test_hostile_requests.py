@@ -31,6 +31,7 @@ from ironwake_testing.hostile_http import (
     smuggling,
     traversals,
 )
+from ironwake_testing.quiet import quiet as quiet
 from tests.http.rig import ARMED, HEALTH, HIDDEN, KERNEL, TOKEN, Rig, run
 
 ROOMY = Limits(connections=4096, per_address=4096)
@@ -42,14 +43,6 @@ SMUGGLED = request(f"{CALLBACKS}?stage=installed&id=smuggled", "POST")
 # What stands before it on the connection: nothing, a small reply, and a file.
 BEFORE = {"at once": b"", "after a reply": FILE.replace(b"GET", b"HEAD"), "after a file": FILE}
 _ROOM = 48 << 20  # bytes that a process may grow by
-
-
-@pytest.fixture(autouse=True)
-def quiet(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """No request makes the service, or asyncio below it, tell of an exception."""
-    yield
-    assert_quiet(caplog.text)
-    assert_quiet("".join(capsys.readouterr()))
 
 
 @pytest.mark.parametrize("before", BEFORE)
