@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
+from aiohttp import web
 
 from ironwake.report import Seen
 from ironwake.site import Shelf, Site, Stored
 from ironwake.view import Index, View
+from ironwake_http.connection import Connection, House
 from ironwake_http.limits import Limits
 from ironwake_http.ranges import Part
 from ironwake_http.sending import Job, Sent, Transfer
+from ironwake_http.stock import Stock
 from tests.http.rig import ARCHIVE, ARMED, SHIM, Reply, Rig, read_reply, run
 
 LOADER, SCRIPT, ALIVE = "/sb/shimx64.efi", f"/boot/{ARMED}/boot.ipxe", "/healthz"
+_DESCRIPTORS = Path("/proc/self/fd")
 BIG = Stored("debian-12", "archive", "5" * 64, 64 << 20, "big")  # more than any socket's buffers
 _PATIENCE = 60.0  # seconds: an end for a broken run, never a measure
 
@@ -147,6 +155,37 @@ def test_standing_still_ends_it_by_either_way(first: str) -> None:
     run(test, limits=Limits(stall=0.05, connections=1))
 
 
+@pytest.mark.parametrize("form", ["", "http://a"])
+def test_who_says_no_more_and_reads_nothing_keeps_its_place(form: str) -> None:
+    """Half-closed connections with a file on its way count, for each has descriptors of ours."""
+
+    async def test(rig: Rig) -> None:
+        loop, target, begun = asyncio.get_running_loop(), form + _big(rig), 0
+        with contextlib.ExitStack() as stack:
+            for _ in range(10):
+                client = stack.enter_context(socket.socket())
+                client.setblocking(False)
+                await loop.sock_connect(client, ("127.0.0.1", rig.port))
+                with contextlib.suppress(ConnectionError):
+                    await loop.sock_sendall(client, _get(target))
+                    begun += bool(await loop.sock_recv(client, 100))
+                    client.shutdown(socket.SHUT_WR)
+                for _ in range(100):  # it has its end told by the kernel, not by us
+                    await asyncio.sleep(0)
+        assert begun == 3
+        async with asyncio.timeout(60):  # they have left, and there is room again
+            while not await _is_served(rig):
+                await asyncio.sleep(0)
+
+    run(test, limits=Limits(connections=3, stall=600))
+
+
+async def _is_served(rig: Rig) -> bool:
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        return (await rig.ask(ALIVE)).status == 200
+    return False
+
+
 @pytest.mark.parametrize("first", ["", ALIVE])
 def test_the_end_of_the_service_waits_for_nobody_long(first: str) -> None:
     """A transfer that hangs when the service ends is cut off, and told as not complete."""
@@ -208,3 +247,66 @@ def test_headway_is_a_whole_stretch(tmp_path: Path) -> None:
         transfer.end(now)
     assert renewed == 2
     assert told == [Sent(1 << 20, 1 << 20, now)]
+
+
+class _Stuck(Connection):
+    """What was said before never leaves."""
+
+    __slots__ = ()
+
+    async def _drain_helper(self) -> None:
+        await self._loop.create_future()
+
+
+def test_a_reply_that_is_cut_off_before_it_begins_is_over(tmp_path: Path) -> None:
+    """The end of the service while a file waits for its turn: its descriptor is closed, too."""
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    told: list[Sent] = []
+
+    async def nobody(_: web.BaseRequest) -> web.StreamResponse:
+        raise AssertionError("nothing was asked")
+
+    async def test() -> None:
+        file = os.open(path, os.O_RDONLY)
+        job = Job(b"head", file, Part(200, 0, 5), 1 << 19, 10.0, False, told.append)
+        loop, shared = asyncio.get_running_loop(), cast(House, None)
+        task = asyncio.create_task(_Stuck(web.Server(nobody), shared, None, loop=loop).carry(job))
+        await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(file)
+
+    asyncio.run(test())
+    assert told == [Sent(5)]
+
+
+def test_a_mistake_in_a_request_for_a_file_holds_nothing() -> None:
+    """Whatever goes wrong before a carrier has it, its descriptor is closed; the loop answers."""
+
+    class Mistaken:
+        def artifact(self, *_: str) -> Stored:
+            raise ZeroDivisionError
+
+    async def test(rig: Rig) -> None:
+        target = rig.path("debian-12", "archive")
+        before = len(list(_DESCRIPTORS.iterdir()))
+        rig.service.stock = cast(Stock, Mistaken())
+        with _gc_off():
+            for _ in range(20):
+                assert (await rig.ask(target)).status == 500
+            assert len(list(_DESCRIPTORS.iterdir())) < before + 20
+
+    run(test)
+
+
+@contextlib.contextmanager
+def _gc_off() -> Iterator[None]:
+    """What nobody closes stays open."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import os
 import socket
 import time
 from collections import Counter
@@ -116,7 +115,7 @@ class Connection(RequestHandler):
         sock = _twin(self.transport) if end else None
         if sock is None:
             return False
-        job = self._house.carriers.study(head + end, self._address)
+        job = self._study(head + end)
         if job is None:
             sock.close()
             return False
@@ -126,8 +125,35 @@ class Connection(RequestHandler):
         self.transport.abort()
         return True
 
+    def _study(self, head: bytes) -> Job | None:
+        try:
+            return self._house.carriers.study(head, self._address)
+        except Exception as error:  # the loop's way has a reply for it
+            self._house.log.error("request not studied", exc_info=error)
+            return None
+
     async def carry(self, job: Job) -> None:
         """Have a carrier send this reply; a client that leaves or stands still is no error."""
+        try:
+            with contextlib.suppress(ConnectionError):
+                await self._drain_helper()
+            sock = _twin(self.transport)
+        except BaseException:
+            job.drop()
+            raise
+        if sock is None:
+            job.drop()
+        elif await self._lend(sock, job):
+            return
+        if self.transport is not None:
+            self.transport.abort()
+
+    async def _lend(self, sock: socket.socket, job: Job) -> bool:
+        """Whether a carrier has sent it all.
+
+        The place in the gate is kept for so long: a client that says no more (FIN) has asyncio end
+        this connection at once, while the carrier has its descriptors still.
+        """
         over = self._loop.create_future()
 
         def ended(sent: Sent) -> None:
@@ -139,18 +165,17 @@ class Connection(RequestHandler):
             if not over.done():
                 over.set_result(sent.size == sent.wanted)
 
-        with contextlib.suppress(ConnectionError):
-            await self._drain_helper()
-        sock = _twin(self.transport)
-        if sock is None:
-            os.close(job.file)
-            job.ended(Sent(job.part.count))
-        else:
-            told = dataclasses.replace(job, ended=ended)  # not as `job`, which `ended` calls
+        told = dataclasses.replace(job, ended=ended)  # not as `job`, which `ended` calls
+        address, self._address = self._address, ""
+        try:
             transfer = Transfer(sock, told, time.monotonic())
-            self._house.carriers.take(Client(sock, self._address, transfer, lent=True))
-        if (sock is None or not await over) and self.transport is not None:
-            self.transport.abort()
+            self._house.carriers.take(Client(sock, address, transfer, lent=True))
+            return bool(await over)
+        finally:
+            if self.transport is None:
+                self._house.gate.leave(address)
+            else:
+                self._address = address
 
     def handle_error(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
@@ -41,6 +42,11 @@ class Job:
     last: bool
     ended: Callable[[Sent], None]
 
+    def drop(self) -> None:
+        """It is over before it began."""
+        os.close(self.file)
+        self.ended(Sent(self.part.count))
+
 
 class Transfer:
     """A job on its way to a non-blocking socket. `now` is monotonic, in seconds.
@@ -52,7 +58,8 @@ class Transfer:
 
     def __init__(self, sock: socket.socket, job: Job, now: float) -> None:
         if job.last:  # GRUB's may stand still for less time
-            set_stall(sock, job.stall)
+            with contextlib.suppress(OSError):  # it has left: the first push will tell
+                set_stall(sock, job.stall)
         self.job = job
         self.due = now + job.stall
         self._sock = sock
