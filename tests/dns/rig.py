@@ -40,8 +40,9 @@ async def serving(
         await asyncio.gather(task, return_exceptions=True)
 
 
-def play(scene: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(scene(), 60))
+def play(scene: Callable[[], Awaitable[None]], patience: float = 60.0) -> None:
+    """The whole scene; `patience` in seconds is an end for a broken one, never a measure."""
+    asyncio.run(asyncio.wait_for(scene(), patience))
 
 
 def client(address: str = "127.0.0.1") -> socket.socket:

@@ -22,6 +22,7 @@ _BATCH = 50
 _LARGEST, _PLAIN = 1232, 512  # DNS flag day 2020; RFC 1035 section 4.2.1
 _OPT = b"\0\0\x29"  # the root's name and the type: no OPT record without these octets
 _MARK = 0xFFFF
+_NO_NUMBER = (b"", b"\0")  # too short to have one; 0 is no other's
 _HEADER = 12
 _TRUNCATED = 0x02
 
@@ -70,8 +71,10 @@ async def judge_all(server: Server, datagrams: Iterable[bytes]) -> Counter[str]:
     rest = iter(datagrams)
     with client() as sock:
         while batch := list(islice(rest, _BATCH)):
-            asked = [n.to_bytes(2, "big") + data[2:] for n, data in enumerate(batch)]
-            replies = await _exchange(server, sock, asked)
+            asked = [n.to_bytes(2, "big") + data[2:] for n, data in enumerate(batch, 1)]
+            replies = await _exchange(server, sock, [*_NO_NUMBER, *asked])
+            strange = [one for one in replies if one[:2] not in {data[:2] for data in asked}]
+            assert not strange, "an answer to nobody's number"
             for number, data in enumerate(asked):
                 answers = [one for one in replies if one[:2] == data[:2]]
                 try:

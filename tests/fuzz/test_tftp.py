@@ -18,7 +18,7 @@ from tests.tftp.rack import ARMED, GRUB, UNKNOWN
 from tests.tftp.rig import hear, play, read_all, serving, socket_of_client
 
 
-def run(asked: Iterable[bytes]) -> Counter[str]:
+def run(asked: Iterable[bytes], patience: float = 60.0) -> Counter[str]:
     """They are judged, nothing failed inside, and a client is served as before."""
     found: Counter[str] = Counter()
 
@@ -32,7 +32,7 @@ def run(asked: Iterable[bytes]) -> Counter[str]:
             assert bytes(client.received) == GRUB
             assert rig.server.counters["failed"] == 0
 
-    play(scene)
+    play(scene, patience)
     return found
 
 
@@ -102,5 +102,5 @@ def test_what_was_found_stays_mended() -> None:
 @pytest.mark.parametrize("seed", range(100, 105))
 def test_many_mutants(seed: int) -> None:
     """Fifty thousand through the sockets, and half a million to the engine."""
-    run(mutants(SOIL, seed, 10_000))
+    run(mutants(SOIL, seed, 10_000), patience=600.0)
     bear("tftp", Running().test, mutants(SOIL, seed, 100_000))

@@ -44,6 +44,9 @@ def test_a_small_storm_in_bad_weather() -> None:
     assert result.claims_refused >= 20  # the second askers, one of each machine at least
     assert result.weather["lost"] > 0
     assert set(result.services) == {"controller", "dhcp", "tftp", "dns", "http"}
+    for name, use in result.services.items():
+        assert use.descriptors_after <= use.descriptors_before + 16, (name, use)
+        assert use.rss_after <= 1.25 * use.rss_before, (name, use)
     assert set(network.NETNS.glob("iw-storm-*")) <= before
 
 

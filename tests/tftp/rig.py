@@ -97,8 +97,9 @@ async def socket_of_client(address: str = "127.0.0.1") -> AsyncIterator[socket.s
         yield sock
 
 
-def play(scene: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(scene(), 60))
+def play(scene: Callable[[], Awaitable[None]], patience: float = 60.0) -> None:
+    """The whole scene; `patience` in seconds is an end for a broken one, never a measure."""
+    asyncio.run(asyncio.wait_for(scene(), patience))
 
 
 async def hear(sock: socket.socket) -> tuple[bytes, tuple[str, int]]:

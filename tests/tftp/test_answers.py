@@ -173,16 +173,21 @@ def test_an_unacknowledged_request_draws_two_packets() -> None:
     """The offer, and once more, until the transfer is dropped: no forged request draws a third."""
 
     async def scene() -> None:
-        limits = Limits(rto_first=0.02, half_open=0.3)
-        async with serving(limits=limits) as rig:
-            for request in (RRQ, b"\0\1sb/shimx64.efi\0octet\0"):
-                async with socket_of_client() as sock:
-                    rig.ask(request, sock)
-                    first, _ = await hear(sock)
-                    await rig.idle()
-                    assert sock.recv(2048) == first
-                    with pytest.raises(BlockingIOError):
-                        sock.recv(2048)
+        limits = Limits(rto_first=0.02, half_open=3.0)
+        async with (
+            serving(limits=limits) as rig,
+            socket_of_client() as with_options,
+            socket_of_client() as plain,
+        ):
+            first = {}
+            for sock, request in ((with_options, RRQ), (plain, b"\0\1sb/shimx64.efi\0octet\0")):
+                rig.ask(request, sock)
+                first[sock], _ = await hear(sock)
+            await rig.idle()
+            for sock, offer in first.items():
+                assert sock.recv(2048) == offer
+                with pytest.raises(BlockingIOError):
+                    sock.recv(2048)
             assert rig.server.counters["timed out"] == 2
 
     play(scene)
