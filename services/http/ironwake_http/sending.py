@@ -73,6 +73,8 @@ class Transfer:
         try:
             if self._head and not self._push_head():
                 return False
+            if not self._left:  # an empty file
+                return True
             size = min(_TURN, self._left)
             given = os.sendfile(self._sock.fileno(), self.job.file, self._at, size)
         except BlockingIOError:
@@ -87,7 +89,8 @@ class Transfer:
 
     def _push_head(self) -> bool:
         # It goes out with the first bytes, not before them (send(2), MSG_MORE).
-        self._head = self._head[self._sock.send(self._head, socket.MSG_MORE) :]
+        flags = socket.MSG_MORE if self._left else 0
+        self._head = self._head[self._sock.send(self._head, flags) :]
         return not self._head
 
     def end(self, now: float) -> None:
