@@ -7,22 +7,28 @@ import contextlib
 import gc
 import os
 import socket
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
 import pytest
+import structlog
 from aiohttp import web
 
 from ironwake.report import Seen
 from ironwake.site import Shelf, Site, Stored
 from ironwake.view import Index, View
+from ironwake_http import carriers
+from ironwake_http.carriers import Carrier, Client
 from ironwake_http.connection import Connection, House
 from ironwake_http.limits import Limits
 from ironwake_http.ranges import Part
 from ironwake_http.sending import Job, Sent, Transfer
+from ironwake_http.server import serving
 from ironwake_http.stock import Stock
-from tests.http.rig import ARCHIVE, ARMED, SHIM, Reply, Rig, read_reply, run
+from tests.http.rig import ARCHIVE, ARMED, SHIM, Reply, Rig, put, read_reply, run
 
 LOADER, SCRIPT, ALIVE = "/sb/shimx64.efi", f"/boot/{ARMED}/boot.ipxe", "/healthz"
 _DESCRIPTORS = Path("/proc/self/fd")
@@ -310,3 +316,97 @@ def _gc_off() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+def test_who_asks_for_much_at_once_has_others_served_between(tmp_path: Path) -> None:
+    """One request in each turn: a client that comes behind hundreds of them does not wait."""
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    studied, served_after = 0, 0
+
+    def job(ended: Callable[[Sent], None]) -> Job:
+        file = os.open(path, os.O_RDONLY)
+        return Job(b"head", file, Part(200, 0, 5), 1 << 19, 60.0, False, ended)
+
+    def served(_: Sent) -> None:
+        nonlocal served_after
+        served_after = studied
+        done.set()
+
+    def study(_: bytes, __: str) -> Job:
+        nonlocal studied
+        studied += 1
+        if studied == 1:
+            carrier.take(Client(late, "late", Transfer(late, job(served), time.monotonic())))
+        return job(lambda _: None)
+
+    done = threading.Event()
+    carrier = Carrier(
+        carriers.House(study, 60.0, lambda _: None, lambda _: None, structlog.stdlib.get_logger())
+    )
+    greedy, far = socket.socketpair()
+    late, there = socket.socketpair()
+    try:
+        with far, there:
+            for sock in (greedy, late):
+                sock.setblocking(False)
+            first = Transfer(greedy, job(lambda _: None), time.monotonic())
+            carrier.take(Client(greedy, "greedy", first, b"GET /\r\n\r\n" * 500))
+            assert done.wait(60)
+    finally:
+        carrier.close(0.0)
+        carrier.join()
+    assert served_after < 10
+
+
+def test_a_service_that_cannot_listen_ends() -> None:
+    """With the error, and without threads that nobody ends."""
+
+    async def test(rig: Rig) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wrong:
+            with pytest.raises(ValueError, match="Stream"):
+                async with serving(rig.service, wrong):
+                    pass
+            assert wrong.fileno() == -1
+
+    run(test)
+
+
+def test_what_comes_too_late_for_a_carrier_is_over(tmp_path: Path) -> None:
+    """After its end a carrier holds neither the connection nor the file."""
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    told: list[Sent] = []
+    left: list[Client] = []
+    log = structlog.stdlib.get_logger()
+    carrier = Carrier(carriers.House(lambda *_: None, 60.0, lambda _: None, left.append, log))
+    carrier.close(0.0)
+    carrier.join()
+    here, there = socket.socketpair()
+    with there:
+        file = os.open(path, os.O_RDONLY)
+        job = Job(b"head", file, Part(200, 0, 5), 1 << 19, 60.0, False, told.append)
+        carrier.take(Client(here, "a", Transfer(here, job, time.monotonic())))
+        assert there.recv(1) == b""
+    assert [client.address for client in left] == ["a"]
+    assert [sent.size for sent in told] == [0]
+
+
+@pytest.mark.parametrize("first", [LOADER, ALIVE])
+def test_an_empty_file_is_a_file(first: str) -> None:
+    """Of no bytes, and the connection goes on behind it."""
+
+    async def test(rig: Rig) -> None:
+        sha256 = put(rig.service.store, b"").sha256
+        empty = Stored("debian-12", "empty", sha256, 0, "empty")
+        shelf = Shelf((*rig.shelf.items, empty))
+        rig.service.take(Index(View(1, Site("192.0.2.10", 24), shelf)))
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        for target in (first, f"/artifacts/{sha256}/empty", first, f"/artifacts/{sha256}/empty"):
+            writer.write(_get(target))
+            async with asyncio.timeout(60):
+                reply = await read_reply(reader)
+            assert (reply.status, not reply.body) == (200, target != first)
+        writer.close()
+
+    run(test)

@@ -23,9 +23,8 @@ import structlog
 
 from ironwake_http.sending import Job, Transfer
 
-_READ = (
-    16 << 10
-)  # bytes; also what of a head is read here: the loop knows what to say of longer ones
+# Bytes; also what of a head is read here: the loop knows what to say of longer ones.
+READ = 16 << 10
 _LOOK = 1.0  # seconds: how late a client may be found that stands still
 _END = b"\r\n\r\n"
 
@@ -78,14 +77,19 @@ class Carrier:
         self._thread.start()
 
     def take(self, client: Client) -> None:
-        """From any thread: go on with its transfer."""
-        self._clients[client.sock.fileno()] = client
-        self._poll.register(client.sock.fileno(), client.events)
+        """From any thread: go on with its transfer; it is over where that cannot be."""
+        number = client.sock.fileno()
+        self._clients[number] = client
+        try:
+            self._poll.register(number, client.events)
+        except (OSError, ValueError):  # no memory for one more, or closed
+            self._drop(client)
 
     def close(self, seconds: float) -> None:
-        """Send what is on its way, for so long at most, and take nothing any more."""
-        self._until = time.monotonic() + seconds
-        os.eventfd_write(self._wake, 1)
+        """Send what is on its way, for so long at most, and take nothing any more. Once."""
+        if self._until is None:
+            self._until = time.monotonic() + seconds
+            os.eventfd_write(self._wake, 1)
 
     def join(self) -> None:
         """Wait for its end."""
@@ -130,30 +134,31 @@ class Carrier:
 
     def _go_on(self, client: Client, now: float) -> None:
         if client.transfer is None:
-            more = client.sock.recv(_READ)
+            more = client.sock.recv(READ)
             if not more:
                 raise ConnectionResetError("the client has left")
             client.read += more
             if not self._next(client, now):
                 return
-        while client.transfer is not None:
-            if not client.transfer.push(now):
-                self._await(client, select.EPOLLOUT, client.transfer.due)
-                return
+        if client.transfer is not None and client.transfer.push(now):
             transfer, client.transfer = client.transfer, None
             transfer.end(now)
             if client.lent or transfer.job.last:
                 self._drop(client)
                 return
             client.due = now + self._house.idle
+            # One that asks for many at once has its turn with each, as the others have.
             if not self._next(client, now):
                 return
-        self._await(client, select.EPOLLIN, client.due)
+        if client.transfer is None:
+            self._await(client, select.EPOLLIN, client.due)
+        else:
+            self._await(client, select.EPOLLOUT, client.transfer.due)
 
     def _next(self, client: Client, now: float) -> bool:
         """Begin with the next request, if it is there; whether the client is still ours."""
         head, end, rest = client.read.partition(_END)
-        if not end and len(head) < _READ:
+        if not end and len(head) < READ:
             return True
         job = self._house.study(head + end, client.address) if end else None
         if job is None:

@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from ironwake_http.carriers import Carriers, Client
+from ironwake_http.carriers import READ, Carriers, Client
 from ironwake_http.limits import Limits
 from ironwake_http.replies import refusal
 from ironwake_http.sending import Job, Sent, Transfer
@@ -112,7 +112,8 @@ class Connection(RequestHandler):
         if self._close or self._force_close or self.transport is None:
             return False
         head, end, rest = data.partition(b"\r\n\r\n")
-        sock = _twin(self.transport) if end else None
+        # Many requests at once are the loop's: nobody waits for it as a carrier's clients would.
+        sock = _twin(self.transport) if end and len(rest) <= READ else None
         if sock is None:
             return False
         job = self._study(head + end)

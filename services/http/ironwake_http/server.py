@@ -1,7 +1,4 @@
-"""The listening side: aiohttp's server on a socket of ours, on the stock asyncio loop.
-
-Never uvloop: its sendfile is not there, and the bytes would be copied at ten times the cost.
-"""
+"""The listening side: aiohttp's server on a socket of ours, and the carriers beside it."""
 
 from __future__ import annotations
 
@@ -88,4 +85,6 @@ async def serving(service: Service, sock: socket.socket) -> AsyncIterator[None]:
             server.carriers.close(_GOODBYE)
             await server.shutdown(_GOODBYE)
     finally:
+        server.carriers.close(0.0)  # where they were not told: there was no listening
         await asyncio.to_thread(server.carriers.join)
+        sock.close()
