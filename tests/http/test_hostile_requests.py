@@ -10,8 +10,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Thread, Timer
 
 import pytest
 
@@ -43,6 +44,7 @@ SMUGGLED = request(f"{CALLBACKS}?stage=installed&id=smuggled", "POST")
 # What stands before it on the connection: nothing, a small reply, and a file.
 BEFORE = {"at once": b"", "after a reply": FILE.replace(b"GET", b"HEAD"), "after a file": FILE}
 _ROOM = 48 << 20  # bytes that a process may grow by
+_PATIENCE = 60.0  # seconds: an end for a broken run, never a measure
 
 
 @pytest.mark.parametrize("before", BEFORE)
@@ -216,20 +218,57 @@ def test_too_much_is_not_kept(tmp_path: Path) -> None:
             assert any(413 in answers.statuses for answers in found)
         assert (await converse(port, request("/healthz"))).statuses == [200]
 
-    with process(tmp_path) as (port, running, told):
+    with process(tmp_path) as (port, running, said):
         before = peak_memory(running.pid)
         asyncio.run(whole(port))
         assert peak_memory(running.pid) - before < _ROOM
         running.terminate()
-        assert running.wait(60) == 0
-        assert_quiet(told.read_text())
+        assert running.wait(_PATIENCE) == 0
+    assert_quiet("".join(said))
 
 
 @contextmanager
-def process(folder: Path) -> Iterator[tuple[int, subprocess.Popen[bytes], Path]]:
-    """The service as a process of its own, without a controller: port, process, and its log."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port = sock.getsockname()[1]
+def process(folder: Path) -> Iterator[tuple[int, subprocess.Popen[str], list[str]]]:
+    """The service as a process of its own, without a controller: port, process, and what it says,
+    all of it once it has ended."""
+    said: list[str] = []
+    with ExitStack() as stack:
+        for _ in range(10):  # somebody may take a free port before it does
+            with socket.create_server(("127.0.0.1", 0)) as sock:
+                port = sock.getsockname()[1]
+            running = stack.enter_context(_started(folder, port))
+            if _listens(running, said):
+                break
+            assert any("in use" in line for line in said), said
+        else:
+            raise AssertionError(f"there is no free port: {said}")
+        assert running.stderr is not None
+        reading = Thread(target=said.extend, args=(running.stderr,))
+        reading.start()
+        try:
+            yield port, running, said
+        finally:
+            running.kill()
+            reading.join()
+
+
+def _listens(running: subprocess.Popen[str], said: list[str]) -> bool:
+    """Read what it says until it listens, or ends; after a while it is ended."""
+    assert running.stderr is not None
+    timer = Timer(_PATIENCE, running.kill)
+    timer.start()
+    try:
+        for line in running.stderr:
+            said.append(line)
+            if "listening" in line:
+                return True
+        return False
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def _started(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
     environment = {
         **{key: value for key, value in os.environ.items() if "IRONWAKE" not in key},
         "IRONWAKE_STATE_DIR": str(folder),
@@ -238,15 +277,9 @@ def process(folder: Path) -> Iterator[tuple[int, subprocess.Popen[bytes], Path]]
         "IRONWAKE_HTTP_PORT": str(port),
         "IRONWAKE_CONTROLLER_URL": "http://127.0.0.1:1",
     }
-    told = folder / "log"
-    with told.open("wb") as log:
-        running = subprocess.Popen(
-            [sys.executable, "-m", "ironwake_http"], env=environment, stderr=log
-        )
-    try:
-        while b"listening" not in told.read_bytes():
-            assert running.poll() is None, told.read_text()
-        yield port, running, told
-    finally:
-        running.kill()
-        running.wait(60)
+    command = [sys.executable, "-m", "ironwake_http"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            yield running
+        finally:
+            running.kill()

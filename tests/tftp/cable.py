@@ -21,7 +21,8 @@ from ironwake_runtime.artifacts import ArtifactStore
 from tests.tftp.rack import ARMED, CONTENT, index
 from tests.tftp.rig import RRQ
 
-OURS = "192.0.2.1"
+OURS, ALSO_OURS, ELSEWHERE = "192.0.2.1", "192.0.2.2", "198.51.100.1"
+_ADDRESSES = (OURS, ALSO_OURS, ELSEWHERE)
 _ALL = 3  # ETH_P_ALL
 _PATIENCE = 60  # seconds: an end for a broken run, never a measure
 _TROUBLE = ("transfer failed", "Traceback")
@@ -86,9 +87,17 @@ class Cable:
     @property
     def datagrams_sent(self) -> int:
         """UDP datagrams that have left our namespace: the service's, for nobody else is there."""
+        return self._udp("OutDatagrams")
+
+    @property
+    def datagrams_come(self) -> int:
+        """UDP datagrams that have come to our namespace, whether a socket was there for them."""
+        return self._udp("InDatagrams") + self._udp("NoPorts")
+
+    def _udp(self, counter: str) -> int:
         lines = Path(f"/proc/{self.pid}/net/snmp").read_text().splitlines()
         names, numbers = (line.split() for line in lines if line.startswith("Udp:"))
-        return int(dict(zip(names[1:], numbers[1:], strict=True))["OutDatagrams"])
+        return int(dict(zip(names[1:], numbers[1:], strict=True))[counter])
 
     @property
     def descriptors(self) -> int:
@@ -115,11 +124,13 @@ class Cable:
         words = ("iptables", "-A", "OUTPUT", "-p", "icmp", "-j", "DROP")
         subprocess.run([*network.enter(self.theirs), *words], check=True)
 
-    def client(self, address: str, port: int = 0) -> socket.socket:
-        """A socket of the far end, with this address."""
+    def client(self, address: str, port: int = 0, by: str = "") -> socket.socket:
+        """A socket of the far end, with this address; `by` is the interface that it keeps to."""
 
         def made() -> socket.socket:
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            if by:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, by.encode())
             sock.bind((address, port))
             return sock
 
@@ -135,6 +146,14 @@ class Cable:
             return sock
 
         return network.inside(self.theirs, made)
+
+    def told(self, tap: socket.socket) -> tuple[str, int]:
+        """To which address and port the next UDP datagram goes that comes from our side."""
+        while True:
+            frame = tap.recv(65535)
+            udp = frame[12:14] == b"\x08\0" and frame[23] == 17
+            if udp and socket.inet_ntoa(frame[26:30]) in _ADDRESSES:
+                return socket.inet_ntoa(frame[30:34]), int.from_bytes(frame[36:38], "big")
 
     def ask_and_go(self, times: int) -> None:
         """Machines that ask for a loader, each from new ports again and again, and are gone.

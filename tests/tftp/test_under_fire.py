@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
@@ -36,18 +35,9 @@ def heard(cable: Cable, asked: Iterable[bytes]) -> Counter[tuple[str, int]]:
                 with cable.client(_STRANGER, port) as stranger:
                     stranger.sendto(data, (OURS, 69))
             machine.sendto(_MARK, (OURS, 69))
-            while (to := _told(tap))[0] != _MACHINE:
+            while (to := cable.told(tap))[0] != _MACHINE:
                 found[to] += 1
     return found
-
-
-def _told(tap: socket.socket) -> tuple[str, int]:
-    """To which address and port the next UDP datagram goes that the service sends."""
-    while True:
-        frame = tap.recv(65535)
-        udp = frame[12:14] == b"\x08\0" and frame[23] == 17
-        if udp and socket.inet_ntoa(frame[26:30]) == OURS:
-            return socket.inet_ntoa(frame[30:34]), int.from_bytes(frame[36:38], "big")
 
 
 def test_strangers_draw_no_packet(tmp_path: Path) -> None:
