@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
 
-_SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_QUIET: Final = 60.0  # seconds without one, after which it is over
+from ironwake.errors import BrokenError
+from ironwake_runtime.outage import Later, Row, by_the_loop
 
-Later = Callable[[float, Callable[[], None]], object]  # seconds, and what to call then
+_SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def is_one(error: BaseException | None) -> bool:
@@ -47,8 +48,11 @@ class Listener(socket.socket):
             raise
 
 
-def _by_the_loop(seconds: float, call: Callable[[], None]) -> object:
-    return asyncio.get_running_loop().call_later(seconds, call)
+class ShortageError(BrokenError):
+    """To a client whose request would need a descriptor; the shortage itself is said elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__("no descriptor is free", "try again")
 
 
 class Shortage:
@@ -58,33 +62,16 @@ class Shortage:
         self,
         log: structlog.stdlib.BoundLogger,
         clock: Callable[[], float],
-        later: Later = _by_the_loop,
+        later: Later = by_the_loop,
     ) -> None:
-        self._log = log
-        self._clock = clock
-        self._later = later
-        self._last: float | None = None  # when it was seen last; None: there is none
+        begins = "out of descriptors: clients wait until some are free"
+        ends = "descriptors are free again"
+        self._row = Row(log, begins, ends, logging.ERROR, clock, later)
 
     def tell(self, error: BaseException) -> None:
         """One more."""
-        if self._last is None:
-            self._log.error(
-                "out of descriptors: clients wait until some are free",
-                error=str(error),
-                next_step="raise the limit of open files, see: ulimit -n",
-            )
-            self._later(_QUIET, self._look)
-        self._last = self._clock()
-
-    def _look(self) -> None:
-        """Whether it is over: nothing wanted a descriptor in vain for a while."""
-        assert self._last is not None
-        quiet = self._clock() - self._last
-        if quiet < _QUIET:
-            self._later(_QUIET - quiet, self._look)
-            return
-        self._last = None
-        self._log.info("descriptors are free again")
+        step = "raise the limit of open files, see: ulimit -n"
+        self._row.more(error=str(error), next_step=step)
 
     def handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """asyncio's handler of what nobody else has handled."""

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import structlog
@@ -28,7 +28,9 @@ from ironwake_http.ranges import Part
 from ironwake_http.sending import Job, Sent, Transfer
 from ironwake_http.server import serving
 from ironwake_http.stock import Stock
+from ironwake_runtime.shortage import is_one
 from tests.http.rig import ARCHIVE, ARMED, SHIM, Reply, Rig, put, read_reply, run
+from tests.runtime.test_shortage import no_more_files
 
 LOADER, SCRIPT, ALIVE = "/sb/shimx64.efi", f"/boot/{ARMED}/boot.ipxe", "/healthz"
 _DESCRIPTORS = Path("/proc/self/fd")
@@ -407,6 +409,35 @@ def test_an_empty_file_is_a_file(first: str) -> None:
             async with asyncio.timeout(60):
                 reply = await read_reply(reader)
             assert (reply.status, not reply.body) == (200, target != first)
+        writer.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize("first", [LOADER, ALIVE])
+def test_without_a_free_descriptor_a_client_is_told_to_ask_again(first: str) -> None:
+    """Not that the file is damaged; and the service hears of it where it is said once."""
+
+    async def test(rig: Rig) -> None:
+        told: list[dict[str, Any]] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.append(context))
+        target = rig.path("debian-12", "archive")
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        writer.write(_get(first))
+        await read_reply(reader)
+        with no_more_files():
+            writer.write(_get(target))
+            async with asyncio.timeout(60):
+                short = await read_reply(reader)
+        assert short.status == 503
+        assert b"no descriptor is free" in short.body
+        assert short.field("Retry-After")
+        assert told
+        assert all(is_one(context["exception"]) for context in told)
+        writer.write(_get(target))
+        async with asyncio.timeout(60):
+            assert (await read_reply(reader)).body == ARCHIVE
         writer.close()
 
     run(test)

@@ -21,6 +21,7 @@ from ironwake_http.replies import NOTHING, Given, closes, head, headers, refusal
 from ironwake_http.sending import Job, Sent, open_exactly
 from ironwake_http.service import Call, Service, Table
 from ironwake_http.stock import Stock
+from ironwake_runtime.shortage import ShortageError
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 _KNOWN = 4096  # targets
@@ -166,6 +167,10 @@ def _open(service: Service, item: Stored) -> int:
     try:
         return open_exactly(_path(service, item), item.size)
     except BrokenError as error:
+        if isinstance(error, ShortageError):
+            failed = {"message": "artifact not served", "exception": error.__cause__}
+            service.tell(service.loop.call_exception_handler, failed)
+            raise
         service.log.error("artifact not served", error=str(error))
         raise BrokenError("the bytes of this artifact are damaged or gone") from None
 

@@ -23,7 +23,9 @@ from ironwake_http.carriers import READ, Carriers, Client
 from ironwake_http.limits import Limits
 from ironwake_http.replies import refusal
 from ironwake_http.sending import Job, Sent, Transfer
+from ironwake_runtime.outage import Row
 from ironwake_runtime.ports import set_stall
+from ironwake_runtime.shortage import ShortageError
 
 
 class Gate:
@@ -49,13 +51,15 @@ class Gate:
 
 @dataclass(frozen=True)
 class House:
-    """What all connections share. `files`: how requests for files begin."""
+    """What all connections share. `files`: how requests for files begin. `crowd`: of connections
+    that there was no place for."""
 
     gate: Gate
     limits: Limits
     log: structlog.stdlib.BoundLogger
     carriers: Carriers
     files: tuple[bytes, ...]
+    crowd: Row
 
 
 class Connection(RequestHandler):
@@ -81,7 +85,7 @@ class Connection(RequestHandler):
         if self._back is None:
             address = str((transport.get_extra_info("peername") or ("",))[0])
             if not self._house.gate.enter(address):
-                self._house.log.warning("too many connections", client=address)
+                self._house.crowd.more(client=address)
                 transport.abort()
                 return
             self._address = address
@@ -113,7 +117,12 @@ class Connection(RequestHandler):
             return False
         head, end, rest = data.partition(b"\r\n\r\n")
         # Many requests at once are the loop's: nobody waits for it as a carrier's clients would.
-        sock = _twin(self.transport) if end and len(rest) <= READ else None
+        if not end or len(rest) > READ:
+            return False
+        try:
+            sock = _twin(self.transport)
+        except OSError:  # no descriptor is free: the loop's way says so
+            return False
         if sock is None:
             return False
         job = self._study(head + end)
@@ -134,11 +143,18 @@ class Connection(RequestHandler):
             return None
 
     async def carry(self, job: Job) -> None:
-        """Have a carrier send this reply; a client that leaves or stands still is no error."""
+        """Have a carrier send this reply; a client that leaves or stands still is no error.
+
+        ShortageError: no descriptor is free for it.
+        """
         try:
             with contextlib.suppress(ConnectionError):
                 await self._drain_helper()
             sock = _twin(self.transport)
+        except OSError as error:
+            job.drop()
+            self._loop.call_exception_handler({"message": "file not sent", "exception": error})
+            raise ShortageError from error
         except BaseException:
             job.drop()
             raise
@@ -204,13 +220,13 @@ def _place(path: str) -> str:
 
 
 def _twin(transport: asyncio.Transport | None) -> socket.socket | None:
-    """Another descriptor of this connection, for a carrier; None where there is none to be had."""
+    """Another descriptor of this connection, for a carrier; None where it ends.
+
+    OSError: none is free.
+    """
     if transport is None or transport.is_closing():
         return None
-    try:
-        return cast(socket.socket, transport.get_extra_info("socket")).dup()
-    except OSError:
-        return None
+    return cast(socket.socket, transport.get_extra_info("socket")).dup()
 
 
 def let_go_soon(transport: asyncio.BaseTransport, seconds: int) -> None:

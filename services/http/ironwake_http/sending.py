@@ -12,7 +12,9 @@ from pathlib import Path
 
 from ironwake.errors import BrokenError
 from ironwake_http.ranges import Part
+from ironwake_runtime import shortage
 from ironwake_runtime.ports import set_stall
+from ironwake_runtime.shortage import ShortageError
 
 _TURN = 2 << 20  # bytes to one client, until the next one has its turn
 
@@ -101,10 +103,15 @@ class Transfer:
 
 
 def open_exactly(path: Path, size: int) -> int:
-    """A descriptor of a regular file of just that size; BrokenError when there is none."""
+    """A descriptor of a regular file of just that size.
+
+    BrokenError when there is no such file; ShortageError when no descriptor is free.
+    """
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
+        if shortage.is_one(error):
+            raise ShortageError from error
         raise BrokenError(
             f"an artifact cannot be read: {error.strerror}", "see: ironwake doctor", str(path)
         ) from error

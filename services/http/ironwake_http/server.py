@@ -18,6 +18,7 @@ from ironwake_http.connection import Connection, Gate, House
 from ironwake_http.heads import strictness
 from ironwake_http.service import Dispatcher, Service, Table
 from ironwake_http.table import ROUTES
+from ironwake_runtime.outage import Row
 
 _BACKLOG = 1024  # a room full of machines that wake in the same second
 _GOODBYE = 1.0  # seconds for running requests at the end; machines ask again
@@ -31,6 +32,7 @@ class _Server(web.Server):
         limits = service.limits
         self._service = service
         gate = Gate(limits.connections, limits.per_address)
+        crowd = Row(service.log, "too many connections", "there is room for connections again")
         desk = Desk(service, ROUTES)
         self.carriers = Carriers(
             Outside(
@@ -41,7 +43,7 @@ class _Server(web.Server):
                 log=service.log,
             )
         )
-        self._house = House(gate, limits, service.log, self.carriers, _begin(ROUTES))
+        self._house = House(gate, limits, service.log, self.carriers, _begin(ROUTES), crowd)
         self._returning: set[asyncio.Task[object]] = set()
         self._options: dict[str, Any] = {  # the same for every connection
             **strictness(limits),

@@ -23,6 +23,7 @@ from ironwake_http.replies import NOTHING, closes, refusal
 from ironwake_http.stock import Stock
 from ironwake_http.witness import Witness
 from ironwake_runtime.artifacts import ArtifactStore
+from ironwake_runtime.shortage import ShortageError
 
 _RETRY = {"Retry-After": "5"}
 
@@ -105,7 +106,9 @@ class Dispatcher:
             reply = await self._reply(request)
         except IronwakeError as error:
             # Missing files are nothing to talk about: shim and GRUB ask for a dozen at every boot.
-            tell = self._service.log.debug if error.status == 404 else self._service.log.info
+            # A shortage is said once, by the loop's handler.
+            is_quiet = error.status == 404 or isinstance(error, ShortageError)
+            tell = self._service.log.debug if is_quiet else self._service.log.info
             tell("refused", client=request.remote, status=error.status, error=error.what)
             more = _RETRY if error.status == 503 else None
             reply = refusal(error.status, str(error), more)
