@@ -10,7 +10,7 @@ from pathlib import Path
 from dnslib import RCODE, DNSRecord
 
 from ironwake_dns.server import Limits, Server
-from tests.dns.rig import PATIENCE, ask, play, serving
+from tests.dns.rig import PATIENCE, ask, client, hear, play, serving
 
 _SLOW = Limits(patience=3600.0)  # none is dropped for its slowness while a test runs
 _DESCRIPTORS = Path("/proc/self/fd")
@@ -90,6 +90,32 @@ def test_who_asks_keeps_its_place() -> None:
                         size = int.from_bytes(await reader.readexactly(2), "big")
                         await reader.readexactly(size)
             writer.close()
+
+    play(scene)
+
+
+def test_whose_question_is_being_answered_keeps_its_place() -> None:
+    """Newer connections wait, or are turned away, while the resolver is asked for older ones."""
+
+    async def scene() -> None:
+        limits = Limits(connections=2, patience=3600.0, resolver=3600.0)
+        with client() as resolver, ExitStack() as stack:
+            async with serving(limits=limits, resolver=resolver.getsockname()) as server:
+                first = asyncio.create_task(by_tcp(server, "a.elsewhere.example", "127.0.2.1"))
+                data, peer = await hear(resolver)
+                await hold(server, stack, "127.0.1.1", b"\0")
+                await held(server, 2)
+                second = asyncio.create_task(by_tcp(server, "b.elsewhere.example", "127.0.2.2"))
+                data_too, peer_too = await hear(resolver)
+                assert server.counters["connections made room"] == 1
+                third = await hold(server, stack, "127.0.1.2", b"")
+                async with asyncio.timeout(PATIENCE):
+                    assert await asyncio.get_running_loop().sock_recv(third, 1) == b""
+                assert server.counters["connections refused"] == 1
+                for message, to in ((data, peer), (data_too, peer_too)):
+                    resolver.sendto(DNSRecord.parse(message).reply().pack(), to)
+                assert RCODE[(await first).header.rcode] == "NOERROR"
+                assert RCODE[(await second).header.rcode] == "NOERROR"
 
     play(scene)
 

@@ -95,12 +95,14 @@ class Server:
         self._cached_of: Zone | None = None
         self._forwards: set[asyncio.Task[None]] = set()
         self._connections: Counter[str] = Counter()  # by source
-        self._waiting: dict[asyncio.StreamWriter, None] = {}  # for a question, the longest first
+        self._served: dict[asyncio.StreamWriter, str] = {}  # and their sources
+        # Of these, who lets us wait for a question, or takes no answer: the longest first.
+        self._waiting: dict[asyncio.StreamWriter, None] = {}
 
     @property
     def connections(self) -> int:
         """TCP connections that are served now."""
-        return len(self._waiting)
+        return len(self._served)
 
     @property
     def port(self) -> int:
@@ -265,17 +267,15 @@ class Server:
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client: Address = writer.get_extra_info("peername")
-        if self._connections[client[0]] >= self._limits.per_source:
+        if self._connections[client[0]] >= self._limits.per_source or not self._has_room():
             self.counters["connections refused"] += 1
             writer.close()
             return
-        if len(self._waiting) >= self._limits.connections:
-            self._make_room()
         self._connections[client[0]] += 1
+        self._served[writer] = client[0]
         try:
             for _ in range(self._limits.questions):
-                self._waiting.pop(writer, None)
-                self._waiting[writer] = None  # behind all others
+                self._wait_for(writer)
                 async with asyncio.timeout(self._limits.patience):
                     if not await self._question(reader, writer, client):
                         break
@@ -287,8 +287,20 @@ class Server:
             self._fault(client, error)
         finally:
             await self._leave(writer)
+            self._free(writer)
+
+    def _wait_for(self, writer: asyncio.StreamWriter) -> None:
+        """It is the client's turn."""
+        if writer in self._served:
             self._waiting.pop(writer, None)
-            self._connections[client[0]] -= 1
+            self._waiting[writer] = None  # behind all others
+
+    def _free(self, writer: asyncio.StreamWriter) -> None:
+        """Its place is another one's."""
+        self._waiting.pop(writer, None)
+        source = self._served.pop(writer, None)
+        if source is not None:
+            self._connections[source] -= 1
             self._connections += Counter()  # forget sources that have none
 
     async def _leave(self, writer: asyncio.StreamWriter) -> None:
@@ -303,13 +315,21 @@ class Server:
         finally:
             writer.transport.abort()
 
-    def _make_room(self) -> None:
-        """Drop who has let us wait for a question the longest. Slow clients, from however many
-        addresses, only drive out each other: who has a question sends it at once."""
+    def _has_room(self) -> bool:
+        """Whether one more may come, in place of who has let us wait for a question the longest.
+
+        Slow clients, from however many addresses, only drive out each other: who has a question
+        sends it at once, and whose question is being answered keeps its place.
+        """
+        if len(self._served) < self._limits.connections:
+            return True
+        if not self._waiting:
+            return False
         slowest = next(iter(self._waiting))
-        del self._waiting[slowest]
+        self._free(slowest)
         self.counters["connections made room"] += 1
         slowest.transport.abort()
+        return True
 
     async def _question(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: Address
@@ -326,6 +346,7 @@ class Server:
         query = self._parse(await reader.readexactly(size))
         if query is None:
             return False
+        self._waiting.pop(writer, None)  # now it waits for us
         zone = self._around.zone()
         ours = self._answer(query, zone)
         resolver = self._resolver_for(query, ours, client)
@@ -335,5 +356,6 @@ class Server:
         else:
             message = self._reply(query, ours, zone)
         writer.write(len(message).to_bytes(2, "big") + message)
+        self._wait_for(writer)
         await writer.drain()
         return True
