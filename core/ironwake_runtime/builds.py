@@ -119,8 +119,7 @@ class Workshop:
         :param make: builds in the given empty folder
         :raises MirrorError: when the mirror cannot be reached and nothing was built before
         """
-        self.cache.mkdir(parents=True, exist_ok=True)
-        with self._room(recipe.name), _only_one(self.cache / f".lock-{recipe.name}"):
+        with self._room(recipe.name), self._alone(recipe.name):
             before = self._before(recipe)
             try:
                 self.progress(recipe.name, None, "asking the mirror for package versions")
@@ -137,6 +136,13 @@ class Workshop:
                 self.progress(recipe.name, 1.0, f"nothing to do: built {before.built}")
                 return before
             return self._make(recipe, inputs, versions, make)
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """No other builder of this is at work in the cache."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with _only_one(self.cache / f".lock-{name}"):
+            yield
 
     @contextmanager
     def _room(self, name: str) -> Iterator[None]:
