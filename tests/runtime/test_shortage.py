@@ -97,7 +97,10 @@ def test_a_shortage_and_its_end_are_told_once() -> None:
             pass_time(moment)
             shortage.tell(OSError(errno.EMFILE, "Too many open files"))
         pass_time(1000.0)
-    said, over = "out of descriptors: clients wait until some are free", "descriptors are free again"
+    said, over = (
+        "out of descriptors: clients wait until some are free",
+        "descriptors are free again",
+    )
     assert [line["event"] for line in lines] == [said, over] * 2
     assert "ulimit" in lines[0]["next_step"]
     assert timers == []
