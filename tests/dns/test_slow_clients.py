@@ -141,7 +141,7 @@ def test_a_question_in_pieces_is_a_question() -> None:
 
 
 def test_who_never_stops_is_cut_off() -> None:
-    """Question after question without reading a single answer: it ends, and holds no memory."""
+    """Question after question without reading a single answer: it ends."""
 
     async def scene() -> None:
         async with serving(limits=Limits(patience=0.2, questions=10**9)) as server:

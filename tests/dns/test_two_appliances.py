@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,16 +12,16 @@ from dnslib import DNSHeader, DNSQuestion, DNSRecord
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from ironwake import wire
 from ironwake_lab import network
 from tests.dhcp.cable import Bench, bench, ip
-from tests.dns.site import view
+from tests.dns.process import ADDRESS as ONE
+from tests.dns.process import serving
 from tests.fuzz.dns import RESPONSE, SOIL
 from tests.fuzz.mutate import mutants
 
 pytestmark = pytest.mark.root
 
-ONE, OTHER = "192.0.2.1", "192.0.2.2"
+OTHER = "192.0.2.2"
 _CARDS = {ONE: "02:77:00:00:00:01", OTHER: "02:77:00:00:00:02"}
 _PATIENCE = 60.0  # for what must come
 
@@ -38,39 +33,6 @@ def place() -> Iterator[Bench]:
         ip("link", "set", "m-lan0", "address", _CARDS[OTHER], inside=made.theirs)
         ip("address", "add", f"{OTHER}/24", "dev", "m-lan0", inside=made.theirs)
         yield made
-
-
-@contextlib.contextmanager
-def serving(
-    namespace: str, interface: str, state: Path, port: int
-) -> Iterator[subprocess.Popen[str]]:
-    """`python -m ironwake_dns` by a saved view, without a controller."""
-    (state / "views").mkdir(parents=True)
-    (state / "views" / "dns.json").write_bytes(wire.encode(view(ONE)))
-    environment = {name: text for name, text in os.environ.items() if "IRONWAKE" not in name}
-    environment |= {
-        "IRONWAKE_INTERFACE": interface,
-        "IRONWAKE_STATE_DIR": str(state),
-        "IRONWAKE_CONTROLLER_URL": "http://127.0.0.1:9",
-        "IRONWAKE_DNS_PORT": str(port),
-        "IRONWAKE_LOG_FORMAT": "json",
-    }
-    command = [*network.enter(namespace), sys.executable, "-m", "ironwake_dns"]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    try:
-        for line in process.stderr:
-            if json.loads(line)["event"] == "listening":
-                break
-        else:
-            pytest.fail("the service did not start")
-        yield process
-    finally:
-        process.terminate()
-        _, rest = process.communicate(timeout=_PATIENCE)
-        assert process.returncode == 0, rest
-        assert "Traceback" not in rest
-        assert "question failed" not in rest
 
 
 def forged(payload: bytes, port: int) -> bytes:
