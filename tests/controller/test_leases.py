@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -123,6 +124,14 @@ def test_the_tellers_clock_may_be_off(served: Appliance, off: timedelta) -> None
     assert listed["state"] == "live"
     assert listed["first_seen"][:4] == str((ours - timedelta(seconds=1000)).year)
     served.clock.pass_time(HOUR + 1)
+    assert served.good("GET", "/v1/leases")["items"][0]["state"] == "over"
+
+
+def test_what_ended_before_1970_by_our_clock_is_over(served: Appliance) -> None:
+    """A teller whose clock is far ahead has old leases, too: they are no mistake of its."""
+    old = dataclasses.replace(lease(served, 101, PHONE), since=0.0, expires=5.0)
+    now = served.clock.day.timestamp()
+    served.good("POST", "/internal/leases", Leases((old,), now + YEAR.total_seconds()))
     assert served.good("GET", "/v1/leases")["items"][0]["state"] == "over"
 
 

@@ -102,7 +102,7 @@ def _dated(item: Lease, off: float) -> Lease:
     """By our clock; the teller's was behind by `off` seconds, the time on the way among them."""
     if abs(off) < _OFF:
         return item
-    return replace(item, expires=item.expires + off, since=max(item.since + off, 0.0))
+    return replace(item, expires=max(item.expires + off, 0.0), since=max(item.since + off, 0.0))
 
 
 def _range(news: Leases) -> range | None:
