@@ -69,8 +69,8 @@ def listen(where: str) -> socket.socket:
     with opening(Port("controller", "tcp", number, _LISTEN, host)):
         there = socket.create_server((host, number), family=family, backlog=512)
         sock = Listener(fileno=there.detach())
-    # asyncio sets this only where the socket's protocol number is not 0, and create_server leaves
-    # it so; the accepted ones inherit it. Without it every answer waits 40 ms for an ACK.
+    # Without it every answer waits 40 ms for an ACK. The accepted ones inherit it, whoever accepts:
+    # asyncio sets it only where it knows the protocol, which Python asks the kernel for here.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
