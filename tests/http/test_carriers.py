@@ -20,9 +20,8 @@ from aiohttp import web
 from ironwake.report import Seen
 from ironwake.site import Shelf, Site, Stored
 from ironwake.view import Index, View
-from ironwake_http import carriers
-from ironwake_http.carriers import Carrier, Client
-from ironwake_http.connection import Connection, House
+from ironwake_http.carriers import Carrier, Client, Ties
+from ironwake_http.connection import Connection, Shared
 from ironwake_http.limits import Limits
 from ironwake_http.ranges import Part
 from ironwake_http.sending import Job, Sent, Transfer
@@ -278,7 +277,7 @@ def test_a_reply_that_is_cut_off_before_it_begins_is_over(tmp_path: Path) -> Non
     async def test() -> None:
         file = os.open(path, os.O_RDONLY)
         job = Job(b"head", file, Part(200, 0, 5), 1 << 19, 10.0, False, told.append)
-        loop, shared = asyncio.get_running_loop(), cast(House, None)
+        loop, shared = asyncio.get_running_loop(), cast(Shared, None)
         task = asyncio.create_task(_Stuck(web.Server(nobody), shared, None, loop=loop).carry(job))
         await asyncio.sleep(0)
         task.cancel()
@@ -344,7 +343,7 @@ def test_who_asks_for_much_at_once_has_others_served_between(tmp_path: Path) -> 
 
     done = threading.Event()
     carrier = Carrier(
-        carriers.House(study, 60.0, lambda _: None, lambda _: None, structlog.stdlib.get_logger())
+        Ties(study, 60.0, lambda _: None, lambda _: None, structlog.stdlib.get_logger())
     )
     greedy, far = socket.socketpair()
     late, there = socket.socketpair()
@@ -381,7 +380,7 @@ def test_what_comes_too_late_for_a_carrier_is_over(tmp_path: Path) -> None:
     told: list[Sent] = []
     left: list[Client] = []
     log = structlog.stdlib.get_logger()
-    carrier = Carrier(carriers.House(lambda *_: None, 60.0, lambda _: None, left.append, log))
+    carrier = Carrier(Ties(lambda *_: None, 60.0, lambda _: None, left.append, log))
     carrier.close(0.0)
     carrier.join()
     here, there = socket.socketpair()

@@ -25,16 +25,16 @@ async def run(settings: Settings, log: service.Log) -> None:
     follower = ViewFollower(client, settings.views / "http.json", log)
     reporter = Reporter(client, "http", log)
     cards = neighbours.on(interface.name) if interface else neighbours.lookup
-    house = Service(
+    built = Service(
         controller=client,
         store=ArtifactStore(settings.artifacts),
         witness=Witness(reporter.report, cards, time.monotonic),
         log=log,
         limits=Limits(connections=descriptors.connections(Limits.connections)),
     )
-    follower.on_change(house.take)
+    follower.on_change(built.take)
     try:
-        async with serving(house, sock):
+        async with serving(built, sock):
             log.info("listening", address=address, port=settings.http_port)
             # One's own choice of an address stays, whatever becomes of the interface.
             watch = (interfaces.watch(interface, log),) if interface else ()

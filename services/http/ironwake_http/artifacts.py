@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -26,6 +27,14 @@ from ironwake_runtime.shortage import ShortageError
 _FOR_EVER = "public, max-age=31536000, immutable"
 _KNOWN = 4096  # targets
 _LOOK_AGAIN = "no-cache"  # a loader's path gets other bytes when Debian has newer ones
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asks for a file; `is_last`: the connection ends with the reply."""
+
+    address: str
+    is_last: bool
 
 
 class Files(ABC):
@@ -62,7 +71,7 @@ class Files(ABC):
             fields = headers(_media(item), part.count, _more(item, part, self.cache))
             return web.StreamResponse(status=part.status, headers=fields)
         last = not request.keep_alive or request.version < HttpVersion11
-        job = self.job(service, item, part, request.headers, (call.client, last))
+        job = self.job(service, item, part, request.headers, Asker(call.client, last))
         await cast(Connection, request.protocol).carry(job)
         return Given(part.status, job.last)
 
@@ -72,13 +81,13 @@ class Files(ABC):
         item: Stored,
         part: Part,
         asked: Mapping[str, str],
-        of: tuple[str, bool],
+        asker: Asker,
     ) -> Job:
-        """What is to be sent for a request with these headers, to this client, as its last or not.
+        """What is to be sent for a request with these headers, to this client.
 
         In any thread. BrokenError when the store does not have the bytes.
         """
-        client, last = of
+        client, last = asker.address, asker.is_last
         file, limits = _open(service, item), service.limits
         stretch, stall = limits.stretch, limits.stall
         if closes(asked.get("User-Agent", "")):
@@ -120,7 +129,7 @@ class Loaders(Files):
         return service.stock.loader(self._folder + parts["file"]) if service.stock else None
 
 
-class Desk:
+class Clerk:
     """Studies requests for files where they come in by themselves: in the carriers' threads."""
 
     def __init__(self, service: Service, table: Table) -> None:
@@ -144,7 +153,7 @@ class Desk:
             return None
         last = asked.should_close or asked.version < HttpVersion11
         try:
-            return files.job(self._service, item, part, asked.headers, (client, last))
+            return files.job(self._service, item, part, asked.headers, Asker(client, last))
         except BrokenError:
             return None
 

@@ -48,7 +48,7 @@ class Client:
 
 
 @dataclass(frozen=True)
-class House:
+class Ties:
     """What a carrier asks for, in its own thread.
 
     `idle`: seconds until the head of the next request is complete. `back`: this client has asked
@@ -65,8 +65,8 @@ class House:
 class Carrier:
     """One of them."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, ties: Ties) -> None:
+        self._ties = ties
         self._clients: dict[int, Client] = {}
         self._poll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -129,7 +129,7 @@ class Carrier:
         except OSError:  # the client has left
             self._drop(client)
         except Exception as error:  # whatever it is, the other clients have their files
-            self._house.log.error("carrier failed", exc_info=error)
+            self._ties.log.error("carrier failed", exc_info=error)
             self._drop(client)
 
     def _go_on(self, client: Client, now: float) -> None:
@@ -146,7 +146,7 @@ class Carrier:
             if client.lent or transfer.job.last:
                 self._drop(client)
                 return
-            client.due = now + self._house.idle
+            client.due = now + self._ties.idle
             # One that asks for many at once has its turn with each, as the others have.
             if not self._next(client, now):
                 return
@@ -160,12 +160,12 @@ class Carrier:
         head, end, rest = client.read.partition(_END)
         if not end and len(head) < READ:
             return True
-        job = self._house.study(head + end, client.address) if end else None
+        job = self._ties.study(head + end, client.address) if end else None
         if job is None:
             if self._until is not None:
                 raise ConnectionResetError("nothing is begun any more")
             self._forget(client)
-            self._house.back(client)
+            self._ties.back(client)
             return False
         client.read = rest
         client.transfer = Transfer(client.sock, job, now)
@@ -188,7 +188,7 @@ class Carrier:
         self._forget(client)
         # Its place first: a client that sees the end may be back at once.
         if not client.lent:
-            self._house.left(client)
+            self._ties.left(client)
         client.sock.close()
         if client.transfer is not None:
             client.transfer.end(time.monotonic())
@@ -197,9 +197,9 @@ class Carrier:
 class Carriers:
     """All of them: as many as there are processors, within reason."""
 
-    def __init__(self, house: House) -> None:
-        self.study = house.study
-        self._all = [Carrier(house) for _ in range(min(4, len(os.sched_getaffinity(0))))]
+    def __init__(self, ties: Ties) -> None:
+        self.study = ties.study
+        self._all = [Carrier(ties) for _ in range(min(4, len(os.sched_getaffinity(0))))]
         self._turns = itertools.cycle(self._all)
 
     def take(self, client: Client) -> None:

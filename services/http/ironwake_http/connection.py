@@ -50,7 +50,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class House:
+class Shared:
     """What all connections share. `files`: how requests for files begin. `crowd`: of connections
     that there was no place for."""
 
@@ -68,13 +68,13 @@ class Connection(RequestHandler):
     One that begins with a file becomes a carrier's. `back` is one that came back from there.
     """
 
-    __slots__ = ("_address", "_back", "_fresh", "_house", "_made")
+    __slots__ = ("_address", "_back", "_fresh", "_made", "_shared")
 
     def __init__(
-        self, server: web.Server, house: House, back: Client | None, **options: Any
+        self, server: web.Server, shared: Shared, back: Client | None, **options: Any
     ) -> None:
         super().__init__(server, **options)
-        self._house = house
+        self._shared = shared
         self._back = back
         self._fresh = back is None
         self._made = False
@@ -84,12 +84,12 @@ class Connection(RequestHandler):
         transport = cast(asyncio.Transport, transport)
         if self._back is None:
             address = str((transport.get_extra_info("peername") or ("",))[0])
-            if not self._house.gate.enter(address):
-                self._house.crowd.more(client=address)
+            if not self._shared.gate.enter(address):
+                self._shared.crowd.more(client=address)
                 transport.abort()
                 return
             self._address = address
-            set_stall(transport.get_extra_info("socket"), self._house.limits.stall)
+            set_stall(transport.get_extra_info("socket"), self._shared.limits.stall)
         # Writing is paused while anything waits, so that a carrier's bytes come after ours.
         transport.set_write_buffer_limits(0)
         self._made = True
@@ -100,7 +100,7 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._address:
-            self._house.gate.leave(self._address)
+            self._shared.gate.leave(self._address)
             self._address = ""
         if self._made:
             self._made = False
@@ -108,7 +108,7 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         fresh, self._fresh = self._fresh, False
-        if not (fresh and data.startswith(self._house.files) and self._move(data)):
+        if not (fresh and data.startswith(self._shared.files) and self._move(data)):
             super().data_received(data)
 
     def _move(self, data: bytes) -> bool:
@@ -130,16 +130,16 @@ class Connection(RequestHandler):
             sock.close()
             return False
         transfer = Transfer(sock, job, time.monotonic())
-        self._house.carriers.take(Client(sock, self._address, transfer, rest))
+        self._shared.carriers.take(Client(sock, self._address, transfer, rest))
         self._address = ""
         self.transport.abort()
         return True
 
     def _study(self, head: bytes) -> Job | None:
         try:
-            return self._house.carriers.study(head, self._address)
+            return self._shared.carriers.study(head, self._address)
         except Exception as error:  # the loop's way has a reply for it
-            self._house.log.error("request not studied", exc_info=error)
+            self._shared.log.error("request not studied", exc_info=error)
             return None
 
     async def carry(self, job: Job) -> None:
@@ -186,11 +186,11 @@ class Connection(RequestHandler):
         address, self._address = self._address, ""
         try:
             transfer = Transfer(sock, told, time.monotonic())
-            self._house.carriers.take(Client(sock, address, transfer, lent=True))
+            self._shared.carriers.take(Client(sock, address, transfer, lent=True))
             return bool(await over)
         finally:
             if self.transport is None:
-                self._house.gate.leave(address)
+                self._shared.gate.leave(address)
             else:
                 self._address = address
 
@@ -203,7 +203,7 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         """The reply to what is not HTTP (400), and to a mistake of ours (500)."""
         if status >= 500:
-            self._house.log.error("handler failed", path=_place(request.raw_path), exc_info=exc)
+            self._shared.log.error("handler failed", path=_place(request.raw_path), exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionResetError("the reply is half sent: nothing can be said any more")
         words = {400: "this is not a request that we understand"}

@@ -11,10 +11,9 @@ from typing import Any
 
 from aiohttp import web
 
-from ironwake_http.artifacts import Desk, Files
-from ironwake_http.carriers import Carriers, Client
-from ironwake_http.carriers import House as Outside
-from ironwake_http.connection import Connection, Gate, House
+from ironwake_http.artifacts import Clerk, Files
+from ironwake_http.carriers import Carriers, Client, Ties
+from ironwake_http.connection import Connection, Gate, Shared
 from ironwake_http.heads import strictness
 from ironwake_http.service import Dispatcher, Service, Table
 from ironwake_http.table import ROUTES
@@ -33,17 +32,17 @@ class _Server(web.Server):
         self._service = service
         gate = Gate(limits.connections, limits.per_address)
         crowd = Row(service.log, "too many connections", "there is room for connections again")
-        desk = Desk(service, ROUTES)
+        clerk = Clerk(service, ROUTES)
         self.carriers = Carriers(
-            Outside(
-                desk.study,
+            Ties(
+                clerk.study,
                 limits.idle,
                 back=lambda client: service.tell(self._come_back, client),
                 left=lambda client: service.tell(gate.leave, client.address),
                 log=service.log,
             )
         )
-        self._house = House(gate, limits, service.log, self.carriers, _begin(ROUTES), crowd)
+        self._shared = Shared(gate, limits, service.log, self.carriers, _begin(ROUTES), crowd)
         self._returning: set[asyncio.Task[object]] = set()
         self._options: dict[str, Any] = {  # the same for every connection
             **strictness(limits),
@@ -57,7 +56,7 @@ class _Server(web.Server):
         }
 
     def __call__(self, back: Client | None = None) -> Connection:
-        return Connection(self, self._house, back, **self._options)
+        return Connection(self, self._shared, back, **self._options)
 
     def _come_back(self, client: Client) -> None:
         """A carrier's client wants something that is no file."""
