@@ -184,7 +184,8 @@ def test_the_script_of_an_unknown_machine(there: Scene, player: Player, firmware
     reply = player.http(path)
     assert (reply.status, reply.text) == (200, found["script"])
     assert REASONS[player.mac] in reply.text
-    assert player.hears_nothing_by_tftp(path)
+    with played(there.rack, ARMED.mac, f"10.77.0.{Mac(ARMED.mac).packed[5]}") as machine:
+        assert player.hears_nothing_by_tftp(path, machine)
 
 
 @pytest.mark.parametrize("player", [CLAIMS, ANSWERS], ids=["order", "answers"], indirect=True)
