@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from ironwake.mac import Mac
 from ironwake.report import Seen
 from ironwake.site import Stored
 from ironwake_tftp.admission import Caps
@@ -84,6 +85,27 @@ def test_a_repeated_request_is_answered_from_the_same_port() -> None:
             rig.ask(RRQ, sock)
             assert await hear(sock) == first
             assert rig.server.transfers == 1
+
+    play(scene)
+
+
+def test_a_failure_that_comes_again_is_counted_again() -> None:
+    """Where even the ERROR cannot be decided on, nothing is sent, and nobody hides it."""
+
+    class Cards(dict[str, Mac]):
+        def __getitem__(self, address: str) -> Mac:
+            raise ZeroDivisionError(address)
+
+    async def scene() -> None:
+        async with (
+            serving(cards=Cards({"127.0.0.1": ARMED})) as rig,
+            socket_of_client() as sock,
+            socket_of_client("127.0.0.2") as other,
+        ):
+            rig.ask(RRQ, sock)
+            rig.ask(b"\0\1sb/nothing\0octet\0", other)
+            assert (await hear(other))[0].startswith(b"\0\5\0\1")
+            assert rig.server.counters["failed"] == 2
 
     play(scene)
 

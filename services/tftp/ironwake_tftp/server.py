@@ -139,8 +139,10 @@ class Server:
             self._fault(client, error)
             if is_one(error):  # the client asks again by itself
                 return
-            with contextlib.suppress(Exception):  # what has failed may fail again
+            try:
                 self._tell_off(client, ErrorCode.UNDEFINED, "the server failed", came_to)
+            except Exception as again:  # noqa: BLE001 (what has failed may fail again)
+                self._fault(client, again)
 
     def _request(self, data: bytes, client: Address, came_to: str) -> None:
         try:
