@@ -110,6 +110,6 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     """It is said, and nothing is asked."""
     (tmp_path / "questions").write_bytes(b"\0\5short")
     argv = [load.program("dns"), "127.0.0.1", "9", tmp_path / "questions", "4", "1"]
-    done = subprocess.run(argv, capture_output=True, check=False)
+    done = subprocess.run([*map(str, argv)], capture_output=True, check=False)
     assert done.returncode == 2
     assert done.stderr
