@@ -1,4 +1,4 @@
-"""Descriptors: how many this process may have, and for how many connections they are enough."""
+"""Descriptors: how many this process may have, and for how many clients they are enough."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 # For everything that is no client: the calls to the controller alone are up to 64 connections.
 _SPARE: Final = 128
-_EACH: Final = 3  # of a connection: itself, its other in a carrier, the file that it is sent
+_HTTP: Final = 3  # of a connection: itself, its other in a carrier, the file that it is sent
 
 
 def take_all() -> None:
@@ -18,9 +18,9 @@ def take_all() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def connections(wanted: int) -> int:
-    """How many connections this process can bear, but no more than `wanted`."""
+def clients(wanted: int, each: int = _HTTP) -> int:
+    """How many clients with so many descriptors `each` this process can bear; at most `wanted`."""
     room, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if room == resource.RLIM_INFINITY:
         return wanted
-    return max(1, min(wanted, (room - _SPARE) // _EACH))
+    return max(1, min(wanted, (room - _SPARE) // each))

@@ -22,8 +22,8 @@ def test_as_many_connections_as_there_are_descriptors_for() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for limit, room in ((128 + 3 * 100, 100), (1024, 298), (200, 24), (64, 1)):
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-        assert descriptors.connections(10_000) == room
-        assert descriptors.connections(10) == min(10, room)
+        assert descriptors.clients(10_000) == room
+        assert descriptors.clients(10) == min(10, room)
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (limit, hard)
 
 

@@ -41,7 +41,7 @@ async def _serve(
     data_plane, _ = tokens.load(settings.service_token_file)
     if made:
         log.info("the admin token was made", file=str(settings.admin_token_file))
-    limits = Limits(connections=descriptors.connections(Limits.connections))
+    limits = Limits(connections=descriptors.clients(Limits.connections))
     server = Server(app.build(built, tokens.Tokens.of(admin, data_plane), limits), limits)
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     keeping = asyncio.create_task(built.housekeeping.run())

@@ -30,7 +30,7 @@ async def run(settings: Settings, log: service.Log) -> None:
         store=ArtifactStore(settings.artifacts),
         witness=Witness(reporter.report, cards, time.monotonic),
         log=log,
-        limits=Limits(connections=descriptors.connections(Limits.connections)),
+        limits=Limits(connections=descriptors.clients(Limits.connections)),
     )
     follower.on_change(built.take)
     try:

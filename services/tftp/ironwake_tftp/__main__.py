@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 from ipaddress import IPv4Address
 
 from ironwake.site import Stored
-from ironwake_runtime import interfaces, neighbours, service
+from ironwake_runtime import descriptors, interfaces, neighbours, service
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.controller import ControllerClient, Reporter, ViewFollower
 from ironwake_runtime.settings import Settings
@@ -17,7 +16,7 @@ from ironwake_tftp.options import Limits
 from ironwake_tftp.server import Server, Surroundings, listen
 
 _OVERHEAD = 20 + 8 + 4  # IPv4, UDP and DATA headers
-_SPARE_FILES = 64  # descriptors for everything that is not a transfer
+_PORTS = 2  # of a transfer: descriptors
 
 
 async def run(settings: Settings, log: service.Log) -> None:
@@ -41,7 +40,8 @@ async def run(settings: Settings, log: service.Log) -> None:
     cards = neighbours.on(interface.name)
     around = Surroundings(lambda: follower.index, cards, ask, reporter.report, log)
     limits = Limits(max_blksize=_blksize(interface.name))
-    server = Server(sock, interface.index, Registry(fetch), around, limits, _caps())
+    caps = Caps(total=descriptors.clients(Caps().total, _PORTS))
+    server = Server(sock, interface.index, Registry(fetch), around, limits, caps)
     log.info("listening", interface=interface.name, port=settings.tftp_port)
     try:
         await asyncio.gather(
@@ -54,15 +54,6 @@ async def run(settings: Settings, log: service.Log) -> None:
 def _blksize(interface: str) -> int:
     """The largest block that is not fragmented on this interface: 1468 on Ethernet."""
     return max(8, min(interfaces.mtu_of(interface) - _OVERHEAD, 65464))
-
-
-def _caps() -> Caps:
-    """Each transfer is two descriptors: take all that we may have, and no more."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    wanted = Caps()
-    room = wanted.total if most == resource.RLIM_INFINITY else (most - _SPARE_FILES) // 2
-    return Caps(total=max(1, min(wanted.total, room)))
 
 
 def main() -> None:
