@@ -440,3 +440,27 @@ def test_without_a_free_descriptor_a_client_is_told_to_ask_again(first: str) -> 
         writer.close()
 
     run(test)
+
+
+def test_a_place_is_free_before_the_client_sees_its_end() -> None:
+    """Whoever is back at once finds it: the gate hears of it first."""
+    told: list[str] = []
+    here, there = socket.socketpair()
+    for end in (here, there):
+        end.setblocking(False)
+
+    def left(client: Client) -> None:
+        try:
+            there.recv(1)
+        except BlockingIOError:  # neither a word nor the end
+            told.append(client.address)
+
+    ties = Ties(lambda *_: None, 600.0, left, left, structlog.stdlib.get_logger())
+    carrier = Carrier(ties)
+    try:
+        carrier.take(Client(here, "192.0.2.20", None, due=0.0))
+    finally:
+        carrier.close(0.0)
+        carrier.join()
+        there.close()
+    assert told == ["192.0.2.20"]
