@@ -22,8 +22,10 @@ from typing import Any, Final
 
 from ironwake.errors import BrokenError
 from ironwake.firmware import Architecture
+from ironwake.image import is_image_name
 
-KINDS: Final = ("media", "loaders", "ramdisk")
+IMAGE: Final = "image"
+KINDS: Final = ("media", "loaders", "ramdisk", IMAGE)
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -45,7 +47,7 @@ def ramdisk_name(flavour: str, architecture: Architecture) -> str:
 
 def is_manifest_name(text: str) -> bool:
     """Say whether a text from outside may be used as a manifest's name, and so as a file's."""
-    return _NAME.fullmatch(text) is not None
+    return _NAME.fullmatch(text) is not None or is_image_name(text)
 
 
 class ArtifactError(BrokenError):
@@ -74,7 +76,7 @@ class Artifact:
 class Manifest:
     """A named, built set of artifacts.
 
-    :ivar name: "debian-12", "loaders", "ramdisk-cloud"
+    :ivar name: "debian-12", "loaders", "ramdisk-cloud"; an image's has its version, "web@3"
     :ivar kind: one of KINDS
     :ivar built: when, ISO 8601 with an offset or Z
     :ivar inputs: hash of all that the build was made from (recipe, options, package versions)
@@ -92,10 +94,12 @@ class Manifest:
     facts: Mapping[str, Fact] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not is_manifest_name(self.name):
-            raise ArtifactError(f"{self.name!r} is not a manifest name", "use a-z, 0-9, . _ and -")
         if self.kind not in KINDS:
             raise ArtifactError(f"kind {self.kind!r} is unknown", f"known are {', '.join(KINDS)}")
+        if self.kind == IMAGE and not is_image_name(self.name):
+            raise ArtifactError(f"{self.name!r} is not an image's name", "name it NAME@VERSION")
+        if self.kind != IMAGE and not _NAME.fullmatch(self.name):
+            raise ArtifactError(f"{self.name!r} is not a manifest name", "use a-z, 0-9, . _ and -")
         _check_time(self.built)
         for role in self.artifacts:
             if not _ROLE.fullmatch(role):

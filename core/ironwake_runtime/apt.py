@@ -1,7 +1,7 @@
 """A private apt: resolves and downloads packages of any Debian release, beside the host's own.
 
-It has its own sources, lists, cache and an empty list of installed packages, so it neither reads
-nor changes what the host has installed. The distribution's signatures are checked by apt itself
+It has its own sources, lists, cache and list of installed packages, so it neither reads nor changes
+what the host has installed. The distribution's signatures are checked by apt itself
 (`signed-by` the Debian archive keyring; Debian 12's verifies Debian 13 too). Of the host's apt
 configuration only `Acquire::` is taken over: that is where people set proxies.
 """
@@ -42,6 +42,7 @@ class AptRoot:
     :param directory: where its state lives; may be kept between runs, then updates are short
     :param suite: release codename, e.g. "trixie"
     :param architecture: Debian's name, e.g. "amd64"; need not be the host's, for nothing of it runs
+    :param installed: what the system has that packages are for, as dpkg's list says it
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class AptRoot:
         mirror: Mirror,
         architecture: str = "amd64",
         keyring: Path = KEYRING,
+        installed: str = "",
     ) -> None:
         self.directory = directory
         self.suite = suite
         self.mirror = mirror
         self.architecture = architecture
         self.keyring = keyring
+        self._installed = installed
 
     def source_lines(self) -> tuple[str, ...]:
         """Give the `sources.list` lines of this release."""
@@ -83,7 +86,7 @@ class AptRoot:
             )
 
     def resolve(self, packages: Iterable[str], *, dependencies: bool = True) -> dict[str, str]:
-        """Give {package: version} that would be installed on an empty system, no recommends.
+        """Give {package: version} that would be installed, no recommends; by default, on nothing.
 
         :param dependencies: False gives exactly the named packages, each at its newest version
         :raises AptError: for a package that does not exist or a set that cannot go together
@@ -96,7 +99,7 @@ class AptRoot:
             raise AptError(
                 f"apt cannot resolve {' '.join(names)} in {self.suite}: {_complaint(done)}"
             )
-        return dict(re.findall(r"^Inst (\S+) \((\S+) ", done.stdout, re.MULTILINE))
+        return dict(re.findall(r"^Inst (\S+) (?:\[\S+\] )?\((\S+) ", done.stdout, re.MULTILINE))
 
     def _candidates(self, names: Sequence[str]) -> dict[str, str]:
         done = self._run(["apt-cache", "show", "--no-all-versions", *names])
@@ -173,7 +176,7 @@ class AptRoot:
         root = self.directory
         for folder in ("lists/partial", "cache/archives/partial"):
             (root / folder).mkdir(parents=True, exist_ok=True)
-        (root / "status").write_text("")
+        (root / "status").write_text(self._installed)
         (root / "sources.list").write_text("".join(f"{line}\n" for line in self.source_lines()))
         own = {
             "APT::Architecture": self.architecture,

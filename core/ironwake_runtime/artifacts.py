@@ -5,14 +5,17 @@
 
 A name appears only when its bytes are complete and on disk (write aside, fsync, rename, fsync of
 the folder), so a reader never needs a lock, and a power cut leaves at worst a stray `.incoming-*`.
+Who gives artifacts to a manifest, or takes away what no manifest needs, has the store's lock
+(`changing`), so that nobody takes away what somebody else has just found there.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +27,7 @@ from ironwake_runtime.durable import sync_folder
 _CHUNK = 1 << 20
 _INCOMING = ".incoming-"
 # Writers' umask must not hide artifacts from services that run as another user.
-_FILE_MODE = 0o644
+FILE_MODE = 0o644
 _MEND = "delete the file and add the media again"
 
 
@@ -69,6 +72,33 @@ class ArtifactStore:
             os.link(source, target)
         except OSError:  # another file system, or one without hard links
             self.add_file(source)
+
+    def take(self, source: Path, artifact: Artifact) -> None:
+        """Move a file in whose hash is known, by its name alone; it is on the same file system."""
+        with source.open("r+b") as stream:
+            _settle(stream, source, self.path(artifact.sha256))
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Be the only one who publishes, or takes away; others wait. Not to be nested."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def withdraw(self, name: str) -> None:
+        """Take a manifest away, and the bytes that no other one needs; the caller has the lock."""
+        manifest = self.manifest(name)
+        folder = self.directory / "manifests"
+        (folder / f"{name}.json").unlink()
+        sync_folder(folder)
+        self.collect(artifact.sha256 for artifact in manifest.artifacts.values())
+
+    def collect(self, hashes: Iterable[str]) -> None:
+        """Take away those of these bytes that no manifest needs; the caller has the lock."""
+        needed = {item.sha256 for row in self.manifests() for item in row.artifacts.values()}
+        for sha256 in frozenset(hashes) - needed:
+            self.path(sha256).unlink(missing_ok=True)
 
     def _add(self, chunks: Iterator[bytes]) -> Artifact:
         root = self.directory / "sha256"
@@ -140,7 +170,7 @@ def _incoming(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
 def _settle(stream: BinaryIO, temporary: Path, target: Path) -> None:
     """Give complete bytes their name, in an order that survives a power cut."""
     stream.flush()
-    os.fchmod(stream.fileno(), _FILE_MODE)
+    os.fchmod(stream.fileno(), FILE_MODE)
     os.fsync(stream.fileno())
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary.replace(target)

@@ -101,7 +101,7 @@ class Workshop:
         Takes and raises what `cached` does.
         """
         manifest = self.cached(recipe, resolve, make)
-        with self._room(recipe.name):
+        with self._room(recipe.name), self.store.changing():
             for artifact in manifest.artifacts.values():
                 self.store.adopt(self.built.path(artifact.sha256), artifact)
             self.store.publish(manifest)

@@ -15,10 +15,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def replace(path: Path, data: bytes) -> None:
-    """Give the file new contents: whole and on the disk when this returns, or as it was before."""
+def replace(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Give the file new contents: whole and on the disk when this returns, or as it was before.
+
+    :param mode: the file's; what the umask says where it is None
+    """
     aside = path.with_suffix(".new")
     with aside.open("wb") as out:
+        if mode is not None:
+            os.fchmod(out.fileno(), mode)
         out.write(data)
         out.flush()
         os.fsync(out.fileno())

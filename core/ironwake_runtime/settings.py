@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     artifacts_dir: Path | None = Field(None, description="artifacts; default: artifacts in state")
     secrets_dir: Path | None = Field(None, description="token files; default: secrets in state")
     profiles_dir: Path | None = Field(None, description="profile files; default: profiles in state")
+    captures_dir: Path | None = Field(
+        None, description="what is read of machines for images; default: captures in state"
+    )
     quirks_file: Path | None = Field(
         None, description="how odd firmware is to be answered; default: quirks.yaml in state"
     )
@@ -69,7 +72,19 @@ class Settings(BaseSettings):
     ramdisk: Literal["generic", "cloud"] = Field(
         "generic", description="deploy ramdisk: for real machines, or the smaller one for virtual"
     )
+    ssh_keys_file: Path | None = Field(
+        None, description="public SSH keys, one a line, that are let into rescue systems"
+    )
     mirror: str = Field("", description="package mirror; default: this host's own apt mirror")
+    image_hosts: str = Field(
+        "", description="hosts that images may be fetched from, with commas between; default: none"
+    )
+    image_largest: str = Field("2TiB", description="how large an image and its source may be")
+    image_members: int = Field(4_000_000, gt=0, description="names that a root archive may have")
+    image_ratio: int = Field(
+        200, gt=0, description="plain bytes for each packed one that a root archive may have"
+    )
+    image_minutes: float = Field(120, gt=0, description="how long an image may be fetched")
     arm_minutes: float = Field(60, gt=0, description="how long an armed deployment waits")
     wake_targets: str = Field(
         "", description="addresses or hosts that magic packets also go to, with commas between"
@@ -101,6 +116,10 @@ class Settings(BaseSettings):
     @property
     def artifacts(self) -> Path:
         return self.artifacts_dir or self.state_dir / "artifacts"
+
+    @property
+    def captures(self) -> Path:
+        return self.captures_dir or self.state_dir / "captures"
 
     @property
     def secrets(self) -> Path:

@@ -51,7 +51,7 @@ def test_the_architecture_stands_behind_the_name(
     assert is_manifest_name(ramdisk_name("generic", architecture))
 
 
-@pytest.mark.parametrize("method", list(Method))
+@pytest.mark.parametrize("method", [Method.ARCHIVE, Method.SCRIPT])
 def test_a_machine_gets_media_of_its_own_processor(arm: Bench, method: Method) -> None:
     """Loader, kernel, ramdisk and payload: none of the other architecture's, by either method."""
     decision = _resolve(arm.with_method(method))
@@ -61,6 +61,13 @@ def test_a_machine_gets_media_of_its_own_processor(arm: Bench, method: Method) -
     assert all(item.manifest.endswith("-arm64") for item in used)
     assert "console=ttyAMA0,115200" in decision.kernel.arguments
     assert not [word for word in decision.kernel.arguments if "ttyS0" in word]
+
+
+def test_an_image_of_another_processor_is_no_image_for_it(arm: Bench) -> None:
+    """An image is made for one architecture, which its facts say."""
+    decision = _resolve(arm.with_method(Method.DISK_IMAGE))
+    assert isinstance(decision, Silence)
+    assert "web@1 is not made for arm64" in decision.reason
 
 
 def test_the_missing_media_are_named_as_they_are_built(arm: Bench) -> None:

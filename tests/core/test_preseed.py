@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ironwake.disk import DiskMatch
 from ironwake.errors import InputError
 from ironwake.methods import METHODS
 from ironwake.names import KernelWord
@@ -52,6 +53,8 @@ def _hook(text: str, name: str) -> str:
     return next(line for line in text.splitlines() if f" {name} " in line).split(" ", 3)[3]
 
 
+PATH = "/dev/disk/by-path/pci-0000:00:04.0"
+
 # What the guard sees of a machine with one disk; `wget` and `poweroff` leave their traces.
 _COMMANDS = {
     "list-devices": "echo /dev/vda",
@@ -59,6 +62,7 @@ _COMMANDS = {
     "dd": '[ "$1" = if=/dev/vda ]',
     "debconf-set": 'echo set "$@" >>"$TRACE"',
     "wget": 'echo "$@" >>"$TRACE"',
+    "readlink": f'[ "$2" = {PATH} ] && echo /dev/vda || echo "$2"',
     "poweroff": "echo poweroff >>$TRACE; kill $PPID",
 }
 
@@ -98,12 +102,12 @@ def test_only_a_blank_disk_or_one_to_erase_is_partitioned(
 
 
 def _on_disk(bench: Bench, match: str) -> Bench:
-    profile = dataclasses.replace(bench.deployment.profile, disk=Disk(match))
+    profile = dataclasses.replace(bench.deployment.profile, disk=Disk(DiskMatch(match)))
     deployment = dataclasses.replace(bench.deployment, profile=profile, erase=("disk-2",))
     return dataclasses.replace(bench, deployment=deployment)
 
 
-@pytest.mark.parametrize("match", ["/dev/vda", "disk-1", "auto"])
+@pytest.mark.parametrize("match", [PATH, "disk-1", "auto"])
 def test_a_disk_that_cannot_be_read_is_never_taken_for_blank(
     match: str, bench: Bench, tmp_path: Path
 ) -> None:
@@ -114,7 +118,7 @@ def test_a_disk_that_cannot_be_read_is_never_taken_for_blank(
     assert "stage=installing" not in done
 
 
-@pytest.mark.parametrize("match", ["/dev/vdb", "disk-9"])
+@pytest.mark.parametrize("match", ["/dev/disk/by-path/other", "disk-9"])
 def test_a_disk_that_is_named_but_not_there_is_refused(
     match: str, bench: Bench, tmp_path: Path
 ) -> None:
@@ -133,14 +137,12 @@ def test_a_serial_number_of_two_disks_is_refused(bench: Bench, tmp_path: Path) -
     assert "stage=installing" not in done
 
 
+@pytest.mark.parametrize("match", [PATH, "disk-1"])
 def test_the_disk_that_is_named_gets_the_system_and_the_boot_loader(
-    bench: Bench, tmp_path: Path
+    match: str, bench: Bench, tmp_path: Path
 ) -> None:
     """Left alone, grub-installer writes to the first disk of a BIOS machine, whatever is on it."""
-    text = _answers(_on_disk(bench, "/dev/vdb"))
-    assert "d-i partman-auto/disk string /dev/vdb\n" in text
-    assert "d-i grub-installer/bootdev string /dev/vdb\n" in text
-    hook = _hook(_answers(_on_disk(bench, "disk-1")), "partman/early_command")
+    hook = _hook(_answers(_on_disk(bench, match)), "partman/early_command")
     done = _guarded(tmp_path, hook, 2)
     assert "set partman-auto/disk /dev/vda\n" in done
     assert "set grub-installer/bootdev /dev/vda\n" in done
@@ -151,7 +153,7 @@ def test_the_disk_that_is_named_gets_the_system_and_the_boot_loader(
 def test_a_disk_that_would_break_the_file_is_refused(match: str) -> None:
     """A line of a preseed ends at a line break, and goes on after a backslash."""
     with pytest.raises(InputError):
-        Disk(match)
+        DiskMatch(match)
 
 
 def test_the_profiles_kernel_arguments_reach_the_installed_system(bench: Bench) -> None:

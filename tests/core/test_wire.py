@@ -35,6 +35,7 @@ def test_an_order_comes_back_equal(bench: Bench) -> None:
     grant = METHODS[Method.ARCHIVE].payload(bench.deployment, bench.machine, MAC, bench.policy)
     order = wire.decode(Order, grant.text)
     assert order.user == bench.deployment.profile.user
+    assert order.archive is not None
     assert order.archive.unpacked == 900_000_000
     assert wire.encode(order).decode() == grant.text
 
