@@ -28,6 +28,7 @@ def test_every_medium_has_a_sentence() -> None:
         "ramdisk-generic",
         "debian-12",
         "debian-12-cloud",
+        "debian-12-cloud-live",
     } <= media.catalogue().keys()
     assert all(media.catalogue().values())
 
@@ -90,8 +91,10 @@ def test_the_loaders_are_signed_images(shop: Workshop) -> None:
             assert b"(memdisk)" in data
 
 
-def archive_members(shop: Workshop, manifest: Manifest) -> dict[str, tarfile.TarInfo]:
-    packed = shop.store.path(manifest.artifact("archive").sha256)
+def archive_members(
+    shop: Workshop, manifest: Manifest, role: str = "archive"
+) -> dict[str, tarfile.TarInfo]:
+    packed = shop.store.path(manifest.artifact(role).sha256)
     with (
         subprocess.Popen(["zstd", "-dcq", packed], stdout=subprocess.PIPE) as plain,
         tarfile.open(fileobj=plain.stdout, mode="r|") as tar,
@@ -126,7 +129,21 @@ def test_the_root_archive_boots_anywhere_and_is_nobody(shop: Workshop) -> None:
     assert not [m for m in members.values() if m.name.startswith("./var/log/") and m.isreg()]
     assert members["etc/resolv.conf"].issym()
     assert manifest.facts["unpacked_bytes"] == sum(member.size for member in members.values())
-    assert manifest.artifacts.keys() == {"archive", "installer-kernel", "installer-initrd"}
+    assert manifest.artifacts.keys() == {
+        *("archive", "layout-packages"),
+        *("installer-kernel", "installer-initrd"),
+    }
+
+
+@pytest.mark.root
+def test_what_only_layouts_need_is_beside_the_archive(shop: Workshop) -> None:
+    """A repository with all packages that a layout may want, and none twice."""
+    manifest = debian.build("debian-12-cloud", shop)
+    members = archive_members(shop, manifest, "layout-packages")
+    assert "Packages" in members
+    names = {name.removesuffix(".deb") for name in members if name.endswith(".deb")}
+    assert names >= set(debian.MEDIA["debian-12-cloud"].layout_packages)
+    assert not names & set(debian.PACKAGES)
 
 
 def test_a_medium_brings_what_machines_need_to_get_there() -> None:

@@ -2,14 +2,17 @@
 
 The installer comes out of the package `debian-installer-<N>-netboot-amd64`, the archive from
 mmdebstrap: both verified by the distribution's signatures. The archive is a bootable Debian without
-identity: no machine-id, no SSH host keys, no host name, no network; the agent writes those. For
-another architecture than the host's, its packages' scripts are emulated (`emulation`).
+identity: no machine-id, no SSH host keys, no host name, no network; the agent writes those. With it
+goes a small repository of the packages that only some layouts need (`ironwake.layout.packages`).
+For another architecture than the host's, its packages' scripts are emulated (`emulation`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -22,11 +25,12 @@ import zstandard
 from ironwake.artifact import Fact, Manifest, manifest_name
 from ironwake.errors import BrokenError
 from ironwake.firmware import Architecture
+from ironwake.layout import packages
 from ironwake_imager import emulation
 from ironwake_runtime.apt import AptRoot
 from ironwake_runtime.builds import Product, Recipe, Versions, Workshop
 
-_FILES = Path(__file__).parent / "files"
+FILES = Path(__file__).parent / "files"
 
 PACKAGES = (
     *("systemd-sysv", "systemd-resolved", "systemd-timesyncd", "libpam-systemd", "dbus", "udev"),
@@ -62,18 +66,21 @@ _NOT_UNPACKED = (
     *("path-exclude=/usr/share/bug/*", "path-exclude=/usr/lib/grub/*-efi/monolithic/*"),
     *("path-exclude=/usr/lib/grub/*-efi-signed/g*net*", "force-unsafe-io"),
 )
-# What gives a machine an identity, and what only building needed.
-_REMOVED = (
+# Before a package's name: it goes into the repository for layouts. No name has a blank in it.
+_FOR_LAYOUTS = "layout "
+# What gives a machine an identity, and what packages leave behind.
+IDENTITY = (
     *("etc/hostname", "etc/resolv.conf", "etc/ssh/ssh_host_*", "var/lib/dbus/machine-id"),
-    *(
-        "etc/apt/apt.conf.d/99mmdebstrap",
-        "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
-        "etc/apt/sources.list.d/*",
-    ),
     *("var/lib/apt/lists/*", "var/cache/apt/*.bin", "var/cache/apt/archives/*.deb"),
     *("var/cache/debconf/*-old", "var/lib/dpkg/*-old", "var/cache/ldconfig/aux-cache"),
     *("var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "root/.bash_history"),
 )
+# What only building needed.
+_SCAFFOLD = (
+    *("etc/apt/apt.conf.d/99mmdebstrap", "etc/dpkg/dpkg.cfg.d/99mmdebstrap"),
+    "etc/apt/sources.list.d/*",
+)
+_REMOVED = (*IDENTITY, *_SCAFFOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,12 @@ class Medium:
         """What the archive has, besides the essential."""
         return (self.kernel, *PACKAGES, *_BOOT_PACKAGES[self.architecture])
 
+    @property
+    def layout_packages(self) -> tuple[str, ...]:
+        """Those of `layout.packages` that this release has."""
+        left_out = packages.WHERE_THERE_IS_ONE if self.suite == "bookworm" else ()
+        return tuple(name for name in packages.ALL if name not in left_out)
+
 
 MEDIA = {
     medium.name: medium
@@ -122,7 +135,8 @@ MEDIA = {
 
 
 def build(name: str, shop: Workshop) -> Manifest:
-    """Publish a medium: roles "installer-kernel", "installer-initrd", "archive" (.tar.zst).
+    """Publish a medium: roles "installer-kernel", "installer-initrd", "archive" (.tar.zst), and
+    "layout-packages" (.tar.zst).
 
     Facts: unpacked_bytes, kernel_version, architecture, release, packages (count). Needs root.
     """
@@ -130,19 +144,23 @@ def build(name: str, shop: Workshop) -> Manifest:
     apt = shop.apt(medium.suite, medium.architecture)
     options = {"suite": medium.suite, "kernel": medium.kernel, "installer": medium.installer}
     options["architecture"] = medium.architecture
-    recipe = Recipe(name, "media", (Path(__file__), *sorted(_FILES.iterdir())), options)
+    recipe = Recipe(name, "media", (Path(__file__), *sorted(FILES.iterdir())), options)
 
     def resolve() -> Versions:
         apt.update()
-        installed = apt.resolve(("?essential", "apt", *medium.packages))
-        return {**installed, **apt.resolve((medium.installer,), dependencies=False)}
+        base = ("?essential", "apt", *medium.packages)
+        installed = apt.resolve(base)
+        more = apt.resolve((*base, *medium.layout_packages))
+        extra = {f"{_FOR_LAYOUTS}{key}": more[key] for key in more if key not in installed}
+        return {**installed, **extra, **apt.resolve((medium.installer,), dependencies=False)}
 
     def make(work: Path, versions: Versions) -> Product:
         emulation.prefix(medium.architecture)  # a host that has no way shall say so at once
         shop.progress(name, 0.0, "unpacking the installer")
         files = _installer(medium, apt, versions, shop.debs, work)
+        files["layout-packages"] = _layout_packages(apt, versions, shop.debs, work)
         tar = work / "root.tar"
-        _bootstrap(medium, apt, tar, lambda part, text: shop.progress(name, part, text))
+        bootstrap(medium, apt, tar, lambda part, text: shop.progress(name, part, text))
         facts = inspect(tar)
         shop.progress(name, 0.9, "compressing the archive")
         files["archive"] = work / f"{name}.tar.zst"
@@ -165,10 +183,73 @@ def _installer(
     return {"installer-kernel": folder / "linux", "installer-initrd": folder / "initrd.gz"}
 
 
-def _bootstrap(
-    medium: Medium, apt: AptRoot, target: Path, progress: Callable[[float | None, str], None]
+def _layout_packages(apt: AptRoot, versions: Versions, debs: Path, work: Path) -> Path:
+    """A repository, as apt reads one from a folder; each package is called NAME.deb."""
+    wanted = {
+        key.removeprefix(_FOR_LAYOUTS): version
+        for key, version in versions.items()
+        if key.startswith(_FOR_LAYOUTS)
+    }
+    folder = work / "layout-packages"
+    folder.mkdir()
+    stanzas = []
+    for name, deb in zip(wanted, apt.download(wanted, debs), strict=True):
+        shutil.copyfile(deb, folder / f"{name}.deb")
+        control = subprocess.run(
+            ["dpkg-deb", "-f", deb], check=True, capture_output=True, text=True
+        )
+        with deb.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        place = f"Filename: ./{name}.deb\nSize: {deb.stat().st_size}\nSHA256: {digest}\n"
+        stanzas.append(f"{control.stdout.strip()}\n{place}")
+    (folder / "Packages").write_text("\n".join(stanzas))
+    tar = work / "layout-packages.tar"
+    subprocess.run(
+        [
+            "tar",
+            "--sort=name",
+            "--owner=0",
+            "--group=0",
+            "--numeric-owner",
+            "-cf",
+            tar,
+            "-C",
+            folder,
+            ".",
+        ],
+        check=True,
+    )
+    packed = tar.with_name(f"{tar.name}.zst")
+    _compress(tar, packed)
+    return packed
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What a person adds to a medium's archive.
+
+    :ivar packages: names, as apt knows them
+    :ivar hooks: programs that are run on this host with the root's path, once packages are there
+    """
+
+    packages: tuple[str, ...] = ()
+    hooks: tuple[Path, ...] = ()
+
+
+def is_package(name: str) -> bool:
+    """Say whether a text may be a package's name (Debian Policy 5.6.7)."""
+    return re.fullmatch(r"[a-z0-9][a-z0-9+.-]{1,127}", name, re.ASCII) is not None
+
+
+def bootstrap(
+    medium: Medium,
+    apt: AptRoot,
+    target: Path,
+    progress: Callable[[float | None, str], None],
+    extra: Extra | None = None,
 ) -> None:
     """Run mmdebstrap into a tar, and draw its own phases as progress."""
+    extra = extra or Extra()
     command = [
         *emulation.prefix(medium.architecture),
         "mmdebstrap",
@@ -176,13 +257,14 @@ def _bootstrap(
         "--format=tar",
         f"--architectures={medium.architecture}",
         "--skip=check/qemu",  # looked at already, and it would not see a namespace's own emulator
-        f"--include={','.join(medium.packages)}",
+        f"--include={','.join((*medium.packages, *extra.packages))}",
         f"--keyring={apt.keyring}",
         "--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr",
         '--aptopt=APT::Install-Recommends "false"',
         *(f"--aptopt={line}" for line in apt.acquire_options()),
         *(f"--dpkgopt={option}" for option in _NOT_UNPACKED),
-        f'--customize-hook=sh {quote(str(_FILES / "customize"))} "$1" {join(_REMOVED)}',
+        *(f'--customize-hook={quote(str(hook))} "$1"' for hook in extra.hooks),
+        f'--customize-hook=sh {quote(str(FILES / "customize"))} "$1" {join(_REMOVED)}',
         *_mode(),
         medium.suite,
         str(target),

@@ -12,7 +12,7 @@ from ironwake.artifact import Manifest, ramdisk_name
 from ironwake.errors import UnknownError
 from ironwake.firmware import Architecture
 from ironwake.progress import Progress
-from ironwake_imager import debian, loaders
+from ironwake_imager import debian, live, loaders
 from ironwake_ramdisk import agentzip, modules, ramdisk
 from ironwake_runtime.aptsources import Mirror
 from ironwake_runtime.artifacts import ArtifactStore
@@ -67,7 +67,13 @@ def _builders() -> dict[str, _Builder]:
     for medium in debian.MEDIA.values():
         needs = ("loaders", ramdisk_name(medium.flavour, medium.architecture))
         rows[medium.name] = _Builder(medium.title, _debian(medium.name), needs)
+    for name, one in live.MEDIA.items():
+        rows[name] = _Builder(one.title, _live(name), ("loaders",))
     return rows
+
+
+def _live(name: str) -> Callable[[Workshop], Manifest]:
+    return lambda shop: live.build(name, shop)
 
 
 def _debian(name: str) -> Callable[[Workshop], Manifest]:
