@@ -6,7 +6,6 @@ It never repeats an installation by itself: after a failure it stays at its mess
 from __future__ import annotations
 
 import sys
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,11 +14,26 @@ from pathlib import Path
 from ironwake import routes
 from ironwake.errors import BrokenError, IronwakeError
 from ironwake.order import Order
-from ironwake_agent import client, cmdline, commands, console, facts, network, order, probe
+from ironwake_agent import (
+    client,
+    cmdline,
+    commands,
+    console,
+    ending,
+    facts,
+    network,
+    order,
+    probe,
+    rescue,
+    wipe,
+)
+from ironwake_agent.capture import front
 from ironwake_agent.cmdline import Boot
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.console import Console
+from ironwake_agent.ending import Ending, Ways
 from ironwake_agent.install import Hands, install
+from ironwake_agent.network import Lease
 from ironwake_agent.order import NothingToDoError
 from ironwake_agent.patience import Patience
 from ironwake_agent.report import CancelledError, Reporter
@@ -27,11 +41,12 @@ from ironwake_agent.report import CancelledError, Reporter
 _NETWORK_PATIENCE = 180.0  # spanning tree takes 50 s, a slow DHCP relay more
 _ORDER_PATIENCE = 600.0
 _LAST_WORD_PATIENCE = 1800.0
+_TELLING_PATIENCE = 10.0  # where a machine that shall go on waits for being heard
 _READING_TIME = 10.0  # seconds for a person to read why the machine restarts
 
 
 def main() -> None:
-    """Install, and restart; exits with another code than 0 where a person has to look."""
+    """Carry the order out, and leave; exits with another code than 0 where a person has to look."""
     screen = Console(console.active())
     try:
         boot = cmdline.parse(Path("/proc/cmdline").read_text())
@@ -48,24 +63,53 @@ def work(boot: Boot, screen: Console, run: Runner) -> None:
     screen.say(f"{lease.interface} has {lease.address}; asking {boot.url}")
     headers = {"Content-Type": "application/json"}
     reporter = Reporter(lambda body: client.request("POST", boot.callbacks, body, headers))
+    ways = Ways(run)
     try:
         with reported(reporter, screen, run):
             _send_facts(reporter, run)
             task = _order(boot, screen)
-            install(Hands(run, reporter, screen.say, boot.consoles), task, lease)
+            end = carry_out(Hands(run, reporter, screen.say, boot.consoles), task, lease)
     except NothingToDoError as error:
         screen.say(f"{error}; restarting, so that this machine boots its own disk")
-        restart(run, _READING_TIME)
+        ways.pause(_READING_TIME)
+        ending.restart(ways)
         return
-    screen.say("installed; telling the appliance")
-    reporter.installed()
     reporter.flush(_LAST_WORD_PATIENCE)
-    screen.say("done: restarting from the disk")
-    restart(run, 0.0)
+    screen.say(f"done: {end.words}")
+
+    def tell(text: str) -> None:
+        screen.say(text)
+        reporter.log(text)
+        with suppress(IronwakeError):
+            reporter.flush(_TELLING_PATIENCE)
+
+    ending.leave(ways, end, tell)
+
+
+def carry_out(hands: Hands, task: Order, lease: Lease) -> Ending:
+    """Whatever the order is for; the last word is given to the reporter."""
+    order.check_machine(task, facts.cards().values())
+    if task.wipe:
+        told = wipe.wipe(hands, task.wipe)
+        hands.say(f"wiped: {told}; telling the appliance")
+        hands.reporter.done(told)
+        return ending.plain(task.finish)
+    if task.capture:
+        told = front.capture(hands, task.capture)
+        hands.say(f"captured: {told}; telling the appliance")
+        hands.reporter.done(told)
+        return ending.plain(task.finish)
+    if task.rescue:
+        return rescue.stay(hands, task, task.rescue, lease)
+    end = install(hands, task, lease)
+    hands.say("installed; telling the appliance")
+    hands.reporter.installed(end.words)
+    return end
 
 
 def _send_facts(reporter: Reporter, run: Runner) -> None:
-    reporter.facts(facts.gather(probe.disks(run)))
+    found = probe.disks(run)
+    reporter.facts(facts.gather(found), found)
     # Before the claim: they tell the appliance whether this is the machine that was enrolled. While
     # it does not take them, it has no order to give either, so waiting costs nothing.
     with suppress(BrokenError):
@@ -123,14 +167,6 @@ def _kernel_words(run: Runner) -> str:
         return "\n".join(run("dmesg").splitlines()[-40:])
     except CommandError as error:
         return str(error)
-
-
-def restart(run: Runner, seconds: float) -> None:
-    """Restart the machine; returns only where that does not work."""
-    time.sleep(seconds)
-    run("sync")
-    run("busybox", "reboot", "-f")
-    time.sleep(60)
 
 
 if __name__ == "__main__":

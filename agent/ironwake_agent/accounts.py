@@ -50,6 +50,33 @@ def add(texts: Mapping[str, str], name: UserName, password_hash: str) -> dict[st
     return new
 
 
+def change(texts: Mapping[str, str], name: UserName, password_hash: str) -> dict[str, str]:
+    """The six files where the account is there already: in the group sudo, with this password.
+
+    Without a hash its password stays what it is.
+    """
+    new = dict(texts)
+    for file in ("etc/group", "etc/gshadow"):
+        new[file] = _join(texts[file], name, 3)
+    if password_hash:
+        rows = _rows(texts["etc/shadow"])
+        for row in rows:
+            if row[0] == name:
+                row[1] = password_hash
+        new["etc/shadow"] = "".join(f"{':'.join(row)}\n" for row in rows)
+    return new
+
+
+def home(passwd: str, name: UserName) -> str:
+    """The account's folder; "" where there is no such account."""
+    return next((row[5] for row in _rows(passwd) if row[0] == name and len(row) > 5), "")
+
+
+def group(passwd: str, name: UserName) -> int:
+    """The number of the account's own group."""
+    return next(int(row[3]) for row in _rows(passwd) if row[0] == name)
+
+
 def lock_root(shadow: str) -> str:
     """No password opens root: the administrator has sudo."""
     lines = []
@@ -66,7 +93,8 @@ def _join(text: str, name: str, column: int) -> str:
     lines = []
     for row in _rows(text):
         if row[0] == "sudo" and len(row) > column:
-            row[column] = ",".join(filter(None, (*row[column].split(","), name)))
+            members = dict.fromkeys((*row[column].split(","), name))
+            row[column] = ",".join(filter(None, members))
         lines.append(":".join(row))
     return "".join(f"{line}\n" for line in lines)
 

@@ -21,10 +21,11 @@ from pathlib import Path
 
 from ironwake import firstboot
 from ironwake.errors import BrokenError
+from ironwake.layout.work import ESP_PLACE, Boot, Esp, Work
 from ironwake.profile import BootOrder
-from ironwake_agent import menu
+from ironwake_agent import menu, prepare
 from ironwake_agent.commands import CommandError, Runner
-from ironwake_agent.prepare import Volumes
+from ironwake_agent.inside import inside
 
 LABEL = firstboot.LABEL
 _VENDOR, _REMOVABLE = "EFI/debian", "EFI/BOOT"
@@ -85,52 +86,77 @@ def chain_here() -> Chain:
     return CHAINS[machine]
 
 
-def install(run: Runner, target: Path, volumes: Volumes) -> None:
+def install(run: Runner, target: Path, work: Work) -> None:
     """Write the boot loader; its menu stands in the mounted system already."""
-    if volumes.esp:
-        copy_signed(target, target / "boot/efi", volumes, chain_here())
-    else:
-        run("chroot", str(target), "grub-install", "--target=i386-pc", "--no-floppy", volumes.disk)
+    if work.grub:
+        for disk in work.grub:
+            run("chroot", str(target), "grub-install", "--target=i386-pc", "--no-floppy", disk)
+        return
+    copy_signed(target, inside(target, ESP_PLACE, follow=True), work.boot, chain_here())
+    for other in work.esps[1:]:
+        _copy_esp(run, target, other)
 
 
-def copy_signed(target: Path, esp: Path, volumes: Volumes, chain: Chain) -> None:
+def copy_signed(target: Path, esp: Path, boot: Boot, chain: Chain) -> None:
     """Put Debian's signed boot chain of the system at `target` on the ESP at `esp`."""
     for folder in (_VENDOR, _REMOVABLE):
         (esp / folder).mkdir(parents=True, exist_ok=True)
         for name, source in chain.signed.items():
             if folder == _REMOVABLE and name == chain.shim:
                 name = chain.removable
-            if not (target / source).exists():
+            file = inside(target, source, follow=True)
+            if not file.exists():
                 raise BrokenError(
                     f"the archive has no /{source}",
                     "build it with shim-signed and the signed grub-efi of its architecture",
                 )
-            shutil.copyfile(target / source, esp / folder / name)
-        (esp / folder / "grub.cfg").write_text(menu.stub(volumes.root_uuid))
+            shutil.copyfile(file, esp / folder / name)
+        (esp / folder / "grub.cfg").write_text(menu.stub(boot))
+
+
+def _copy_esp(run: Runner, target: Path, other: Esp) -> None:
+    """The same on another disk: the machine starts when the first one is broken."""
+    aside = Path("/run/ironwake-esp")
+    aside.mkdir(exist_ok=True)
+    run("mount", "-t", "vfat", other.device, str(aside))
+    try:
+        shutil.copytree(inside(target, ESP_PLACE, follow=True), aside, dirs_exist_ok=True)
+    finally:
+        run("umount", str(aside))
 
 
 def enter_firmware(
-    run: Runner,
-    volumes: Volumes,
-    dead: frozenset[str],
-    boot_order: BootOrder,
-    say: Callable[[str], None],
+    run: Runner, work: Work, boot_order: BootOrder, say: Callable[[str], None]
 ) -> None:
-    """Give the firmware an entry for the disk: for the coming start, and as the order says.
+    """Give the firmware an entry for the disk that was made; a BIOS needs none."""
+    if not work.grub:
+        entry = Entry(work.esps[0], f"{_VENDOR}/{chain_here().shim}", prepare.dead(work))
+        register(run, entry, boot_order, say)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the firmware shall start: `path` on the ESP, with slashes. `dead` are the GPT ids, lower
+    case, of partitions that are gone: our earlier entries for those go, too."""
+
+    esp: Esp
+    path: str
+    dead: frozenset[str] = frozenset()
+
+
+def register(run: Runner, entry: Entry, boot_order: BootOrder, say: Callable[[str], None]) -> None:
+    """Give the firmware an entry: for the coming start, and as the order says.
 
     Nothing here may fail an installation: \\EFI\\BOOT\\BOOTX64.EFI is found without an entry.
-
-    :param dead: GPT ids of partitions that are gone: our earlier entries for them go too
     """
-    if not volumes.esp:
-        return
+    esp = entry.esp
     try:
-        for number in stale(run("efibootmgr", "-v"), dead):
+        for number in stale(run("efibootmgr", "-v"), entry.dead):
             run("efibootmgr", "-q", "-b", number, "-B")
         before = {number for number, _ in entries(run("efibootmgr"))}
         # -C: create only; the boot order stays as it is
-        run("efibootmgr", "-q", "-C", "-d", volumes.disk, "-p", str(volumes.esp_number),
-            "-L", LABEL, "-l", f"\\{_VENDOR}\\{chain_here().shim}".replace("/", "\\"))  # fmt: skip
+        run("efibootmgr", "-q", "-C", "-d", esp.disk, "-p", str(esp.number),
+            "-L", LABEL, "-l", f"\\{entry.path}".replace("/", "\\"))  # fmt: skip
         there = run("efibootmgr", "-v")
         ours = [
             number

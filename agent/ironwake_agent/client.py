@@ -51,7 +51,9 @@ class Answer:
             texts = [str(problem.get(key) or "") for key in ("detail", "next_step")]
             told = "; ".join(text for text in texts if text) or str(problem.get("title", ""))
         else:
-            told = self.body.decode("utf-8", "replace").strip().partition("\n")[0]
+            # Where scripts are asked for, a refusal is a comment.
+            text = self.body.decode("utf-8", "replace").strip().removeprefix("# ")
+            told = text.partition("\n")[0]
         return f"{told[:300]} (HTTP {self.status})" if told else f"HTTP {self.status}"
 
 

@@ -13,6 +13,9 @@ ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
     "HOME": "/root",
     "DEBIAN_FRONTEND": "noninteractive",
+    # There is no udev that would make devices, or be waited for.
+    "DM_DISABLE_UDEV": "1",
+    "MDADM_NO_UDEV": "1",
 }
 
 

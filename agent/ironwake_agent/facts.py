@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ironwake.disk import Disk
 from ironwake.errors import InputError
 from ironwake.mac import Mac
-from ironwake_agent.disks import Disk, size_text
+from ironwake.sizes import size_text
 from ironwake_agent.sysfs import text
 
 _DMI = {

@@ -6,26 +6,40 @@ look → choose → refuse or confirm → write → unpack → check the hash �
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ironwake.disk import Disk, confirm
+from ironwake.layout.identity import Identity
+from ironwake.layout.work import Target, Work, work
 from ironwake.names import KernelWord
-from ironwake.order import Order
-from ironwake_agent import bootloader, disks, facts, packages, prepare, probe, target, unpack
-from ironwake_agent import order as orders
+from ironwake.order import Archive, DiskImage, Order
+from ironwake.sizes import size_text
+from ironwake_agent import (
+    bootloader,
+    ending,
+    facts,
+    packages,
+    prepare,
+    probe,
+    target,
+    unlocking,
+    unpack,
+)
 from ironwake_agent.commands import CommandError, Runner
-from ironwake_agent.disks import Disk
+from ironwake_agent.ending import Ending
+from ironwake_agent.image import deploy
+from ironwake_agent.image.fetch import Ways
 from ironwake_agent.network import Lease
 from ironwake_agent.patience import Patience
-from ironwake_agent.prepare import Volumes
 from ironwake_agent.report import Reporter
 from ironwake_agent.steps import Step
 
 TARGET = Path("/mnt/system")
 _ARCHIVE_PATIENCE = 300.0  # seconds without a byte: an appliance that restarts is back by then
-_PARTITION_PATIENCE = 20.0
+_DEVICE_PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
@@ -38,79 +52,109 @@ class Hands:
     consoles: tuple[KernelWord, ...]
 
 
-def install(hands: Hands, order: Order, lease: Lease) -> None:
+def install(hands: Hands, order: Order, lease: Lease) -> Ending:
     """Do what the order says, and unmount; every refusal comes before the first write.
+
+    Gives what is ready to be done then.
 
     :raises IronwakeError: with what happened and the next step
     """
     say, reporter = hands.say, hands.reporter
-    orders.check_machine(order, facts.cards().values())
-    disk = select(probe.disks(hands.run), order)
-    say(f"{order.machine} goes on disk {disk}")
+    if order.image:
+        return _copy(hands, order, order.image, lease)
+    todo = plan(probe.disks(hands.run), order)
+    chosen = "; ".join(str(one.disk) for one in todo.disks)
+    say(f"{order.machine} goes on disk {chosen}")
     say("partitioning")
-    reporter.step(Step.PARTITIONING, message=str(disk))
-    volumes, dead = _partition(hands, disk)
+    reporter.step(Step.PARTITIONING, message=chosen)
     try:
+        _divide(hands, order, todo)
         _fill(hands, order)
-        _finish(hands, order, volumes, lease)
-        bootloader.enter_firmware(hands.run, volumes, dead, order.boot_order, say)
+        _finish(hands, order, todo, lease)
+        bootloader.enter_firmware(hands.run, todo, order.boot_order, say)
+        end = ending.prepare(order.finish, TARGET)
     except BaseException:  # whatever it was, Ctrl-C included: unmount, and raise it again
         with suppress(CommandError):  # the first failure is the one to tell
             prepare.unmount(hands.run, TARGET, say)
         raise
     prepare.unmount(hands.run, TARGET, say)
+    return end
 
 
-def select(found: tuple[Disk, ...], order: Order) -> Disk:
-    """The disk that the order means and allows; RefusedError otherwise."""
-    match = order.disk
-    if match.startswith("/dev/") and not any(match in disk.names for disk in found):
-        match = os.path.realpath(match)
-    disk = disks.choose(found, match, order.least_disk)
-    disks.guard(disk, order.erase, order.least_disk)
-    return disk
+def _copy(hands: Hands, order: Order, image: DiskImage, lease: Lease) -> Ending:
+    """The same with the image of a whole disk, which has partitions and a boot loader already."""
+    run, say, reporter = hands.run, hands.say, hands.reporter
+    ends: list[Ending] = []
+
+    def step(which: Step, fraction: float = 0.0) -> None:
+        reporter.check()
+        reporter.step(which, fraction)
+
+    ways = Ways(Patience(_ARCHIVE_PATIENCE), say, lambda done: step(Step.UNPACKING, done))
+    task = deploy.Task(
+        run, say, step, lambda: probe.disks(run), order, image, lease, TARGET, facts.uefi()
+    )
+    deploy.deploy(task, ways, lambda: ends.append(ending.prepare(order.finish, TARGET)))
+    return ends[0]
 
 
-def _partition(hands: Hands, disk: Disk) -> tuple[Volumes, frozenset[str]]:
+def plan(found: Sequence[Disk], order: Order) -> Work:
+    """What the order's layout means on these disks; RefusedError where they do not allow it."""
+    target = Target(
+        tuple(found),
+        facts.uefi(),
+        os.uname().machine,
+        Identity(order.deployment),
+        order.erase,
+        order.least_disk,
+    )
+    return work(order.layout, target)
+
+
+def _divide(hands: Hands, order: Order, todo: Work) -> None:
     run, reporter = hands.run, hands.reporter
-    dead = prepare.old_partition_ids(run, disk) if disk.found else frozenset()
-    prepare.claim(disk.path)
+    for one in todo.disks:
+        prepare.claim(one.disk.path)
     # Once more, as late as possible: names of disks may move while devices still appear.
-    disks.confirm(disk, probe.disks(run))
-    reporter.check()
-    name = disk.path.removeprefix("/dev/").replace("/", "!")
-    prepare.wipe(run, disk, probe.partitions(Path("/sys/block") / name))
-    volumes = prepare.divide(run, disk, facts.uefi(), Patience(_PARTITION_PATIENCE))
-    hands.say("formatting")
+    now = probe.disks(run)
+    for one in todo.disks:
+        confirm(one.disk, now)
+    prepare.carry_out(run, todo, order.keys, Patience(_DEVICE_PATIENCE), reporter.check)
     reporter.step(Step.FORMATTING)
-    prepare.make_file_systems(run, volumes)
-    prepare.mount_root(run, volumes, TARGET)
-    return volumes, dead
+    prepare.mount(run, todo, TARGET)
 
 
 def _fill(hands: Hands, order: Order) -> None:
-    reporter = hands.reporter
-    hands.say(f"unpacking {disks.size_text(order.archive.size)} from the appliance")
+    reporter, archive = hands.reporter, order.archive
+    assert archive is not None  # noqa: S101 - an order is for one thing, and this is its way
+    hands.say(f"unpacking {size_text(archive.size)} from the appliance")
     reporter.step(Step.UNPACKING)
 
     def progress(fraction: float) -> None:
         reporter.check()
         reporter.step(Step.UNPACKING, fraction)
 
-    chunks = unpack.fetch(order.archive, Patience(_ARCHIVE_PATIENCE), hands.say)
-    unpack.unpack(order.archive, chunks, TARGET, progress)
+    chunks = unpack.fetch(archive, Patience(_ARCHIVE_PATIENCE), hands.say)
+    unpack.unpack(archive, chunks, TARGET, progress)
 
 
-def _finish(hands: Hands, order: Order, volumes: Volumes, lease: Lease) -> None:
+def _bring(hands: Hands, archive: Archive, folder: Path) -> None:
+    chunks = unpack.fetch(archive, Patience(_ARCHIVE_PATIENCE), hands.say)
+    unpack.unpack(archive, chunks, folder, lambda _: hands.reporter.check())
+
+
+def _finish(hands: Hands, order: Order, todo: Work, lease: Lease) -> None:
     reporter = hands.reporter
     reporter.check()
     hands.say("configuring")
     reporter.step(Step.CONFIGURING)
-    prepare.mount_rest(hands.run, volumes, TARGET)
+    prepare.mount_kernel(hands.run, TARGET)
     packages.install(hands.run, TARGET, order, lease)
-    target.configure(TARGET, order, volumes, hands.consoles)
+    target.configure(TARGET, order, todo, hands.consoles)
     packages.make_locale(hands.run, TARGET, order)
+    packages.for_layout(hands.run, TARGET, order, lambda *it: _bring(hands, *it))
+    unlocking.prepare(hands.run, TARGET, todo, order.keys)
     reporter.check()
     hands.say("boot loader")
     reporter.step(Step.BOOT_LOADER)
-    bootloader.install(hands.run, TARGET, volumes)
+    bootloader.install(hands.run, TARGET, todo)

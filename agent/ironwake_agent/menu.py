@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from ironwake.layout.work import Boot
 from ironwake.names import KernelWord
 
 TITLE = "Debian GNU/Linux"
@@ -26,11 +27,11 @@ def serial_line(consoles: Iterable[KernelWord], uefi: bool) -> str:
     return "" if uefi or not ports else f"--unit={ports[-1][0]} --speed={ports[-1][1]}"
 
 
-def stub(root_uuid: str) -> str:
-    """The configuration on the ESP: leads to the one on the root file system."""
+def stub(boot: Boot) -> str:
+    """The configuration on the ESP: leads to the one beside the kernels."""
     return (
-        f"search.fs_uuid {root_uuid} root\n"
-        "set prefix=($root)'/boot/grub'\n"
+        f"search.fs_uuid {boot.uuid} root\n"
+        f"set prefix=($root)'{boot.folder}/grub'\n"
         "configfile $prefix/grub.cfg\n"
     )
 
@@ -46,7 +47,7 @@ def defaults(words: Sequence[KernelWord], serial: str) -> str:
     return text + "GRUB_TERMINAL=console\n"
 
 
-def menu(root_uuid: str, kernel: str, words: Sequence[KernelWord], serial: str) -> str:
+def menu(boot: Boot, kernel: str, words: Sequence[KernelWord], serial: str) -> str:
     """/boot/grub/grub.cfg: the system, and its recovery mode.
 
     :param kernel: as `uname -r` says it
@@ -60,8 +61,8 @@ def menu(root_uuid: str, kernel: str, words: Sequence[KernelWord], serial: str) 
         "insmod all_video",
         "set gfxpayload=keep",
         *(f"terminal_{way} {'console serial' if serial else 'console'}" for way in _WAYS),
-        *_entry(TITLE, root_uuid, kernel, (*words, "quiet")),
-        *_entry(f"{TITLE} (recovery mode)", root_uuid, kernel, (*words, "single")),
+        *_entry(TITLE, boot, kernel, (*words, "quiet")),
+        *_entry(f"{TITLE} (recovery mode)", boot, kernel, (*words, "single")),
     ]
     return "".join(f"{line}\n" for line in lines)
 
@@ -69,16 +70,16 @@ def menu(root_uuid: str, kernel: str, words: Sequence[KernelWord], serial: str) 
 _WAYS = ("input", "output")
 
 
-def _entry(title: str, root_uuid: str, kernel: str, words: Sequence[str]) -> list[str]:
-    arguments = " ".join((f"root=UUID={root_uuid}", "ro", *words))
+def _entry(title: str, boot: Boot, kernel: str, words: Sequence[str]) -> list[str]:
+    arguments = " ".join((*boot.words, "ro", *words))
     return [
         f"menuentry '{title}' --class debian --class os {{",
         "\tinsmod part_gpt",
         "\tinsmod ext2",
-        f"\tsearch --no-floppy --fs-uuid --set=root {root_uuid}",
+        f"\tsearch --no-floppy --fs-uuid --set=root {boot.uuid}",
         f"\techo 'Loading Linux {kernel} ...'",
-        f"\tlinux /boot/vmlinuz-{kernel} {arguments}",
-        f"\tinitrd /boot/initrd.img-{kernel}",
+        f"\tlinux {boot.folder}/vmlinuz-{kernel} {arguments}",
+        f"\tinitrd {boot.folder}/initrd.img-{kernel}",
         "}",
     ]
 

@@ -1,17 +1,24 @@
-"""What needs the new system's own programs: more packages, locales."""
+"""What needs the new system's own programs: more packages, and with them the initrd, locales."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from ironwake.errors import BrokenError
 from ironwake.firstboot import File
-from ironwake.order import Order
+from ironwake.layout.packages import WHERE_THERE_IS_ONE, in_initrd, needed
+from ironwake.order import Archive, Order
 from ironwake_agent.commands import CommandError, Runner
+from ironwake_agent.inside import inside
 from ironwake_agent.network import Lease
-from ironwake_agent.target import write
+from ironwake_agent.target import exists, write
 
 _RESOLVER = "run/systemd/resolve/stub-resolv.conf"  # where the archive's /etc/resolv.conf leads
+_REPOSITORY = "var/cache/ironwake"
+_NEW_INITRDS = "etc/initramfs-tools/update-initramfs.conf"
 _NO_SERVICES = "usr/sbin/policy-rc.d"  # asked by Debian's packages before they start a service
 
 
@@ -22,11 +29,11 @@ def install(run: Runner, target: Path, order: Order, lease: Lease) -> None:
     names = " ".join(order.packages)
     text = "".join(f"nameserver {address}\n" for address in lease.dns)
     write(target, File(_RESOLVER, 0o644, text))
-    write(target, File(_NO_SERVICES, 0o755, "#!/bin/sh\nexit 101\n"))
     apt = ("chroot", str(target), "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=60")
     try:
-        run(*apt, "update", timeout=600.0)
-        run(*apt, "--no-install-recommends", "install", *order.packages, timeout=3600.0)
+        with _no_services(target):
+            run(*apt, "update", timeout=600.0)
+            run(*apt, "--no-install-recommends", "install", *order.packages, timeout=3600.0)
     except CommandError as error:
         raise BrokenError(
             f"the packages {names} could not be installed: {error}",
@@ -34,13 +41,90 @@ def install(run: Runner, target: Path, order: Order, lease: Lease) -> None:
             " or leave parameters.packages out",
         ) from None
     finally:
-        for name in (_RESOLVER, _NO_SERVICES):
-            (target / name).unlink(missing_ok=True)
+        inside(target, _RESOLVER).unlink(missing_ok=True)
+
+
+def for_layout(
+    run: Runner, target: Path, order: Order, bring: Callable[[Archive, Path], None]
+) -> None:
+    """Install what the layout stands on; the files about it must be there already, for the
+    packages make the initrd anew, with the arrays and encrypted volumes that those name.
+
+    :param bring: unpacks the repository into a folder
+    :raises BrokenError: the packages cannot be installed, or are not there
+    """
+    wanted = needed(order.layout)
+    if wanted and order.layout_packages is None:
+        _check_there(target, wanted)
+        run("chroot", str(target), "update-initramfs", "-u", "-k", "all", timeout=1800.0)
+    elif order.layout_packages is not None:
+        folder = inside(target, _REPOSITORY)
+        folder.mkdir(parents=True)  # not there, not even as a link
+        (folder / "lists/partial").mkdir(parents=True)
+        bring(order.layout_packages, folder)
+        names = [name for name in wanted if (folder / f"{name}.deb").exists()]
+        try:
+            with nullcontext() if in_initrd(order.layout) else _same_initrd(target):
+                _from_repository(run, target, names)
+        except CommandError as error:
+            raise BrokenError(
+                f"the packages {' '.join(names)} for this layout could not be installed: {error}",
+                "build the media anew",
+            ) from None
+        finally:
+            shutil.rmtree(folder)
+
+
+def _from_repository(run: Runner, target: Path, names: list[str]) -> None:
+    line = f"deb [trusted=yes] file:/{_REPOSITORY} ./\n"  # its hash was in the order
+    write(target, File(f"{_REPOSITORY}/sources.list", 0o644, line))
+    apt = (
+        *("chroot", str(target), "apt-get", "-q", "-y"),
+        *("-o", f"Dir::Etc::SourceList=/{_REPOSITORY}/sources.list"),
+        *("-o", "Dir::Etc::SourceParts=-", "-o", f"Dir::State::Lists=/{_REPOSITORY}/lists"),
+    )
+    with _no_services(target):
+        run(*apt, "update", timeout=600.0)
+        run(*apt, "--no-install-recommends", "install", *names, timeout=3600.0)
+
+
+def _check_there(target: Path, names: Iterable[str]) -> None:
+    """In Debian's list of what is installed."""
+    known = [name for name in names if name not in WHERE_THERE_IS_ONE]
+    lists = inside(target, "var/lib/dpkg/info", follow=True)
+    if missing := [name for name in known if not (lists / f"{name}.list").exists()]:
+        raise BrokenError(
+            f"the image lacks {' '.join(missing)}, which this layout needs",
+            "build it with these packages",
+        )
+
+
+@contextmanager
+def _same_initrd(target: Path) -> Iterator[None]:
+    """A package that is installed meanwhile leaves the initrd as it is: the archive's own mounts
+    all file systems, and to make one takes longer than to unpack the whole archive."""
+    path = inside(target, _NEW_INITRDS, follow=True)
+    before = path.read_text() if path.exists() else ""
+    write(target, File(_NEW_INITRDS, 0o644, "update_initramfs=no\n"))
+    try:
+        yield
+    finally:
+        write(target, File(_NEW_INITRDS, 0o644, before))
+
+
+@contextmanager
+def _no_services(target: Path) -> Iterator[None]:
+    """A package that is installed meanwhile starts nothing."""
+    write(target, File(_NO_SERVICES, 0o755, "#!/bin/sh\nexit 101\n"))
+    try:
+        yield
+    finally:
+        inside(target, _NO_SERVICES).unlink(missing_ok=True)
 
 
 def make_locale(run: Runner, target: Path, order: Order) -> None:
     """Make the order's locale where the C library has none built in."""
-    if (target / "usr/sbin/locale-gen").exists() and not order.locale.startswith(("C", "POSIX")):
+    if exists(target, "usr/sbin/locale-gen") and not order.locale.startswith(("C", "POSIX")):
         codeset = order.locale.partition(".")[2] or "ISO-8859-1"
         write(target, File("etc/locale.gen", 0o644, f"{order.locale} {codeset}\n"))
         run("chroot", str(target), "locale-gen", timeout=600.0)

@@ -1,38 +1,17 @@
-"""Partitions, file systems and mounts of the chosen disk. The first module that writes."""
+"""Carries out what a layout means here: the first module that writes. Mounts what it made."""
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
-import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ironwake.errors import BrokenError, RefusedError
-from ironwake_agent import layout
+from ironwake.layout.model import Format
+from ironwake.layout.work import Work
 from ironwake_agent.commands import CommandError, Runner
-from ironwake_agent.disks import Disk
+from ironwake_agent.inside import inside
 from ironwake_agent.patience import Patience
-
-_MIB = 1 << 20
-
-
-@dataclass(frozen=True)
-class Volumes:
-    """The new system's file systems.
-
-    `root` and `esp` are devices, `root_uuid` as ext4 has it, `esp_uuid` as FAT has it (`ABCD-1234`,
-    its volume serial number); `esp` is "" on a BIOS machine.
-    """
-
-    disk: str
-    root: str
-    root_uuid: str
-    esp: str = ""
-    esp_uuid: str = ""
-    esp_number: int = 0
 
 
 def claim(path: str) -> None:
@@ -46,80 +25,74 @@ def claim(path: str) -> None:
         ) from None
 
 
-def old_partition_ids(run: Runner, disk: Disk) -> frozenset[str]:
+def dead(work: Work) -> frozenset[str]:
     """The GPT ids, lower case, of partitions that are about to go: boot entries point at them."""
-    try:
-        table = json.loads(run("sfdisk", "--json", disk.path))["partitiontable"]
-    except (CommandError, ValueError, KeyError):
-        return frozenset()
-    return frozenset(str(row.get("uuid", "")).lower() for row in table.get("partitions", ()))
+    kept = {place.kept.uuid for one in work.disks for place in one.places if place.kept}
+    gone = {part.uuid for one in work.disks for part in one.disk.parts}
+    return frozenset(uuid for uuid in gone - kept if uuid)
 
 
-def wipe(run: Runner, disk: Disk, parts: tuple[str, ...]) -> None:
-    """Take away every signature, and the first MiB: an old boot loader's code stands there."""
-    devices = [f"/dev/{part}" for part in parts]
-    run("wipefs", "--all", "--quiet", "--force", *devices, disk.path)
-    with Path(disk.path).open("r+b", buffering=0) as stream:
-        stream.write(bytes(_MIB))
-        os.fsync(stream.fileno())
+def carry_out(
+    run: Runner, work: Work, keys: Mapping[str, str], patience: Patience, check: Callable[[], None]
+) -> None:
+    """Divide, assemble, make file systems.
+
+    :param keys: of encrypted volumes, by the names of their mappings
+    :param patience: how long a new device may take to show up
+    :param check: called before each command; may raise to stop
+    """
+    for command in work.commands:
+        check()
+        _await(command.awaits, patience)
+        run(*command.words, stdin=keys[command.key] if command.key else command.stdin)
 
 
-def divide(run: Runner, disk: Disk, uefi: bool, patience: Patience) -> Volumes:
-    """Write the partition table, and wait for the kernel to show the partitions."""
-    plan = layout.layout(uefi, os.uname().machine)
-    run("sfdisk", "--wipe=always", "--wipe-partitions=always", "--quiet", disk.path,
-        stdin=plan.script)  # fmt: skip
-    root = layout.partition(disk.path, plan.root)
-    esp = layout.partition(disk.path, plan.esp) if plan.esp else ""
-    waiting = patience.start()
-    while not all(Path(device).exists() for device in (root, esp) if device):
-        if not waiting.again():
-            raise BrokenError(
-                f"the kernel does not show the new partitions of {disk.path}",
-                "something still uses the old ones: reset the machine and deploy again",
-            )
-    return Volumes(disk.path, root, str(uuid.uuid4()), esp, _fat_id() if esp else "", plan.esp or 0)
+def mount(run: Runner, work: Work, target: Path) -> None:
+    """All file systems of the new system, the root first."""
+    for place in work.places:
+        here = target.joinpath(*place.parts)
+        here.mkdir(parents=True, exist_ok=True)
+        options = ["noatime"]
+        if place.subvolume:
+            options.append(f"subvol={place.subvolume}")
+        if place.format is Format.VFAT:
+            options.append("umask=0077")
+        run("mount", "-t", place.format, "-o", ",".join(options), place.device, str(here))
 
 
-def make_file_systems(run: Runner, volumes: Volumes) -> None:
-    if volumes.esp:
-        number = volumes.esp_uuid.replace("-", "")
-        run("mkfs.vfat", "-F", "32", "-n", "ESP", "-i", number, volumes.esp)
-    # Lazy: the kernel zeroes inode tables later, in the background. No discard: thin volumes take
-    # minutes for it, and the installed system trims weekly.
-    run("mkfs.ext4", "-F", "-q", "-L", "root", "-U", volumes.root_uuid, "-O", layout.EXT4_FEATURES,
-        "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", volumes.root)  # fmt: skip
-
-
-def mount_root(run: Runner, volumes: Volumes, target: Path) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    run("mount", "-t", "ext4", "-o", "noatime", volumes.root, str(target))
-
-
-def mount_rest(run: Runner, volumes: Volumes, target: Path) -> None:
-    """What the boot loader's tools need: the ESP, and the kernel's views."""
-    if volumes.esp:
-        (target / "boot/efi").mkdir(parents=True, exist_ok=True)
-        run("mount", "-t", "vfat", "-o", "umask=0077", volumes.esp, str(target / "boot/efi"))
+def mount_kernel(run: Runner, target: Path) -> None:
+    """The kernel's views: what programs of the new system need."""
     for name in ("dev", "proc", "sys"):
-        (target / name).mkdir(exist_ok=True)
-        run("mount", "--bind", f"/{name}", str(target / name))
+        here = inside(target, name, follow=True)
+        here.mkdir(exist_ok=True)
+        run("mount", "--bind", f"/{name}", str(here))
 
 
 def unmount(run: Runner, target: Path, say: Callable[[str], None]) -> None:
     """Bring everything to the disk; BrokenError where that fails."""
     run("sync")
-    for name in ("sys", "proc", "dev", "boot/efi", ""):
-        place = target / name
-        if os.path.ismount(place):
-            try:
-                run("umount", str(place))
-            except CommandError as error:
-                say(str(error))
-                run("umount", "-l", str(place))
+    for place in _mounted(target):
+        try:
+            run("umount", place)
+        except CommandError as error:
+            say(str(error))
+            run("umount", "-l", place)
     run("sync")
 
 
-def _fat_id() -> str:
-    digits = secrets.token_hex(4).upper()
-    return f"{digits[:4]}-{digits[4:]}"
+def _mounted(target: Path) -> Iterable[str]:
+    """What is mounted at the target and below, the innermost first."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    places = [line.split()[1] for line in lines]
+    own = str(target)
+    return reversed([place for place in places if place == own or place.startswith(f"{own}/")])
+
+
+def _await(devices: Iterable[str], patience: Patience) -> None:
+    waiting = patience.start()
+    while missing := [device for device in devices if not Path(device).exists()]:
+        if not waiting.again():
+            raise BrokenError(
+                f"the kernel does not show {', '.join(missing)}",
+                "something still uses the old partitions: reset the machine and deploy again",
+            )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
+from ironwake.disk import Disk, Part
 from ironwake_agent.commands import CommandError, Runner
-from ironwake_agent.disks import Disk
 from ironwake_agent.sysfs import text
 
 # Not disks that a system lives on: memory, optical, assembled from others, the network.
@@ -48,6 +49,8 @@ def _disk(run: Runner, folder: Path) -> Disk:
     path = f"/dev/{folder.name.replace('!', '/')}"
     found: tuple[str, ...] = ()
     unreadable = ""
+    sector = int(text(folder / "queue/logical_block_size") or "512")
+    table, parts = read_table(run, path, sector)
     try:
         found = _found(run, path, partitions(folder))
     except CommandError as error:
@@ -69,6 +72,33 @@ def _disk(run: Runner, folder: Path) -> Disk:
         found=found,
         links=links(folder, transport, serial, wwn),
         unreadable=unreadable,
+        rotates=text(folder / "queue/rotational") == "1",
+        sector=sector,
+        table=table,
+        parts=parts,
+    )
+
+
+def read_table(run: Runner, path: str, sector: int) -> tuple[str, tuple[Part, ...]]:
+    """A disk's partition table: its kind as a layout calls it, and what it says. ("", ()) where
+    there is none that sfdisk knows."""
+    try:
+        table = json.loads(run("sfdisk", "--json", path))["partitiontable"]
+        kind = {"gpt": "gpt", "dos": "msdos"}[table["label"]]
+        rows = table.get("partitions", ())
+        return kind, tuple(_part(path, row, sector) for row in rows)
+    except (CommandError, ValueError, KeyError):
+        return "", ()
+
+
+def _part(path: str, row: dict[str, Any], sector: int) -> Part:
+    return Part(
+        int(row["node"].removeprefix(path).lstrip("p")),
+        int(row["start"]) * sector,
+        int(row["size"]) * sector,
+        str(row.get("type", "")),
+        str(row.get("uuid", "")).lower(),
+        str(row.get("name", "")),
     )
 
 

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from ironwake.disk import Disk
 from ironwake.errors import BrokenError, GoneError
 from ironwake.report import Callback, Stage
 from ironwake.wire import encode
@@ -29,6 +30,13 @@ class CancelledError(GoneError):
     """The appliance says that this deployment is over: stop before the next write."""
 
 
+_STEPS = (Stage.INSTALLING, Stage.WORKING)
+
+
+def _step(callback: Callback) -> tuple[Stage, str]:
+    return callback.stage, callback.step
+
+
 class Outbox:
     """What is still to be sent, oldest first. Of one step's percents only the newest is kept."""
 
@@ -38,7 +46,7 @@ class Outbox:
 
     def add(self, callback: Callback) -> None:
         last = self._waiting[-1] if self._waiting else None
-        if last and last.stage is callback.stage is Stage.INSTALLING and last.step == callback.step:
+        if last and callback.stage in _STEPS and (last.stage, last.step) == _step(callback):
             self._waiting.pop()
         self._waiting.append(callback)
 
@@ -80,21 +88,21 @@ class Reporter:
         self._over = ""
         self._refused = ""
         self._percent = Percent()
-        self._last: tuple[Step | None, float] = (None, 0.0)
+        self._last: tuple[str | None, float] = (None, 0.0)
         threading.Thread(target=self._run, name="reports", daemon=True).start()
 
-    def facts(self, facts: dict[str, str]) -> None:
-        self._add(Callback(Stage.FACTS, facts=facts))
+    def facts(self, facts: dict[str, str], disks: Sequence[Disk] = ()) -> None:
+        self._add(Callback(Stage.FACTS, facts=facts, disks=tuple(disks)))
 
     def step(self, step: Step, fraction: float = 0.0, message: str = "") -> None:
         """Say how far a step is; at most once a second within the same step."""
-        now = self._clock()
-        last_step, last_time = self._last
         percent = self._percent.at(step, fraction)
-        if step is last_step and now - last_time < _SPACING:
-            return
-        self._last = (step, now)
-        self._add(Callback(Stage.INSTALLING, step=step, percent=percent, message=message))
+        self._tell(Callback(Stage.INSTALLING, step=step, percent=percent, message=message))
+
+    def work(self, step: str, percent: float = 0.0, message: str = "") -> None:
+        """The same, of an order that installs nothing: percent of all its work."""
+        percent = round(min(max(percent, 0.0), 99.0), 1)
+        self._tell(Callback(Stage.WORKING, step=step, percent=percent, message=message))
 
     def log(self, text: str) -> None:
         self._add(Callback(Stage.LOG, message=text[-_LONGEST_LOG:]))
@@ -102,8 +110,12 @@ class Reporter:
     def failed(self, reason: str) -> None:
         self._add(Callback(Stage.FAILED, message=reason))
 
-    def installed(self) -> None:
-        self._add(Callback(Stage.INSTALLED, percent=100.0))
+    def installed(self, message: str = "") -> None:
+        self._add(Callback(Stage.INSTALLED, percent=100.0, message=message))
+
+    def done(self, message: str) -> None:
+        """The last word of an order that installs nothing."""
+        self._add(Callback(Stage.DONE, percent=100.0, message=message))
 
     def check(self) -> None:
         """Raise CancelledError once the appliance has said that the deployment is over."""
@@ -126,6 +138,13 @@ class Reporter:
             )
         if self._refused:
             raise BrokenError(f"the appliance did not accept a report: {self._refused}")
+
+    def _tell(self, callback: Callback) -> None:
+        now = self._clock()
+        last_step, last_time = self._last
+        if callback.step != last_step or now - last_time >= _SPACING:
+            self._last = (callback.step, now)
+            self._add(callback)
 
     def _add(self, callback: Callback) -> None:
         with self._changed:

@@ -14,15 +14,19 @@ from pathlib import Path
 from ironwake import firstboot
 from ironwake.errors import BrokenError
 from ironwake.firstboot import File
+from ironwake.layout import config
+from ironwake.layout.work import Work
 from ironwake.names import KernelWord
 from ironwake.order import Order
 from ironwake.profile import User
 from ironwake_agent import accounts, menu
-from ironwake_agent.prepare import Volumes
+from ironwake_agent.inside import inside
 
 _UNITS = "etc/systemd/system"
 _VENDOR = "usr/lib/systemd/system"
 _BUILT_IN_LOCALES = ("C", "C.UTF-8", "POSIX")
+# Empty, not absent: systemd then makes one at the first boot, and each machine has its own.
+NO_MACHINE_ID = File("etc/machine-id", 0o644, "")
 
 # As the units' [Install] sections say: link → unit.
 _NETWORKD = {
@@ -36,40 +40,56 @@ _NETWORKD = {
 
 
 def files(
-    order: Order, volumes: Volumes, consoles: Iterable[KernelWord], kernel: str
+    order: Order, work: Work, consoles: Iterable[KernelWord], kernel: str
 ) -> tuple[File, ...]:
     """All files to write, whatever was there; `kernel` is the archive's, as `uname -r` says it."""
     return (
-        File("etc/hostname", 0o644, f"{order.machine}\n"),
-        File("etc/hosts", 0o644, _hosts(order)),
-        File("etc/fstab", 0o644, _fstab(volumes)),
-        # Empty, not absent: systemd then makes one at the first boot, and each machine has its own.
-        File("etc/machine-id", 0o644, ""),
-        File("etc/systemd/network/10-ironwake.network", 0o644, _network(order)),
+        *name_files(order),
+        *config.files(work),
+        NO_MACHINE_ID,
+        network_file(order),
         File("etc/timezone", 0o644, f"{order.timezone}\n"),
         File("etc/default/locale", 0o644, f"LANG={order.locale}\n"),
-        File("etc/default/keyboard", 0o644, _keyboard(order)),
-        *_boot_files(order, volumes, tuple(consoles), kernel),
+        keyboard_file(order),
+        *_boot_files(order, work, tuple(consoles), kernel),
         *firstboot.files(order.health),
-        *_user_files(order.user),
+        *user_files(order.user),
     )
 
 
-def configure(root: Path, order: Order, volumes: Volumes, consoles: Iterable[KernelWord]) -> None:
+def name_files(order: Order) -> tuple[File, ...]:
+    """What the machine is called."""
+    return (
+        File("etc/hostname", 0o644, f"{order.machine}\n"),
+        File("etc/hosts", 0o644, _hosts(order)),
+    )
+
+
+def configure(root: Path, order: Order, work: Work, consoles: Iterable[KernelWord]) -> None:
     """Write everything below `root`.
 
     :raises BrokenError: the archive lacks what the order wants
     """
     _check(root, order)
-    for file in files(order, volumes, consoles, kernel_of(root)):
+    for file in files(order, work, consoles, kernel_of(root)):
         write(root, file)
-    _link(root, "etc/localtime", f"/usr/share/zoneinfo/{order.timezone}")
-    for link, unit in _NETWORKD.items():
-        _link(root, link, f"/{_VENDOR}/{unit}")
-    wants = f"{_UNITS}/multi-user.target.wants/{firstboot.UNIT}"
-    _link(root, wants, f"/{_UNITS}/{firstboot.UNIT}")
+    link(root, "etc/localtime", f"/usr/share/zoneinfo/{order.timezone}")
+    enable_network(root)
+    enable_health(root)
     _accounts(root, order.user)
     _answer(root)
+
+
+def enable_network(root: Path) -> None:
+    """systemd-networkd, which reads the file of `network_file`."""
+    for name, unit in _NETWORKD.items():
+        link(root, name, f"/{_VENDOR}/{unit}")
+
+
+def enable_health(root: Path) -> None:
+    """The unit that reports health, whose files are those of `firstboot`."""
+    wants = f"{_UNITS}/multi-user.target.wants/{firstboot.UNIT}"
+    link(root, wants, f"/{_UNITS}/{firstboot.UNIT}")
 
 
 def kernel_of(root: Path) -> str:
@@ -77,8 +97,9 @@ def kernel_of(root: Path) -> str:
 
     One, because which of several is newest is a question for a package manager.
     """
-    names = [path.name.removeprefix("vmlinuz-") for path in (root / "boot").glob("vmlinuz-*")]
-    if len(names) != 1 or not (root / "boot" / f"initrd.img-{names[0]}").exists():
+    boot = inside(root, "boot", follow=True)
+    names = [path.name.removeprefix("vmlinuz-") for path in boot.glob("vmlinuz-*")]
+    if len(names) != 1 or not exists(root, f"boot/initrd.img-{names[0]}"):
         raise BrokenError(
             f"the archive needs one kernel with its initrd, it has: {', '.join(names) or 'none'}",
             "build the media anew",
@@ -86,9 +107,14 @@ def kernel_of(root: Path) -> str:
     return names[0]
 
 
+def exists(root: Path, name: str) -> bool:
+    """Whether the new system would find this itself."""
+    return inside(root, name, follow=True).exists()
+
+
 def write(root: Path, file: File) -> None:
     """Write one file, never through a link: the archive's links lead out of `root`."""
-    path = root / file.path
+    path = inside(root, file.path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.write_text(file.text)
@@ -96,67 +122,99 @@ def write(root: Path, file: File) -> None:
 
 
 def _check(root: Path, order: Order) -> None:
-    if not (root / "etc/passwd").exists():
+    if not exists(root, "etc/passwd"):
         raise BrokenError("the archive is no system: it has no /etc/passwd", "build the media anew")
-    zone = root / "usr/share/zoneinfo" / order.timezone
-    if not zone.exists() and order.timezone not in ("Etc/UTC", "UTC"):
+    zone = f"usr/share/zoneinfo/{order.timezone}"
+    if not exists(root, zone) and order.timezone not in ("Etc/UTC", "UTC"):
         raise BrokenError(
             f"the archive knows no time zone {order.timezone}",
             "correct parameters.timezone in the profile",
         )
-    if order.locale not in _BUILT_IN_LOCALES and not (root / "usr/sbin/locale-gen").exists():
+    if order.locale not in _BUILT_IN_LOCALES and not exists(root, "usr/sbin/locale-gen"):
         raise BrokenError(
             f"the archive cannot make the locale {order.locale}",
             "add locales to parameters.packages, or use C.UTF-8",
         )
 
 
-def _link(root: Path, name: str, to: str) -> None:
-    path = root / name
+def link(root: Path, name: str, to: str) -> None:
+    """Make a symbolic link below `root`, whatever was there."""
+    path = inside(root, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.symlink_to(to)
 
 
 def _accounts(root: Path, user: User | None) -> None:
-    texts = {name: _text(root / name) for name in accounts.FILES}
+    texts = {name: _text(inside(root, name, follow=True)) for name in accounts.FILES}
     texts["etc/shadow"] = accounts.lock_root(texts["etc/shadow"])
     if user:
         texts = accounts.add(texts, user.name, user.password_hash)
     for name, text in texts.items():
-        path = root / name
+        path = inside(root, name, follow=True)
         if path.exists() or text:
             path.write_text(text)  # in place: shadow keeps its group and its mode
     if user:
         _home(root, user, accounts.number(texts, user.name))
 
 
+def administrator(root: Path, user: User) -> None:
+    """The account in a system that has accounts already, this one perhaps; root's stays."""
+    texts = {name: _text(inside(root, name, follow=True)) for name in accounts.FILES}
+    there = accounts.home(texts["etc/passwd"], user.name)
+    now = (
+        accounts.change(texts, user.name, user.password_hash)
+        if there
+        else accounts.add(texts, user.name, user.password_hash)
+    )
+    for name, text in now.items():
+        path = inside(root, name, follow=True)
+        if path.exists() or text:
+            path.write_text(text)
+    for file in user_files(user):
+        write(root, file)
+    if not there:
+        _home(root, user, accounts.number(now, user.name))
+    elif user.ssh_keys:
+        place = inside(root, there, follow=True)
+        write(place, File(".ssh/authorized_keys", 0o600, _keys(user)))
+        (place / ".ssh").chmod(0o700)
+        uid = accounts.number(now, user.name)
+        for name in (".ssh", ".ssh/authorized_keys"):
+            os.chown(place / name, uid, accounts.group(texts["etc/passwd"], user.name))
+
+
+def _keys(user: User) -> str:
+    return "".join(f"{key}\n" for key in user.ssh_keys)
+
+
 def _answer(root: Path) -> None:
     """Tell Debian's boot loader packages how they shall behave later."""
     for name, change in (("config.dat", menu.answered), ("templates.dat", menu.templates)):
-        path = root / "var/cache/debconf" / name
+        path = inside(root, f"var/cache/debconf/{name}", follow=True)
         if path.exists():
             path.write_text(change(path.read_text()))
 
 
 def _home(root: Path, user: User, uid: int) -> None:
-    home = root / "home" / user.name
+    home = inside(root, f"home/{user.name}")
     home.parent.mkdir(exist_ok=True)
-    if (root / "etc/skel").is_dir():
-        shutil.copytree(root / "etc/skel", home, symlinks=True)
+    skeleton = inside(root, "etc/skel", follow=True)
+    if skeleton.is_dir():
+        shutil.copytree(skeleton, home, symlinks=True)
     else:
         home.mkdir()
     home.chmod(0o700)
     if user.ssh_keys:
-        keys = "".join(f"{key}\n" for key in user.ssh_keys)
-        write(home, File(".ssh/authorized_keys", 0o600, keys))
+        write(home, File(".ssh/authorized_keys", 0o600, _keys(user)))
         (home / ".ssh").chmod(0o700)
     for folder, _, names in os.walk(home):
         for name in (".", *names):
             os.chown(Path(folder) / name, uid, uid, follow_symlinks=False)
 
 
-def _user_files(user: User | None) -> tuple[File, ...]:
+def user_files(user: User | None) -> tuple[File, ...]:
+    """The administrator may do everything."""
     if not user:
         return ()
     rule = f"{user.name} ALL=(ALL:ALL) NOPASSWD: ALL\n"
@@ -164,11 +222,11 @@ def _user_files(user: User | None) -> tuple[File, ...]:
 
 
 def _boot_files(
-    order: Order, volumes: Volumes, consoles: tuple[KernelWord, ...], kernel: str
+    order: Order, work: Work, consoles: tuple[KernelWord, ...], kernel: str
 ) -> tuple[File, ...]:
     words = (*consoles, *order.kernel_arguments)
-    serial = menu.serial_line(consoles, uefi=bool(volumes.esp))
-    text = menu.menu(volumes.root_uuid, kernel, words, serial)
+    serial = menu.serial_line(consoles, uefi=not work.grub)
+    text = menu.menu(work.boot, kernel, words, serial)
     return (
         File("etc/default/grub", 0o644, menu.defaults(words, serial)),
         File("boot/grub/grub.cfg", 0o600, text),
@@ -185,25 +243,21 @@ def _hosts(order: Order) -> str:
     )
 
 
-def _fstab(volumes: Volumes) -> str:
-    lines = [f"UUID={volumes.root_uuid} / ext4 errors=remount-ro 0 1"]
-    if volumes.esp:
-        lines.append(f"UUID={volumes.esp_uuid} /boot/efi vfat umask=0077 0 1")
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _network(order: Order) -> str:
+def network_file(order: Order) -> File:
+    """The card that booted gets its address by DHCP."""
     # By address: the card's name is another one with the installed kernel. The client identifier
     # is the address too, so that the DHCP server knows the machine that it saw booting.
-    return (
+    text = (
         f"[Match]\nMACAddress={order.mac}\n\n"
         "[Network]\nDHCP=yes\n\n"
         "[DHCPv4]\nClientIdentifier=mac\nUseDomains=yes\n"
     )
+    return File("etc/systemd/network/10-ironwake.network", 0o644, text)
 
 
-def _keyboard(order: Order) -> str:
-    return f'XKBMODEL="pc105"\nXKBLAYOUT="{order.keyboard}"\nXKBVARIANT=""\nBACKSPACE="guess"\n'
+def keyboard_file(order: Order) -> File:
+    text = f'XKBMODEL="pc105"\nXKBLAYOUT="{order.keyboard}"\nXKBVARIANT=""\nBACKSPACE="guess"\n'
+    return File("etc/default/keyboard", 0o644, text)
 
 
 def _text(path: Path) -> str:

@@ -1,9 +1,10 @@
 """The archive's way from the appliance to the disk: hashed while it flows, resumed when it breaks.
 
-    HTTP → SHA-256 → zstd -dc → tar -x
+    HTTP → SHA-256 → zstd -dc → guard → tar -x
 
-The hash is known only at the end, when everything is unpacked already. Therefore nothing that makes
-the disk bootable is written before: a damaged archive leaves a disk that does not boot.
+The guard refuses what a root file system must not have, and more than the order says. The hash is
+known only at the end, when everything is unpacked already. Therefore nothing that makes the disk
+bootable is written before: a damaged archive leaves a disk that does not boot.
 """
 
 from __future__ import annotations
@@ -18,17 +19,19 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import IO
 
-from ironwake.errors import BrokenError
+from ironwake.errors import BrokenError, IronwakeError
 from ironwake.order import Archive
+from ironwake.rootfs.rules import Limits
+from ironwake.sizes import size_text
 from ironwake_agent.client import UnreachableError, opened
 from ironwake_agent.commands import last_line
-from ironwake_agent.disks import size_text
+from ironwake_agent.guard import Guard, limits
 from ironwake_agent.patience import Patience
 
 _CHUNK = 1 << 18
 
-# No Debian tool packs with windows this long, but people's archives may (zstd --long).
-_ZSTD = ("zstd", "-d", "-c", "-q", "--long=31")
+# Its default window of 128 MiB: a longer one is memory that a small machine has not.
+_ZSTD = ("zstd", "-d", "-c", "-q")
 _TAR = (
     *("tar", "--extract", "--preserve-permissions", "--same-owner", "--numeric-owner"),
     *("--xattrs", "--xattrs-include=*", "--acls", "--delay-directory-restore"),
@@ -87,10 +90,11 @@ def unpack(
 
     :param progress: called with 0.0 to 1.0; may raise to stop
     :raises DamagedError: it is not what the order names
+    :raises RootError: a member must not be unpacked, or is more than the order says
     :raises BrokenError: zstd or tar failed; has their last line
     """
     tally = _Tally(archive, chunks, progress)
-    with _pipeline(target) as pipe:
+    with _pipeline(target, limits(archive)) as pipe:
         for chunk in tally:
             pipe.sink.write(chunk)
     for _ in tally:
@@ -167,14 +171,14 @@ def _check_length(archive: Archive, response: HTTPResponse, position: int) -> No
 
 @dataclass
 class _Pipe:
-    """`trouble` is known after the end: what zstd or tar complained of."""
+    """`trouble` is known after the end: what the guard, zstd or tar complained of."""
 
     sink: IO[bytes]
-    trouble: BrokenError | None = None
+    trouble: IronwakeError | None = None
 
 
 @contextmanager
-def _pipeline(target: Path) -> Iterator[_Pipe]:
+def _pipeline(target: Path, allowed: Limits) -> Iterator[_Pipe]:
     """What is written to it is decompressed and unpacked; ends when all of it is on the disk.
 
     Ends before, without an error, when one of the two programs gives up.
@@ -184,11 +188,13 @@ def _pipeline(target: Path) -> Iterator[_Pipe]:
             _ZSTD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=zstd_words
         )
         tar = subprocess.Popen(
-            (*_TAR, f"--directory={target}"), stdin=zstd.stdout, stderr=tar_words
+            (*_TAR, f"--directory={target}"), stdin=subprocess.PIPE, stderr=tar_words
         )
         assert zstd.stdin is not None  # noqa: S101 - we asked for pipes
         assert zstd.stdout is not None  # noqa: S101
-        zstd.stdout.close()  # tar has it; if tar ends, zstd must notice
+        assert tar.stdin is not None  # noqa: S101
+        guard = Guard(zstd.stdout, tar.stdin, allowed)
+        guard.start()
         pipe = _Pipe(zstd.stdin)
         try:
             try:
@@ -197,11 +203,15 @@ def _pipeline(target: Path) -> Iterator[_Pipe]:
             except BrokenPipeError:
                 pass  # one of them gave up, and says why below
             zstd.wait()
+            guard.join()
             tar.wait()
         finally:
-            _end(zstd, tar)
+            _kill(zstd, tar)
+            guard.join()
+            _close(zstd.stdin, tar.stdin)
         pipe.trouble = (
             _judge("zstd", zstd.returncode, zstd_words)
+            or guard.trouble
             or _judge("tar", tar.returncode, tar_words)
             or _judge("zstd", abs(zstd.returncode), zstd_words)
         )
@@ -217,11 +227,14 @@ def _judge(name: str, code: int, words: IO[bytes]) -> BrokenError | None:
     return kind(f"{name} could not unpack the archive: {text or f'it ended with {code}'}")
 
 
-def _end(*processes: subprocess.Popen[bytes]) -> None:
+def _kill(*processes: subprocess.Popen[bytes]) -> None:
     for process in processes:
-        if process.stdin and not process.stdin.closed:
-            with suppress(BrokenPipeError):
-                process.stdin.close()
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+def _close(*pipes: IO[bytes]) -> None:
+    for pipe in pipes:
+        with suppress(BrokenPipeError):
+            pipe.close()

@@ -8,31 +8,43 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from ironwake.disk import Disk
+from ironwake.layout.identity import Identity
+from ironwake.layout.model import Layout
+from ironwake.layout.usual import usual
+from ironwake.layout.work import Target, Work, work
 from ironwake.mac import Mac
 from ironwake.names import DomainName, HostName, KernelWord, UserName
 from ironwake.order import Archive, Order
 from ironwake.profile import User
 from ironwake_agent.commands import CommandError
 from ironwake_agent.patience import Patience
-from ironwake_agent.prepare import Volumes
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJhc2U2NHRoaW5nc2FyZW5pY2U me@laptop"
 CONSOLES = (KernelWord("console=tty0"), KernelWord("console=ttyS0,115200"))
-ROOT_UUID = "11111111-2222-4333-8444-555555555555"
-UEFI = Volumes("/dev/vda", "/dev/vda2", ROOT_UUID, "/dev/vda1", "ABCD-1234", 1)
-BIOS = Volumes("/dev/vda", "/dev/vda2", ROOT_UUID)
+DISK = Disk("/dev/vda", 4 << 30, serial="S1")
+
+
+def work_on(disk: Disk = DISK, *, uefi: bool, layout: Layout | None = None) -> Work:
+    """What a layout, by default the usual one, means on that disk."""
+    target = Target((disk,), uefi, "x86_64", Identity("d-1"), erase=disk.names)
+    return work(layout or usual(), target)
+
+
+UEFI, BIOS = work_on(uefi=True), work_on(uefi=False)
+ROOT_UUID = UEFI.boot.uuid
 
 ORDER = Order(
     deployment="d-1",
     machine=HostName("node1"),
     domain=DomainName("site.example"),
     mac=Mac("52:54:00:77:00:10"),
-    archive=Archive("http://192.0.2.10/artifacts/x", "0" * 64, 1, 1),
-    disk="auto",
+    layout=usual(),
     erase=(),
     least_disk=2 << 30,
     callbacks="http://192.0.2.10/deployments/t/callbacks",
     health="http://192.0.2.10/health/h",
+    archive=Archive("http://192.0.2.10/artifacts/x", "0" * 64, 1, 1),
     user=User(UserName("admin"), (KEY,)),
 )
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ironwake.disk import Part
 from ironwake.errors import BrokenError
 from ironwake.profile import BootOrder
 from ironwake_agent import bootloader
 from ironwake_agent.bootloader import CHAINS, copy_signed, enter_firmware, entries, ordered, stale
-from tests.agent.rig import BIOS, UEFI, Recorder
+from tests.agent.rig import BIOS, DISK, UEFI, Recorder, work_on
 
 # efibootmgr 18 of Debian 13, on a machine that we have installed before.
 BEFORE = """\
@@ -25,7 +27,10 @@ Boot0003* UEFI PXEv4 (MAC:525400770010)\tPciRoot(0x0)/MAC(525400770010,1)
 Boot0004* Ironwake\tHD(1,GPT,AAAAAAAA-20EE-4CE2-BC42-1AB69EA23EE6,0x800)/File(\\EFI\\shimx64.efi)
 Boot0007  Ironwake\tHD(1,GPT,BBBBBBBB-20EE-4CE2-BC42-1AB69EA23EE6,0x800)/File(\\EFI\\shimx64.efi)
 """
-DEAD = frozenset({"aaaaaaaa-20ee-4ce2-bc42-1ab69ea23ee6", ""})
+GONE = Part(1, 1 << 20, 1 << 20, uuid="aaaaaaaa-20ee-4ce2-bc42-1ab69ea23ee6")
+DEAD = frozenset({GONE.uuid})
+# A machine that was installed before: its partition goes.
+AGAIN = work_on(replace(DISK, table="gpt", parts=(GONE, Part(2, 2 << 20, 1 << 20))), uefi=True)
 
 
 @pytest.mark.parametrize(
@@ -40,20 +45,20 @@ def test_the_signed_chain_stands_twice(
     for source in CHAINS[machine].signed.values():
         (target / source).parent.mkdir(parents=True, exist_ok=True)
         (target / source).write_text(source)
-    copy_signed(target, esp, UEFI, CHAINS[machine])
+    copy_signed(target, esp, UEFI.boot, CHAINS[machine])
     names = {path.relative_to(esp).as_posix() for path in esp.rglob("*") if path.is_file()}
     assert names == {
         *(f"EFI/debian/{name}{at}.efi" for name in ("shim", "grub", "mm")),
         *(f"EFI/BOOT/{name}{at}.efi" for name in ("grub", "mm")),
         *(f"EFI/BOOT/{removable}", "EFI/debian/grub.cfg", "EFI/BOOT/grub.cfg"),
     }
-    assert UEFI.root_uuid in (esp / "EFI/debian/grub.cfg").read_text()
+    assert UEFI.boot.uuid in (esp / "EFI/debian/grub.cfg").read_text()
 
 
 def test_an_archive_without_the_signed_chain_is_refused(tmp_path: Path) -> None:
     """A disk that would not boot is not called installed."""
     with pytest.raises(BrokenError, match="shim-signed"):
-        copy_signed(tmp_path, tmp_path / "esp", UEFI, CHAINS["x86_64"])
+        copy_signed(tmp_path, tmp_path / "esp", UEFI.boot, CHAINS["x86_64"])
 
 
 def test_a_bios_machine_gets_grub_on_its_disk(tmp_path: Path) -> None:
@@ -79,7 +84,7 @@ def firmware() -> Recorder:
 def test_the_boot_order_is_left_alone() -> None:
     """An entry is created without a place in the order, and used for the coming start only."""
     run = firmware()
-    enter_firmware(run, UEFI, frozenset(), BootOrder.KEEP, print)
+    enter_firmware(run, UEFI, BootOrder.KEEP, print)
     words = [" ".join(call) for call in run.calls]
     created = next(text for text in words if " -C " in text)
     assert "-d /dev/vda -p 1" in created
@@ -98,7 +103,7 @@ def test_the_boot_order_is_left_alone() -> None:
 def test_the_boot_order_becomes_what_the_profile_says(wanted: BootOrder, order: str) -> None:
     """Our entry comes first, or right behind the network's; nothing is lost of the order."""
     run = firmware()
-    enter_firmware(run, UEFI, frozenset(), wanted, print)
+    enter_firmware(run, UEFI, wanted, print)
     assert ("efibootmgr", "-q", "-n", "0009") in run.calls
     assert run.calls[-1] == ("efibootmgr", "-q", "-o", order)
 
@@ -134,7 +139,7 @@ def test_our_entry_for_a_lost_partition_goes() -> None:
     """A machine that is installed again and again does not fill its firmware's memory."""
     assert stale(BEFORE, DEAD) == ["0004"]
     run = firmware()
-    enter_firmware(run, UEFI, DEAD, BootOrder.KEEP, print)
+    enter_firmware(run, AGAIN, BootOrder.KEEP, print)
     assert ("efibootmgr", "-q", "-b", "0004", "-B") in run.calls
 
 
@@ -148,12 +153,12 @@ def test_a_firmware_that_refuses_does_not_fail_the_installation() -> None:
     """The disk boots without an entry; a person is told."""
     said: list[str] = []
     run = Recorder(broken={"efibootmgr": "efibootmgr ended with 2: No space left on device"})
-    enter_firmware(run, UEFI, DEAD, BootOrder.KEEP, said.append)
+    enter_firmware(run, AGAIN, BootOrder.KEEP, said.append)
     assert "No space left" in said[0]
 
 
 def test_a_bios_machine_has_no_entries() -> None:
     """Nothing is asked of a firmware that has no variables."""
     run = Recorder()
-    enter_firmware(run, BIOS, DEAD, BootOrder.DISK_FIRST, print)
+    enter_firmware(run, BIOS, BootOrder.DISK_FIRST, print)
     assert run.calls == []

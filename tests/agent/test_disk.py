@@ -38,10 +38,11 @@ def test_owners_modes_and_attributes_reach_the_disk(tmp_path: Path) -> None:
     image, target = tmp_path / "root.img", tmp_path / "target"
     with image.open("wb") as stream:
         stream.truncate(64 << 20)
-    volumes = replace(BIOS, root=str(image))
-    prepare.make_file_systems(commands.run, volumes)
+    make = next(one for one in BIOS.commands if one.words[0] == "mkfs.ext4")
+    commands.run(*make.words[:-1], str(image))
     data = _archive()
-    prepare.mount_root(commands.run, volumes, target)
+    work = replace(BIOS, places=(replace(BIOS.places[0], device=str(image)),))
+    prepare.mount(commands.run, work, target)
     try:
         item = Archive("http://unused", hashlib.sha256(data).hexdigest(), len(data), 4)
         unpack(item, iter([data]), target, lambda _: None)

@@ -14,8 +14,6 @@ from ironwake_agent.__main__ import reported, understood
 from ironwake_agent.client import Answer
 from ironwake_agent.commands import CommandError, run
 from ironwake_agent.console import Console
-from ironwake_agent.disks import Disk
-from ironwake_agent.install import select
 from ironwake_agent.network import Lease
 from ironwake_agent.order import NothingToDoError
 from ironwake_agent.packages import install
@@ -96,14 +94,6 @@ def test_a_program_fails_with_its_own_name_and_words() -> None:
         run("no-such-program")
     with pytest.raises(CommandError, match=r"sleep did not end within 0\.01 s"):
         run("sleep", "60", timeout=0.01)
-
-
-def test_a_path_is_resolved_to_the_disk_it_means(tmp_path: Path) -> None:
-    """The order may name a disk by a link, as on the machine that the profile was written on."""
-    disk = Disk("/dev/vda", 4 << 30, serial="S1")
-    assert select((disk,), order(disk="/dev/../dev/vda")) is disk
-    with pytest.raises(RefusedError):
-        select((disk,), order(disk="/dev/vdb"))
 
 
 def test_packages_that_cannot_be_had_fail_by_name(tmp_path: Path) -> None:

@@ -1,102 +1,127 @@
-"""Partitions and file systems: Debian's own tools, on image files."""
+"""Carrying a layout out: Debian's own tools, on image files."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ironwake.errors import RefusedError
-from ironwake_agent import commands, layout, prepare, probe
-from ironwake_agent.disks import Disk
-from tests.agent.rig import BIOS, UEFI, Recorder
+from ironwake.disk import Disk, Part
+from ironwake.errors import BrokenError, GoneError, RefusedError
+from ironwake.layout.model import Role
+from ironwake_agent import commands, prepare, probe
+from tests.agent.rig import BIOS, DISK, UEFI, Clock, Recorder, work_on
+
+SIZE = 2 << 30
 
 
 @pytest.fixture
-def image(tmp_path: Path) -> Path:
-    path = tmp_path / "disk.img"
+def disk(tmp_path: Path) -> Disk:
+    path = tmp_path / "disk"
     with path.open("wb") as stream:
-        stream.truncate(2 << 30)
-    return path
+        stream.truncate(SIZE)
+    return Disk(str(path), SIZE)
 
 
-@pytest.mark.parametrize(
-    ("uefi", "types"), [(True, ["C12A7328", "4F68BCE3"]), (False, ["21686148", "4F68BCE3"])]
-)
-def test_sfdisk_makes_what_the_layout_says(image: Path, uefi: bool, types: list[str]) -> None:
-    """GPT with the boot partition first, and a root that takes the rest of the disk."""
-    plan = layout.layout(uefi, "x86_64")
-    commands.run("sfdisk", "--quiet", str(image), stdin=plan.script)
-    table = json.loads(commands.run("sfdisk", "--json", str(image)))["partitiontable"]
-    assert table["label"] == "gpt"
-    parts = table["partitions"]
-    assert [part["type"][:8] for part in parts] == types
-    assert parts[plan.root - 1]["name"] == "root"
-    assert parts[plan.root - 1]["size"] * 512 > (2 << 30) - (260 << 20)
-    ids = prepare.old_partition_ids(commands.run, Disk(str(image), 2 << 30))
-    assert ids == {part["uuid"].lower() for part in parts}
+def only_the_disk(*words: str, stdin: str = "", timeout: float = 300.0) -> str:
+    """Runs what is about the whole disk: an image file has no devices for its partitions."""
+    if words[0] in ("sfdisk", "dd") or (words[0] == "wipefs" and words[-1].endswith("disk")):
+        last = [word for word in words if not word[-1].isdigit() or word.startswith(("bs", "c"))]
+        return commands.run(*last, stdin=stdin, timeout=timeout)
+    return ""
 
 
-def test_old_partition_ids_of_anything_else_are_none(image: Path) -> None:
-    """A disk without a table, and one that can't be read, have no ids to forget."""
-    assert prepare.old_partition_ids(commands.run, Disk(str(image), 1)) == frozenset()
-    assert prepare.old_partition_ids(commands.run, Disk("/nowhere", 1)) == frozenset()
+def at_once(_: float = 0) -> None:
+    """Nobody stops it."""
 
 
-def test_older_systems_can_read_the_root(image: Path) -> None:
-    """No feature that Debian 12's e2fsck and GRUB do not know; the ids are those of fstab."""
-    prepare.make_file_systems(commands.run, replace(BIOS, root=str(image)))
-    words = commands.run("dumpe2fs", "-h", str(image))
-    features = next(line for line in words.splitlines() if line.startswith("Filesystem features"))
-    assert "orphan_file" not in features
-    assert "metadata_csum_seed" not in features
-    assert BIOS.root_uuid in words
-
-
-def test_the_esp_has_the_id_of_fstab(tmp_path: Path, image: Path) -> None:
-    """FAT's volume number is chosen by us, so that fstab can be written without looking."""
-    esp = tmp_path / "esp.img"
-    with esp.open("wb") as stream:
-        stream.truncate(256 << 20)
-    prepare.make_file_systems(commands.run, replace(UEFI, root=str(image), esp=str(esp)))
-    printed = subprocess.run(["blkid", "-p", "-o", "export", esp], capture_output=True, text=True)
-    assert "UUID=ABCD-1234" in printed.stdout
+def test_a_disk_has_the_usual_layout_afterwards(disk: Disk) -> None:
+    """ESP, a place for GRUB, and a root that takes the rest; and what was there before is gone."""
+    work = work_on(disk, uefi=True)
+    with Path(disk.path).open("r+b") as stream:
+        stream.write(b"\xeb\x63\x90")  # how GRUB's boot code begins
+    ready = replace(work, commands=tuple(replace(one, awaits=()) for one in work.commands))
+    prepare.carry_out(only_the_disk, ready, {}, Clock().patience(1), at_once)
+    table, parts = probe.read_table(commands.run, disk.path, 512)
+    assert table == "gpt"
+    assert [part.name for part in parts] == ["ESP", "BIOS-boot", "root"]
+    assert parts[2].size > SIZE - (260 << 20)
+    with Path(disk.path).open("rb") as stream:
+        assert stream.read(440) == bytes(440)
 
 
 @pytest.mark.parametrize("make", [["mkfs.ext4", "-q", "-F"], ["mkswap", "-q"], ["sfdisk", "-q"]])
-def test_wiping_leaves_nothing_to_find(image: Path, make: list[str]) -> None:
-    """After wiping, no tool finds a signature, and an old boot loader's code is gone."""
-    script = layout.layout(False, "x86_64").script.encode()
-    subprocess.run([*make, image], input=script, check=True, capture_output=True)
-    with image.open("r+b") as stream:
-        stream.write(b"\xeb\x63\x90")  # how GRUB's boot code begins
-    prepare.wipe(commands.run, Disk(str(image), 2 << 30), ())
-    assert probe.signatures(commands.run, str(image)) == []
-    with image.open("rb") as stream:
-        assert stream.read(1 << 20) == bytes(1 << 20)
+def test_wiping_leaves_nothing_to_find(disk: Disk, make: list[str]) -> None:
+    """After the commands before sfdisk's, no tool finds a signature."""
+    script = b"label: gpt\n,\n"
+    subprocess.run([*make, disk.path], input=script, check=True, capture_output=True)
+    for one in work_on(disk, uefi=True).commands:
+        if one.words[0] == "sfdisk":
+            break
+        only_the_disk(*one.words)
+    assert probe.signatures(commands.run, disk.path) == []
 
 
-def test_old_partitions_are_wiped_before_the_disk(image: Path) -> None:
+def test_old_partitions_are_wiped_before_the_disk() -> None:
     """What stood in a partition must not come back when a new one begins at the same place."""
+    before = replace(DISK, table="gpt", parts=UEFI_PARTS)
+    first = work_on(replace(before, size=before.size + (1 << 30)), uefi=True).commands[0]
+    assert first.words[-4:] == ("/dev/vda1", "/dev/vda2", "/dev/vda3", "/dev/vda")
+
+
+UEFI_PARTS = tuple(
+    Part(place.number, place.start, place.size, UEFI.disks[0].kinds[place.number], f"u{n}",
+               place.partition.name)
+    for n, place in enumerate(UEFI.disks[0].places)
+)  # fmt: skip
+
+
+def test_the_ids_of_what_goes_are_known() -> None:
+    """Boot entries for those partitions go too."""
+    work = work_on(replace(DISK, table="gpt", parts=UEFI_PARTS), uefi=True)
+    assert prepare.dead(work) == {"u0", "u1", "u2"}
+    assert prepare.dead(UEFI) == frozenset()
+
+
+def test_older_systems_can_read_the_root(disk: Disk) -> None:
+    """No feature that Debian 12's e2fsck and GRUB do not know; the ids are those of fstab."""
+    make = next(one for one in BIOS.commands if one.words[0] == "mkfs.ext4")
+    commands.run(*make.words[:-1], disk.path)
+    words = commands.run("dumpe2fs", "-h", disk.path)
+    features = next(line for line in words.splitlines() if line.startswith("Filesystem features"))
+    assert "orphan_file" not in features
+    assert "metadata_csum_seed" not in features
+    assert BIOS.boot.uuid in words
+
+
+def test_a_device_that_does_not_come_ends_it() -> None:
+    """Not for ever, and with a word for a person."""
+    with pytest.raises(BrokenError, match="does not show /dev/vda1"):
+        prepare.carry_out(Recorder(), UEFI, {}, Clock().patience(5), at_once)
+
+
+def test_nothing_is_written_once_it_is_over() -> None:
+    """The appliance's word is asked for before each command."""
     run = Recorder()
-    prepare.wipe(run, Disk(str(image), 2 << 30), ("vda1", "vda2"))
-    assert run.calls[0][-3:] == ("/dev/vda1", "/dev/vda2", str(image))
+
+    def over() -> None:
+        if run.calls:
+            raise GoneError("cancelled")
+
+    with pytest.raises(GoneError):
+        prepare.carry_out(run, UEFI, {}, Clock().patience(5), over)
+    assert len(run.calls) == 1
 
 
-@pytest.mark.parametrize(
-    ("disk", "name"),
-    [
-        ("/dev/sda", "/dev/sda2"),
-        ("/dev/nvme0n1", "/dev/nvme0n1p2"),
-        ("/dev/mmcblk0", "/dev/mmcblk0p2"),
-    ],
-)
-def test_partitions_are_named_as_the_kernel_does(disk: str, name: str) -> None:
-    """A disk whose name ends in a digit has a `p` before the partition's number."""
-    assert layout.partition(disk, 2) == name
+def test_file_systems_are_mounted_the_root_first(tmp_path: Path) -> None:
+    """The ESP in the root, with nobody but root in it."""
+    run = Recorder()
+    prepare.mount(run, UEFI, tmp_path)
+    assert [call[-1] for call in run.calls] == [str(tmp_path), str(tmp_path / "boot/efi")]
+    assert "umask=0077" in run.calls[1][4]
+    assert any(one.partition.role is Role.ESP for one in UEFI.disks[0].places)
 
 
 def test_a_disk_that_is_gone_cannot_be_had() -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from ironwake.errors import BrokenError
 from ironwake.firstboot import File
+from ironwake.layout.work import Work
 from ironwake.names import KernelWord
 from ironwake.order import Order
 from ironwake_agent import accounts, menu, target
-from ironwake_agent.prepare import Volumes
 from tests.agent.rig import BIOS, CONSOLES, ORDER, UEFI, order
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -70,7 +70,7 @@ RICH = replace(
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "volumes", "consoles"),
+    ("name", "given", "work", "consoles"),
     [
         ("uefi", ORDER, UEFI, CONSOLES),
         ("bios", RICH, BIOS, CONSOLES),
@@ -78,10 +78,10 @@ RICH = replace(
     ],
 )
 def test_the_configured_tree(
-    root: Path, name: str, given: Order, volumes: Volumes, consoles: tuple[KernelWord, ...]
+    root: Path, name: str, given: Order, work: Work, consoles: tuple[KernelWord, ...]
 ) -> None:
     """The files that an order makes of an archive; IRONWAKE_UPDATE_GOLDENS=1 writes them anew."""
-    target.configure(root, given, volumes, consoles)
+    target.configure(root, given, work, consoles)
     golden = GOLDENS / f"{name}.txt"
     if os.environ.get("IRONWAKE_UPDATE_GOLDENS"):
         golden.write_text(tree(root))

@@ -21,9 +21,10 @@ pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
 # What the ramdisk promises to the agent: programs, modules of Python, devices, a lease script.
 AGENT = """
-import hashlib, http.client, json, os, shutil, subprocess, sys, tarfile, urllib.request
+import ctypes, hashlib, http.client, json, os, shutil, subprocess, sys, tarfile, urllib.request
 tools = ("sfdisk", "mkfs.ext4", "mkfs.vfat", "zstd", "tar", "blkid", "wipefs", "lsblk", "partx",
-    "blockdev", "efibootmgr", "udhcpc", "modprobe", "mount", "ip", "mkswap", "chroot")
+    "blockdev", "efibootmgr", "udhcpc", "modprobe", "mount", "ip", "mkswap", "chroot",
+    "btrfstune", "fatlabel", "swaplabel", "resize2fs", "tune2fs", "xfs_db", "xfs_growfs")
 missing = [tool for tool in tools if not shutil.which(tool)]
 broken = [tool for tool in ("tar", "sfdisk", "zstd", "lsblk")
     if "Busy" in subprocess.run([tool, "--version"], capture_output=True, text=True).stdout]
@@ -36,6 +37,8 @@ told = {
     "resolv": open("/etc/resolv.conf").read().split("\\n"),
     "route": subprocess.run(["ip", "route"], capture_output=True, text=True).stdout,
     "disks": os.listdir("/sys/block"), "python": sys.version_info[:2],
+    "zstd": bool(ctypes.CDLL("libzstd.so.1").ZSTD_versionNumber()),
+    "openssl": hashlib.sha256.__name__,
     "hash": hashlib.sha256(b"").hexdigest()[:8],
 }
 print("\\nTOLD " + json.dumps(told), flush=True)
@@ -125,6 +128,8 @@ def test_the_agent_finds_what_it_was_promised(
     assert "vda" in told["disks"]
     assert told["python"] == [3, 13]
     assert told["hash"] == "e3b0c442"
+    assert told["zstd"] is True
+    assert told["openssl"] == "openssl_sha256"
     assert told["lease"] == 0
     assert "dns=192.0.2.1 192.0.2.2" in told["values"]
     assert "lease=600" in told["values"]

@@ -27,6 +27,7 @@ _HERE = Path(__file__).parent
 _ON_BENCH = "bench "  # before a package's name; no package has a blank in its own
 _SOURCES = ("ramdisk.py", "cpio.py", "elf.py", "modules.py", "userland.py")
 _FILES = {"init": "init", "ironwake/udhcpc.script": "udhcpc.script"}
+_SETTINGS = {"etc/lvm/lvm.conf": "lvm.conf"}
 
 
 def build(flavour: str, architecture: Architecture, agent_zipapp: Path, shop: Workshop) -> Manifest:
@@ -140,9 +141,12 @@ def _pack_userland(tree: Path, target: Path) -> None:
         # The kernel opens it for init before init can mount anything.
         archive.character_device("dev/console", 5, 1)
         archive.directory("etc")
-        archive.directory("ironwake")
+        for folder in ("etc/lvm", "ironwake"):
+            archive.directory(folder)
         for name, file in _FILES.items():
             archive.file(name, (_HERE / "files" / file).read_bytes(), 0o755)
+        for name, file in _SETTINGS.items():
+            archive.file(name, (_HERE / "files" / file).read_bytes())
         archive.close()
 
 

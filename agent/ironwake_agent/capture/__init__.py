@@ -1,0 +1,1 @@
+"""Reading a machine, so that an image comes of it: nothing on it is written."""
