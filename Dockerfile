@@ -46,6 +46,7 @@ ENV PATH=/opt/ironwake/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     IRONWAKE_STATE_DIR=/var/lib/ironwake \
     IRONWAKE_SECRETS_DIR=/var/lib/ironwake-secrets \
     IRONWAKE_ARTIFACTS_DIR=/var/lib/ironwake-artifacts \
+    IRONWAKE_CAPTURES_DIR=/var/lib/ironwake-captures \
     IRONWAKE_PROFILES_DIR=/etc/ironwake/profiles
 # Volumes take over the owner of the folder that they cover.
 RUN groupadd --gid 10001 ironwake \
@@ -53,6 +54,7 @@ RUN groupadd --gid 10001 ironwake \
     && install -d -m 0700 -o ironwake -g ironwake /var/lib/ironwake /var/lib/ironwake-epoch \
         /var/lib/ironwake-secrets \
     && install -d -m 0755 -o ironwake -g ironwake /var/lib/ironwake-artifacts \
+        /var/lib/ironwake-captures \
     && install -d -m 0755 /etc/ironwake/profiles
 # as-ironwake CAPABILITIES COMMAND…: from root to uid 10001, with these capabilities alone
 RUN printf '%s\n' '#!/bin/sh -eu' 'capabilities="-all,$1"' 'shift' \
@@ -103,11 +105,12 @@ HEALTHCHECK --interval=5s --timeout=5s --retries=24 \
     CMD exec as-ironwake +net_bind_service \
         python -m ironwake_runtime.probe tcp:${IRONWAKE_HTTP_PORT:-80}
 
-# Builds media: needs the distribution's own tools, and root for the owners inside the archives.
+# Builds media and imports images: needs the distribution's own tools, and root for the owners inside the archives.
 FROM service AS imager
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends \
-        ca-certificates cpio debian-archive-keyring dpkg-dev kmod mmdebstrap xz-utils zstd \
+        ca-certificates cpio debian-archive-keyring dpkg-dev e2fsprogs kmod mmdebstrap qemu-utils \
+        squashfs-tools xz-utils zstd \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=imager-libraries /opt/ironwake /opt/ironwake
 ENTRYPOINT ["ironwake", "media"]

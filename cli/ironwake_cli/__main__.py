@@ -16,6 +16,8 @@ from ironwake_cli import (
     deploy,
     doctor,
     firmware,
+    image,
+    image_capture,
     lab,
     lease,
     machine,
@@ -66,13 +68,20 @@ _NOUNS: dict[str, tuple[str, dict[str, Command]]] = {
     ),
     "deployment": (
         "What was begun, and how it went.",
-        {"list": deploy.listing, "show": deploy.show},
+        {"list": deploy.listing, "show": deploy.show, "keys": deploy.keys, "end": deploy.end},
     ),
     "lease": (
         "Addresses that our DHCP server has given.",
         {"list": lease.listing, "reserve": lease.reserve},
     ),
-    "profile": ("What machines can become.", {"list": profile.listing, "show": profile.show}),
+    "profile": (
+        "What machines can become.",
+        {
+            "list": profile.listing,
+            "show": profile.show,
+            "import-layout": profile.import_layout,
+        },
+    ),
     "firmware": (
         "How firmware is answered, and what was learned of it.",
         {"list": firmware.listing, "export": firmware.export},
@@ -80,6 +89,21 @@ _NOUNS: dict[str, tuple[str, dict[str, Command]]] = {
     "media": (
         "Operating systems, loaders and ramdisks.",
         {"list": media.listing, "add": media.add, "catalogue": media.catalogue},
+    ),
+    "image": (
+        "Disks and root file systems that machines can be given.",
+        {
+            "import": image.bring,
+            "build": image.build,
+            "capture": image_capture.capture,
+            "list": image.listing,
+            "show": image.show,
+            "verify": image.verify,
+            "diff": image.diff,
+            "tag": image.tag,
+            "export": image.export,
+            "rm": image.remove,
+        },
     ),
     "lab": (
         "Virtual racks, to try everything without hardware.",

@@ -29,6 +29,8 @@ _SAID: dict[Evidence, str] = {
     Evidence.CLAIMED: "controller: the order or the answers were handed out, once",
     Evidence.PROGRESS: "a callback with the deployment's token",
     Evidence.INSTALLED: "the installer's last callback with the deployment's token",
+    Evidence.WORK: "a callback with the deployment's token, of an order that installs nothing",
+    Evidence.DONE: "the last callback of such an order, or a person who ends it",
     Evidence.REBOOTED: "dhcp: the machine was seen again",
     Evidence.HEALTH: "the installed system's report, with a token of its own",
     Evidence.CONFIRM: "controller: nothing more has to be checked",

@@ -41,9 +41,11 @@ def listing(context: typer.Context, json: bool = JSON) -> None:
 
         ironwake media list
     """
+    from ironwake.artifact import IMAGE
     from ironwake_runtime.artifacts import ArtifactStore
 
-    manifests = ArtifactStore(of(context).settings.artifacts).manifests()
+    everything = ArtifactStore(of(context).settings.artifacts).manifests()
+    manifests = [manifest for manifest in everything if manifest.kind != IMAGE]
     if json:
         as_json([_document(manifest) for manifest in manifests])
         return
@@ -84,7 +86,7 @@ def build(session: Session, names: Sequence[str]) -> tuple[Manifest, ...]:
     settings = session.settings
     mirror = mirror_of(settings.mirror)
     store = ArtifactStore(settings.artifacts)
-    with _drawing() as progress:
+    with drawing() as progress:
         return tuple(
             media.add(name, store, settings.cache_dir, mirror, progress)
             for name in media.with_needs(names)
@@ -92,7 +94,7 @@ def build(session: Session, names: Sequence[str]) -> tuple[Manifest, ...]:
 
 
 @contextmanager
-def _drawing() -> Iterator[Progress]:
+def drawing() -> Iterator[Progress]:
     """A bar on a terminal, plain lines elsewhere; both on standard error."""
     import sys
 

@@ -10,12 +10,14 @@ import typer
 
 from ironwake.errors import InputError
 from ironwake.firmware import Firmware, find
+from ironwake_cli import plan_disks
+from ironwake_cli.card import card_of
 from ironwake_cli.output import JSON, as_json, facts, say
 from ironwake_cli.plan_offer import Offer, decision, readable, rehearse
 from ironwake_cli.session import of
 
 if TYPE_CHECKING:
-    from ironwake_cli.session import Session
+    pass
 
 _ROW = 32  # bytes of a line of the hexadecimal dump
 
@@ -25,6 +27,15 @@ def plan(
     target: str = typer.Argument(..., metavar="MAC|NAME", help="a network card, or a machine"),
     firmware: str = typer.Option(
         "", "--firmware", help="as if it had this firmware; default: what it showed last"
+    ),
+    disks: bool = typer.Option(
+        False, "--disks", help="what would be done to its disks: commands, before and after"
+    ),
+    profile: str = typer.Option(
+        "", "--profile", help="with --disks: as if it were deployed with this profile"
+    ),
+    erase: list[str] | None = typer.Option(
+        None, "--erase", help="with --disks: a disk whose contents may go; repeatable"
     ),
     request: str = typer.Option(
         "", "--request", help="answer this very DHCPDISCOVER: its UDP payload in hexadecimal"
@@ -40,11 +51,18 @@ def plan(
     Example:
 
         ironwake plan 52:54:00:77:00:10
+
+        ironwake plan node1 --disks --profile web
     """
+    if disks:
+        plan_disks.show(context, target, profile, erase, json)
+        return
+    if profile or erase:
+        raise InputError("this is about disks", "give --disks as well", "--profile")
     if firmware:
         find(firmware)
     session = of(context)
-    mac = _mac(session, target)
+    mac = card_of(session, target)
     asked = _asked(request, mac) if request else None
     firmware = firmware or (asked.firmware.name if asked else "")
     query = {"mac": mac} | ({"firmware": firmware} if firmware else {})
@@ -55,18 +73,6 @@ def plan(
         return
     for line in lines(found, offer):
         say(line)
-
-
-def _mac(session: Session, target: str) -> str:
-    """The MAC address that is meant: given itself, or the first one of the machine."""
-    from ironwake.mac import Mac
-    from ironwake_cli.api import segment
-
-    try:
-        return str(Mac(target))
-    except InputError:
-        found: str = session.api.get(f"machines/{segment(target)}")["macs"][0]
-        return found
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from ironwake.errors import IronwakeError, RefusedError
 from ironwake.lifecycle import ENDS, State
 
 _TIMES = "%H:%M:%S"
-# How far a deployment has come at least, in percent, when it reaches a state; between `installing`
-# and `installed` the machine's own percentage fills the room.
+# How far a deployment has come at least, in percent, when it reaches a state; from these two to the
+# next, the machine's own percentage fills the room.
+_NEXT = {State.INSTALLING: State.INSTALLED, State.WORKING: State.SUCCEEDED}
 _REACHED: dict[State, float] = {
     State.REQUESTED: 0,
     State.ARMED: 2,
@@ -19,6 +20,7 @@ _REACHED: dict[State, float] = {
     State.LOADER: 14,
     State.KERNEL: 18,
     State.ANSWERS: 26,
+    State.WORKING: 27,
     State.INSTALLING: 28,
     State.INSTALLED: 80,
     State.FIRST_BOOT: 86,
@@ -71,6 +73,7 @@ class Timeline:
     woken: datetime | None = None
     seen: datetime | None = None
     healthy: datetime | None = None
+    last: str = ""
     cause: str = ""
     next_step: str = ""
     told: tuple[str, float] = ("", 0.0)
@@ -82,9 +85,11 @@ class Timeline:
             self.woken = self.woken or event.time
         if event.state is not None:
             self._move(event.state, event.time)
-        if event.percent is not None and self.state is State.INSTALLING:
-            low, high = _REACHED[State.INSTALLING], _REACHED[State.INSTALLED]
+        after = _NEXT.get(self.state)
+        if event.percent is not None and after is not None:
+            low, high = _REACHED[self.state], _REACHED[after]
             self._at_least(low + (high - low) * event.percent / 100)
+        self.last = _printable(event.text)
         bad = event.kind in _BAD
         self.cause = (event.detail.get("cause") or event.text) if bad else ""
         self.next_step = event.detail.get("next_step", "") if bad else ""
@@ -139,6 +144,8 @@ class Timeline:
         """The last line of a deployment that succeeded; else raises what kept it from that."""
         if self.state is not State.SUCCEEDED:
             raise self.error()
+        if self.healthy is None:
+            return f"{self.machine}: {self.last}"
         took = "" if self.seconds is None else f", {self.seconds:.0f} s from {self._began}"
         return f"{self.machine} is healthy: {self.system}{took}"
 

@@ -50,24 +50,30 @@ def watch(
 
 
 def follow(
-    session: Session, deployment: dict[str, Any], timeout: float = 0, json: bool = False
+    session: Session,
+    deployment: dict[str, Any],
+    timeout: float = 0,
+    json: bool = False,
+    quiet: bool = False,
 ) -> None:
-    """Show a deployment until it ends; raises why it did not succeed."""
+    """Show a deployment until it ends, unless `quiet`; raises why it did not succeed."""
     timeline = Timeline(deployment["machine"], _system(deployment))
     deadline = time.monotonic() + timeout if timeout else float("inf")
     try:
-        with _screen(timeline.machine, json) as show:
+        with _screen(timeline.machine, json or quiet) as show:
             for document in documents(session.api, deployment["id"]):
                 if document is not None:
                     line = timeline.take(read(document))
-                    show(_json(document) if json else line, timeline.percent, timeline.state)
+                    told = _json(document) if json else "" if quiet else line
+                    show(told, timeline.percent, timeline.state)
                 if timeline.over or time.monotonic() > deadline:
                     break
     except KeyboardInterrupt:
         note(f"the deployment goes on; cancel it with: ironwake cancel {timeline.machine}")
         raise
     conclusion = timeline.conclusion()
-    (note if json else say)(conclusion)
+    if not quiet:
+        (note if json else say)(conclusion)
 
 
 def documents(

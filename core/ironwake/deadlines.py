@@ -50,6 +50,11 @@ DEADLINES: dict[State, Deadline] = {
         "the answers were handed out, but the installer never reported",
         "read the machine's console; nothing may have been written yet",
     ),
+    State.WORKING: Deadline(
+        1200,
+        "the machine has reported nothing for too long",
+        "read the last events, and the machine's console",
+    ),
     State.INSTALLING: Deadline(
         1200,
         "the installer has reported nothing for too long",

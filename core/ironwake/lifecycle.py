@@ -10,6 +10,9 @@ Rules.
 4. Requests before the claim may go unseen (a relay hides the address, a cache answers), so each of
    them may be skipped. What follows the claim is reported by the machine itself and may not be.
 5. An end is an end: succeeded, failed, cancelled and expired take no evidence at all.
+6. An order that installs nothing (a wipe, a rescue system, a capture) leaves nothing that could
+   report its health: it is `working`, and ends with its machine's own last word. What is
+   `installing` never does: it is `succeeded` only when the installed system has said so itself.
 
 `stuck` is no state but a judgement about one: a deadline has passed. See `deadlines`.
 """
@@ -28,6 +31,7 @@ class State(StrEnum):
     LOADER = "loader"
     KERNEL = "kernel"
     ANSWERS = "answers"
+    WORKING = "working"
     INSTALLING = "installing"
     INSTALLED = "installed"
     FIRST_BOOT = "first_boot"
@@ -48,6 +52,8 @@ class Evidence(StrEnum):
     CLAIMED = "claimed"  # controller: the answers or the order were handed out, once
     PROGRESS = "progress"  # callback with the deployment's token
     INSTALLED = "installed"  # callback with the deployment's token
+    WORK = "work"  # the same, of an order that installs nothing
+    DONE = "done"  # the same: it is carried out
     REBOOTED = "rebooted"  # dhcp: the machine was seen again
     HEALTH = "health"  # report with the installed system's own token
     CONFIRM = "confirm"  # controller: every health check of the profile has passed
@@ -95,7 +101,15 @@ TABLE: dict[State, dict[Evidence, State]] = {
         **_END,
     },
     # A restart on the way goes to the disk; how many are expected, the profile says.
-    _S.ANSWERS: {_E.REBOOTED: _S.ANSWERS, _E.PROGRESS: _S.INSTALLING, **_END},
+    _S.ANSWERS: {_E.REBOOTED: _S.ANSWERS, _E.PROGRESS: _S.INSTALLING, _E.WORK: _S.WORKING, **_END},
+    # Health: of a system that runs from memory.
+    _S.WORKING: {
+        _E.REBOOTED: _S.WORKING,
+        _E.WORK: _S.WORKING,
+        _E.HEALTH: _S.HEALTHY,
+        _E.DONE: _S.SUCCEEDED,
+        **_END,
+    },
     _S.INSTALLING: {
         _E.REBOOTED: _S.INSTALLING,
         _E.PROGRESS: _S.INSTALLING,

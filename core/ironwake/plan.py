@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ironwake import loaders, wire
-from ironwake import release as releases
 from ironwake.boot import KernelBoot
 from ironwake.deployment import Deployment
 from ironwake.firmware import Firmware, Transport
@@ -31,9 +30,10 @@ from ironwake.mac import Mac
 from ironwake.machine import Machine, MachineUuid
 from ironwake.memory import Memory
 from ironwake.methods import METHODS
+from ironwake.methods.origin import origin
 from ironwake.personality import Personality, order
 from ironwake.quirks import Quirk
-from ironwake.site import ForeignServer, Policy, Site
+from ironwake.site import ForeignServer, Policy, Site, how_to_get
 
 LOADERS = "loaders"  # the manifest of what firmware itself loads
 
@@ -152,14 +152,14 @@ def _boot(
     if deployment.held:
         # Without the words of it: a machine said some of them, and a reason stands in a script.
         return Silence(f"the deployment of {machine.name} is held back: see its alarm")
-    release = releases.find(deployment.profile.release)
+    source = origin(deployment.profile, policy)
     if request.firmware.architecture is not machine.architecture:
         return Silence(
             f"{machine.name} was enrolled as {machine.architecture}, and its firmware is "
             f"{request.firmware.name}"
         )
-    if machine.architecture not in release.architectures:
-        return Silence(f"{release.name} is not made for {machine.architecture}")
+    if source.architectures and machine.architecture not in source.architectures:
+        return Silence(f"{deployment.profile.system} is not made for {machine.architecture}")
     loader = _loader(request, subject, policy)
     if loader is None:
         return Silence(f"there is no boot loader for {request.firmware.name}")
@@ -168,7 +168,7 @@ def _boot(
     if not _has(loader, request.firmware, policy):
         missing = (LOADERS, *missing)
     if missing:
-        return Silence(f"media are missing; run: ironwake media add {' '.join(missing)}")
+        return Silence(f"media are missing; {how_to_get(*missing)}")
     kernel = method.boot(deployment, machine, request.mac, policy)
     return BootPlan(
         reason=f"{machine.name} is {deployment.state} for {deployment.profile_name}",

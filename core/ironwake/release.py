@@ -25,6 +25,10 @@ class Release:
         """The manifest for machines of that architecture: `debian-12`, `debian-12-arm64`."""
         return manifest_name(self.media, architecture)
 
+    def live(self, architecture: Architecture) -> str:
+        """The manifest of the same as a live system: `debian-12-live`."""
+        return manifest_name(f"{self.media}-live", architecture)
+
 
 _GIB = 1 << 30
 

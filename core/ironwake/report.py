@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from ironwake.disk import Disk
 from ironwake.lifecycle import Evidence
 
 
@@ -15,6 +16,8 @@ class Stage(StrEnum):
     FACTS = "facts"  # the machine's hardware, before the claim; moves nothing
     INSTALLING = "installing"  # a step, with percent
     INSTALLED = "installed"
+    WORKING = "working"  # a step of an order that installs nothing, with percent
+    DONE = "done"  # such an order is carried out
     FAILED = "failed"
     LOG = "log"  # lines of a log, for a person; moves nothing
 
@@ -22,6 +25,8 @@ class Stage(StrEnum):
 STAGE_EVIDENCE: dict[Stage, Evidence] = {
     Stage.INSTALLING: Evidence.PROGRESS,
     Stage.INSTALLED: Evidence.INSTALLED,
+    Stage.WORKING: Evidence.WORK,
+    Stage.DONE: Evidence.DONE,
     Stage.FAILED: Evidence.FAIL,
 }
 
@@ -31,7 +36,8 @@ class Callback:
     """A machine's report under its deployment's token.
 
     `id` is the sender's own, the same when it repeats a report whose reply was lost: each id counts
-    once. `percent` is of the whole installation, 0 to 100, or None. `facts` are for Stage.FACTS.
+    once. `percent` is of the whole installation, 0 to 100, or None. `facts` and `disks` are for
+    Stage.FACTS.
     """
 
     stage: Stage
@@ -40,6 +46,7 @@ class Callback:
     percent: float | None = None
     message: str = ""
     facts: dict[str, str] = field(default_factory=dict)
+    disks: tuple[Disk, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,10 +75,14 @@ class ClaimRequest:
 
 @dataclass(frozen=True)
 class Grant:
-    """The payload to send, once: `media_type` and the text itself."""
+    """The payload to send, once: `media_type` and the text itself.
+
+    Where it is of several `files`, by name, `text` is for a person who wants to see it.
+    """
 
     media_type: str
     text: str
+    files: dict[str, str] = field(default_factory=dict)
 
 
 class Seen(StrEnum):

@@ -53,6 +53,11 @@ def callbacks(url: str, token: str) -> str:
     return f"{url}/deployments/{token}/callbacks"
 
 
+def capture(url: str, token: str) -> str:
+    """Where a machine puts what is read of it, each part by its name behind a slash."""
+    return f"{url}/deployments/{token}/capture"
+
+
 def health(url: str, health_token: str) -> str:
     """Where the installed system reports to, once."""
     return f"{url}/health/{health_token}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
@@ -20,7 +20,8 @@ class Site:
 
     `ramdisk` names the flavour: `generic`, or `cloud` for virtual machines. `mirror` is where the
     vendor's installer gets its packages: a URL, or "" where nothing was configured. `proxy`: beside
-    a foreign DHCP server (True) or with our own. `subnets`: in which we give addresses.
+    a foreign DHCP server (True) or with our own. `subnets`: in which we give addresses. `ssh_keys`:
+    whose owners are let into rescue systems.
     """
 
     address: str
@@ -31,6 +32,7 @@ class Site:
     mirror: str = ""
     proxy: bool = True
     subnets: tuple[Subnet, ...] = ()
+    ssh_keys: tuple[str, ...] = ()
 
     @property
     def networks(self) -> tuple[IPv4Network, ...]:
@@ -99,6 +101,14 @@ class Stored:
     file: str
 
 
+def how_to_get(*manifests: str) -> str:
+    """The next step where these are not there: media are built, images are imported."""
+    images = [name for name in manifests if "@" in name]
+    if images:
+        return f"import {' '.join(images)} again: ironwake image import"
+    return f"run: ironwake media add {' '.join(manifests)}"
+
+
 @dataclass(frozen=True)
 class Shelf:
     """All that has been built, and the manifests' facts (numbers as text), by manifest name."""
@@ -122,8 +132,16 @@ class Shelf:
         """The artifact; RefusedError, with how to get it, where it was not built yet."""
         item = self.find(manifest, role)
         if item is None:
-            raise RefusedError(f"{manifest} has no {role}", f"run: ironwake media add {manifest}")
+            raise RefusedError(f"{manifest} has no {role}", how_to_get(manifest))
         return item
+
+    def lacking(self, needed: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+        """The manifests that were not built, or lack one of the roles that are needed of them."""
+        return tuple(
+            name
+            for name, roles in needed.items()
+            if not all(self.find(name, role) for role in roles)
+        )
 
     def find(self, manifest: str, role: str) -> Stored | None:
         """The artifact, if it was built."""

@@ -12,7 +12,7 @@ from ironwake.errors import BrokenError, RefusedError
 from ironwake_lab.firmware import FIRMWARE
 from ironwake_lab.spec import RackSpec
 
-_PACKAGES = {"ip": "iproute2", "nsenter": "util-linux", "dnsmasq": "dnsmasq-base"}
+_PACKAGES = {"ip": "iproute2", "nsenter": "util-linux", "dnsmasq": "dnsmasq-base", "swtpm": "swtpm"}
 
 
 def need_root() -> None:
@@ -27,6 +27,7 @@ def need_for(spec: RackSpec) -> None:
     """RefusedError unless everything that this rack uses is installed."""
     need_root()
     tools = ["ip", "nsenter"] + ["dnsmasq"] * (spec.router is not None)
+    tools += ["swtpm"] * any(machine.tpm for machine in spec.machines)
     wanted = {tool: _PACKAGES[tool] for tool in tools}
     rows = [FIRMWARE[kind] for kind in sorted({machine.firmware for machine in spec.machines})]
     wanted |= {row.qemu: row.qemu_package for row in rows}

@@ -23,7 +23,7 @@ from ironwake_lab.nvram import (
     with_boot_options,
     without_variables,
 )
-from ironwake_lab.qemu import NIC_SLOT, Paths, command_line, link_of
+from ironwake_lab.qemu import NIC_SLOT, TPM_SOCKET, Paths, command_line, link_of
 from ironwake_lab.spec import MachineSpec
 
 _POLL_SECONDS = 0.05
@@ -80,6 +80,11 @@ class Machine:
         return self.paths.disk
 
     @property
+    def disks(self) -> list[Path]:
+        """The images of all of them, the first one first."""
+        return self.paths.disks(len(self._spec.disks))
+
+    @property
     def serial_log(self) -> Path:
         """All that the machine ever wrote on its serial line."""
         return self.paths.serial_log
@@ -88,9 +93,10 @@ class Machine:
         """Make what is missing: a blank disk, NVRAM with its boot order, an empty serial log."""
         self.paths.directory.mkdir(parents=True, exist_ok=True)
         self.paths.disk.parent.mkdir(parents=True, exist_ok=True)
-        if not self.paths.disk.exists():
-            with self.paths.disk.open("wb") as disk:
-                disk.truncate(self.spec.disk_bytes)
+        for path, (_, size) in zip(self.disks, self._spec.disks, strict=True):
+            if not path.exists():
+                with path.open("wb") as disk:
+                    disk.truncate(size)
         if not self.paths.variables.exists():
             self._make_variables()
         self.paths.serial_log.touch()
@@ -163,10 +169,22 @@ class Machine:
                 return False
             for stale in (self.paths.pid, self.paths.qmp, self.paths.serial):
                 stale.unlink(missing_ok=True)
+            if self._spec.tpm:
+                self._start_tpm()
             words = command_line(self.spec, self.paths, self._taps)
             call([*network.enter(self._namespace), *words], cwd=self.paths.directory)
             self._pull_cables()
             return True
+
+    def _start_tpm(self) -> None:
+        """It ends when QEMU leaves it."""
+        if old := process.alive(self.paths.tpm_pid):
+            process.end(old)
+        self.paths.tpm.mkdir(exist_ok=True)
+        state, pid = f"dir={self.paths.tpm}", f"file={self.paths.tpm_pid}"
+        words = ["swtpm", "socket", "--tpm2", "--daemon", "--terminate", "--tpmstate", state]
+        control = f"type=unixio,path={TPM_SOCKET}"  # relative: an address holds 108 bytes only
+        call([*words, "--ctrl", control, "--pid", pid], cwd=self.paths.directory)
 
     def _pull_cables(self) -> None:
         pulled = [number for number, card in enumerate(self._spec.cards) if not card.cabled]
@@ -250,6 +268,21 @@ class Machine:
                     where=str(self.serial_log),
                 )
             time.sleep(_POLL_SECONDS)
+
+    def answer(
+        self, question: str, text: str, until: str, timeout: float, since: int = 0
+    ) -> re.Match[str]:
+        """Wait for the question, type the text and Enter, and wait for what must follow.
+
+        Both are regular expressions, each with up to `timeout` seconds. BrokenError as of
+        `wait_serial`.
+        """
+        asked = self.wait_serial(question, timeout, since)
+        mark = since + len(asked.string[: asked.end()].encode())
+        # Attached until it is taken: QEMU forgets what it has not read from a line that is closed.
+        with qmp.connect(self.paths.serial) as line:
+            line.sendall(f"{text}\r".encode())
+            return self.wait_serial(until, timeout, since=mark)
 
     # Disk
 

@@ -12,6 +12,7 @@ from ironwake_lab.spec import MachineSpec
 # A socket's name is relative to the directory that QEMU starts in: addresses hold 108 bytes only.
 SERIAL_SOCKET = "serial.sock"
 QMP_SOCKET = "qmp.sock"
+TPM_SOCKET = "tpm.sock"
 # Fixed, because the boot options in a UEFI machine's NVRAM name it: the first card's, and the
 # others follow.
 NIC_SLOT = 2
@@ -28,6 +29,11 @@ class Paths:
 
     directory: Path
     disk: Path
+
+    def disks(self, count: int) -> list[Path]:
+        """All of them, the first one first."""
+        more = [self.disk.with_name(f"{self.disk.name}-{n}") for n in range(2, count + 1)]
+        return [self.disk, *more]
 
     @property
     def variables(self) -> Path:
@@ -54,6 +60,15 @@ class Paths:
     def serial(self) -> Path:
         return self.directory / SERIAL_SOCKET
 
+    @property
+    def tpm(self) -> Path:
+        """What its TPM keeps."""
+        return self.directory / "tpm"
+
+    @property
+    def tpm_pid(self) -> Path:
+        return self.directory / "tpm.pid"
+
 
 def command_line(spec: MachineSpec, paths: Paths, taps: Sequence[str]) -> list[str]:
     """Words that start the machine in the background, with a tap for each card.
@@ -74,10 +89,17 @@ def command_line(spec: MachineSpec, paths: Paths, taps: Sequence[str]) -> list[s
         *_identity(spec),
         *_firmware(spec, firmware, paths),
         *_network(spec, firmware, taps),
-        *_disk(spec, firmware, paths),
+        *_disks(spec, firmware, paths),
         *_lines(paths),
+        *(_TPM if spec.tpm else ()),
         *("-device", "virtio-rng-pci"),
     ]
+
+
+_TPM = (
+    *("-chardev", f"socket,id=tpm0,path={TPM_SOCKET}"),
+    *("-tpmdev", "emulator,id=tpm0,chardev=tpm0", "-device", "tpm-crb,tpmdev=tpm0"),
+)
 
 
 def _escaped(path: Path) -> str:
@@ -114,12 +136,18 @@ def _network(spec: MachineSpec, firmware: Firmware, taps: Sequence[str]) -> list
     return words
 
 
-def _disk(spec: MachineSpec, firmware: Firmware, paths: Paths) -> list[str]:
-    # cache=unsafe: no flush reaches the host's disk; the machine's life ends with the host's.
-    drive = f"if=none,id=disk0,format=raw,cache=unsafe,discard=unmap,file={_escaped(paths.disk)}"
-    device = ["virtio-blk-pci", "drive=disk0", f"serial={spec.disk_serial}"]
-    device += _boot_place(firmware, 1 if spec.disk_first else 1 + len(spec.cards))
-    return ["-drive", drive, "-device", ",".join(device)]
+def _disks(spec: MachineSpec, firmware: Firmware, paths: Paths) -> list[str]:
+    first = 1 if spec.disk_first else 1 + len(spec.cards)
+    words = []
+    for number, (path, (serial, _)) in enumerate(
+        zip(paths.disks(len(spec.disks)), spec.disks, strict=True)
+    ):
+        # cache=unsafe: no flush reaches the host's disk; the machine's life ends with the host's.
+        drive = f"if=none,id=disk{number},format=raw,cache=unsafe,discard=unmap"
+        device = ["virtio-blk-pci", f"drive=disk{number}", f"serial={serial}"]
+        device += _boot_place(firmware, first) if not number else []
+        words += ["-drive", f"{drive},file={_escaped(path)}", "-device", ",".join(device)]
+    return words
 
 
 def _boot_place(firmware: Firmware, place: int) -> list[str]:

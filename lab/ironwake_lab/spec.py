@@ -50,18 +50,20 @@ class Card:
 class MachineSpec:
     """One machine: `disk_bytes` in bytes, `memory_mb` in MiB; empty texts get a derived value.
 
+    `more_disks` are the sizes of others, whose serial numbers are the first one's with -2, -3, …
     `mac` is the short form of `cards` for one card with a cable; with both, it is the first card's.
     `network_boot` is what a UEFI machine's firmware knows of it: `pxe` (PXE, and HTTP Boot behind
     the disk), or `http` (HTTP Boot only). `disk_first` puts the disk before the network in the boot
     order. `ipv6_pxe=False` tells OVMF to leave IPv6 PXE out, as most firmware set-ups do by
     default. `twin_of` names the machine whose MAC addresses this one has as well, by mistake of
-    its maker.
+    its maker. `tpm` gives it a TPM 2.0 of its own.
     """
 
     name: str
     mac: str = ""
     firmware: str = "uefi"
     disk_bytes: int = 4 << 30
+    more_disks: tuple[int, ...] = ()
     memory_mb: int = 1024
     cpus: int = 1
     uuid: str = ""
@@ -72,9 +74,11 @@ class MachineSpec:
     network_boot: str = "pxe"
     disk_first: bool = False
     twin_of: str = ""
+    tpm: bool = False
 
     def __post_init__(self) -> None:
         _check_name(self.name, "machine")
+        object.__setattr__(self, "more_disks", tuple(self.more_disks))
         self._settle_cards()
         if self.firmware not in FIRMWARE:
             raise InputError(
@@ -82,12 +86,13 @@ class MachineSpec:
                 f"use one of: {', '.join(FIRMWARE)}",
                 "firmware",
             )
-        if self.disk_bytes < _LEAST_DISK or self.disk_bytes % _SECTOR:
-            raise InputError(
-                f"machine {self.name}: a disk of {self.disk_bytes} bytes is too small or odd",
-                "use at least 1 MiB, in whole sectors of 512 bytes",
-                "disk_bytes",
-            )
+        for size in (self.disk_bytes, *self.more_disks):
+            if size < _LEAST_DISK or size % _SECTOR:
+                raise InputError(
+                    f"machine {self.name}: a disk of {size} bytes is too small or odd",
+                    "use at least 1 MiB, in whole sectors of 512 bytes",
+                    "disk_bytes",
+                )
         if self.memory_mb < _LEAST_MEMORY_MB or self.cpus < 1:
             raise InputError(
                 f"machine {self.name}: {self.memory_mb} MiB and {self.cpus} processors do not boot",
@@ -101,6 +106,12 @@ class MachineSpec:
                 "network_boot",
             )
         self._derive()
+
+    @property
+    def disks(self) -> tuple[tuple[str, int], ...]:
+        """(serial number, bytes) of each disk."""
+        more = ((f"{self.disk_serial}-{n}", size) for n, size in enumerate(self.more_disks, 2))
+        return (self.disk_serial, self.disk_bytes), *more
 
     def _settle_cards(self) -> None:
         cards = tuple(self.cards) or (Card(self.mac),)
@@ -138,7 +149,7 @@ class MachineSpec:
                     "use letters, digits, spaces, dots, hyphens and underscores",
                     field,
                 )
-        if len(self.disk_serial) > _DISK_SERIAL_BYTES:
+        if len(self.disks[-1][0]) > _DISK_SERIAL_BYTES:
             raise InputError(
                 f"machine {self.name}: disk serial {self.disk_serial!r} is too long",
                 f"a virtio disk has room for {_DISK_SERIAL_BYTES} characters",

@@ -44,7 +44,7 @@ class Debian:
         )
 
     def answers(self, install: Install) -> str:
-        rows = (*_basics(install), *_mirror(install), *_account(install), *_disk(install))
+        rows = (*_basics(install), *_mirror(install), *_account(install), *_disk())
         lines = [_line(owner, name, kind, value) for owner, name, kind, value in rows]
         return "\n".join(("#_preseed_V1", *lines, *_hooks(install), ""))
 
@@ -108,17 +108,13 @@ def _account(install: Install) -> tuple[Row, ...]:
     )
 
 
-_DISK_ANSWERS = ("partman-auto/disk", "grub-installer/bootdev")
+# A BIOS machine's boot loader would go to the first disk, whichever was partitioned.
+_NAME_IT = 'debconf-set partman-auto/disk "$w"; debconf-set grub-installer/bootdev "$w"; '
 
 
-def _disk(install: Install) -> tuple[Row, ...]:
-    match = install.profile.disk.match
+def _disk() -> tuple[Row, ...]:
     # With no disk named, partman takes the only one, and asks (so it stops) where there are more.
-    # A BIOS machine's boot loader would go to the first disk, whichever was partitioned.
-    named = match if match.startswith("/dev/") else ""
-    disk = [("d-i", name, "string", named) for name in _DISK_ANSWERS] if named else ()
     return (
-        *disk,
         ("d-i", "partman-auto/method", "string", "regular"),
         ("d-i", "partman-auto/choose_recipe", "select", "atomic"),
         ("d-i", "partman-partitioning/confirm_write_new_label", "boolean", "true"),
@@ -160,7 +156,7 @@ def _guard(install: Install) -> str:
     match = install.profile.disk.match
     find, disks = "", "$(list-devices disk)"
     if match.startswith("/dev/"):
-        disks = shlex.quote(match)
+        find, disks = f"w=$(readlink -f {shlex.quote(match)}); {_NAME_IT}", "$w"
     elif match != "auto":
         find, disks = _by_serial(match), "${w:-none}"
     return (
@@ -180,11 +176,10 @@ def _by_serial(serial: str) -> str:
     Two with one number run together into the name of none, which the guard refuses.
     """
     words = " -e ".join(shlex.quote(f"{key}={serial}") for key in _SERIALS)
-    answers = "; ".join(f'debconf-set {name} "$w"' for name in _DISK_ANSWERS)
     return (
         "w=; for d in $(list-devices disk); do "
         f"if udevadm info -q property -n $d | grep -qxF -e {words}; then w=$w$d; fi; done; "
-        f"{answers}; "
+        f"{_NAME_IT}"
     )
 
 

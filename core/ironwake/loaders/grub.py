@@ -37,7 +37,7 @@ class Grub:
         at = f"(http,{site.authority})"
         return (
             f'echo "{boot.title}"\n'
-            f"linux {at}/{routes.artifact(boot.kernel)} {' '.join(boot.arguments)}\n"
+            f"linux {at}/{routes.artifact(boot.kernel)} {' '.join(map(_word, boot.arguments))}\n"
             f"initrd {at}/{routes.artifact(boot.initrd)}\n"
             "boot\n"
         )
@@ -74,6 +74,12 @@ for vendor in {" ".join(VENDORS)}; do
   fi
 done
 """
+
+
+def _word(argument: str) -> str:
+    """As GRUB's shell takes it for one word: a semicolon would end the command."""
+    return f"'{argument}'" if ";" in argument else argument
+
 
 LOADER = Grub()
 

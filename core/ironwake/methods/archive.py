@@ -2,80 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ironwake import release as releases
 from ironwake import routes, wire
-from ironwake.artifact import ramdisk_name
 from ironwake.boot import KernelBoot
 from ironwake.deployment import Deployment
+from ironwake.layout.packages import needed as needed_packages
 from ironwake.mac import Mac
 from ironwake.machine import Machine
-from ironwake.order import Archive, Order
+from ironwake.methods import ramdisk
+from ironwake.methods.base import NO_KEYS
+from ironwake.methods.origin import origin
+from ironwake.order import Archive
 from ironwake.report import Grant
 from ironwake.site import Policy
+
+ARCHIVE, LAYOUT_PACKAGES = "archive", "layout-packages"
 
 
 @dataclass(frozen=True)
 class ArchiveMethod:
     def missing(self, deployment: Deployment, machine: Machine, policy: Policy) -> tuple[str, ...]:
-        release = releases.find(deployment.profile.release)
-        needed = {
-            ramdisk_name(policy.site.ramdisk, machine.architecture): ("kernel", "initrd"),
-            release.medium(machine.architecture): ("archive",),
-        }
-        return tuple(
-            name
-            for name, roles in needed.items()
-            if not all(policy.shelf.find(name, role) for role in roles)
-        )
+        source = origin(deployment.profile, policy).manifest(machine.architecture)
+        roles = (ARCHIVE, *_layout_roles(deployment))
+        needed = {ramdisk.name(machine, policy): ramdisk.ROLES, source: roles}
+        return policy.shelf.lacking(needed)
 
     def boot(
         self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy
     ) -> KernelBoot:
-        ramdisk = ramdisk_name(policy.site.ramdisk, machine.architecture)
-        release = releases.find(deployment.profile.release)
-        return KernelBoot(
-            f"Ironwake: {machine.name} becomes {release.title}",
-            policy.shelf.need(ramdisk, "kernel"),
-            policy.shelf.need(ramdisk, "initrd"),
-            (
-                f"ironwake.url={policy.site.url}",
-                f"ironwake.token={deployment.token}",
-                f"BOOTIF={mac.bootif}",
-                *machine.architecture.consoles,
-                "quiet",
-            ),
-        )
+        title = f"{machine.name} becomes {origin(deployment.profile, policy).title}"
+        return ramdisk.boot(title, deployment, machine, mac, policy)
 
-    def payload(self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy) -> Grant:
-        release = releases.find(deployment.profile.release)
-        medium = release.medium(machine.architecture)
-        item = policy.shelf.need(medium, "archive")
-        unpacked = int(policy.shelf.facts.get(medium, {}).get("unpacked_bytes", "0"))
-        profile = deployment.profile
-        order = Order(
-            deployment=deployment.id,
-            machine=machine.name,
-            domain=policy.site.domain,
-            mac=mac,
-            archive=Archive(
-                f"{policy.site.url}/{routes.artifact(item)}", item.sha256, item.size, unpacked
-            ),
-            disk=profile.disk.match,
-            erase=deployment.erase,
-            least_disk=release.least_disk,
-            callbacks=routes.callbacks(policy.site.url, deployment.token),
-            health=routes.health(policy.site.url, deployment.health_token),
-            timezone=profile.parameters.timezone,
-            locale=profile.parameters.locale,
-            keyboard=profile.parameters.keyboard,
-            user=profile.user,
-            packages=profile.parameters.packages,
-            kernel_arguments=profile.parameters.kernel_arguments,
-            boot_order=profile.boot_order,
+    def payload(
+        self,
+        deployment: Deployment,
+        machine: Machine,
+        mac: Mac,
+        policy: Policy,
+        keys: Mapping[str, str] = NO_KEYS,
+    ) -> Grant:
+        source = origin(deployment.profile, policy)
+        manifest = source.manifest(machine.architecture)
+        unpacked = int(policy.shelf.facts.get(manifest, {}).get("unpacked_bytes", "0"))
+        packages = [_fetched(policy, manifest, role) for role in _layout_roles(deployment)]
+        order = ramdisk.order(
+            deployment,
+            machine,
+            mac,
+            policy,
+            source.least_disk,
+            keys,
+            archive=_fetched(policy, manifest, ARCHIVE, unpacked),
+            layout_packages=packages[0] if packages else None,
         )
         return Grant("application/json", wire.encode(order).decode())
+
+
+def _layout_roles(deployment: Deployment) -> tuple[str, ...]:
+    """Our own media have a repository for layouts; an image has in it what it needs."""
+    profile = deployment.profile
+    if profile.release and profile.layout and needed_packages(profile.layout):
+        return (LAYOUT_PACKAGES,)
+    return ()
+
+
+def _fetched(policy: Policy, manifest: str, role: str, unpacked: int = 0) -> Archive:
+    item = policy.shelf.need(manifest, role)
+    url = f"{policy.site.url}/{routes.artifact(item)}"
+    return Archive(url, item.sha256, item.size, unpacked)
 
 
 METHOD = ArchiveMethod()

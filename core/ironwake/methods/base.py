@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from ironwake.boot import KernelBoot
 from ironwake.deployment import Deployment
@@ -10,6 +12,8 @@ from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.report import Grant
 from ironwake.site import Policy
+
+NO_KEYS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class InstallMethod(Protocol):
@@ -21,6 +25,16 @@ class InstallMethod(Protocol):
     ) -> KernelBoot:
         """The kernel to start on the machine that boots from `mac`; nothing may be missing."""
 
-    def payload(self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy) -> Grant:
+    def payload(
+        self,
+        deployment: Deployment,
+        machine: Machine,
+        mac: Mac,
+        policy: Policy,
+        keys: Mapping[str, str] = NO_KEYS,
+    ) -> Grant:
         """The order or the answer file, for the machine that booted from `mac`: what the claim
-        guards."""
+        guards.
+
+        :param keys: passphrases of the layout's encrypted volumes, by the names of their mappings
+        """

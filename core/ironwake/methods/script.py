@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ironwake import release as releases
@@ -12,6 +13,7 @@ from ironwake.families import FAMILIES
 from ironwake.families.base import Family, Install
 from ironwake.mac import Mac
 from ironwake.machine import Machine
+from ironwake.methods.base import NO_KEYS
 from ironwake.report import Grant
 from ironwake.site import Policy
 
@@ -60,6 +62,7 @@ class ScriptMethod:
         machine: Machine,
         mac: Mac,  # noqa: ARG002 (an `InstallMethod`: the installer has it by the kernel's words)
         policy: Policy,
+        keys: Mapping[str, str] = NO_KEYS,  # noqa: ARG002 (a layout is the agent's work)
     ) -> Grant:
         answers = _family(deployment).answers(_install(deployment, machine, policy))
         return Grant("text/plain; charset=utf-8", answers)

@@ -12,10 +12,12 @@ from ironwake_controller.api import (
     deployments,
     description,
     events,
+    images,
     internal,
     leases,
     machines,
     plan,
+    plan_disks,
     power,
     profiles,
     site,
@@ -26,7 +28,19 @@ from ironwake_controller.limits import Limits
 from ironwake_controller.tokens import Tokens
 
 # Routes are looked through in this order: what machines cause by the hundred comes first.
-NOUNS = (internal, machines, leases, power, deployments, events, profiles, plan, site)
+NOUNS = (
+    internal,
+    machines,
+    leases,
+    power,
+    deployments,
+    events,
+    profiles,
+    images,
+    plan,
+    plan_disks,
+    site,
+)
 
 
 def routes(house: House) -> FastAPI:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ironwake import plan
 from ironwake.deployment import Deployment
+from ironwake.disk import AUTO, DiskMatch
 from ironwake.errors import InputError, RefusedError, UnknownError
 from ironwake.firmware import BY_NAME
+from ironwake.image import Catalogue, ImageKind
 from ironwake.lifecycle import BOOTABLE, Evidence, State
 from ironwake.moment import Moment
-from ironwake.profile import Profile
+from ironwake.profile import Method, Profile
 from ironwake.site import Policy
 from ironwake.view import usual_firmware
-from ironwake_controller import enrolment, ledger
+from ironwake_controller import enrolment, ledger, volume_keys
+from ironwake_controller.safe import Safe
 from ironwake_controller.store import deployments
 from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.machines import Enrolled
@@ -37,13 +40,22 @@ class Wish:
     erase: tuple[str, ...] = ()
     wake: bool = True
     minutes: float = 60.0
+    keys: Mapping[str, str] = field(default_factory=dict)  # see `volume_keys.made`
 
 
 class Arming:
-    """`policy` gives the site and the shelf as they are now."""
+    """`policy` gives the site and the shelf as they are now, `images` what their names mean."""
 
-    def __init__(self, store: Store, policy: Callable[[], Policy]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        policy: Callable[[], Policy],
+        safe: Safe,
+        images: Callable[[], Catalogue],
+    ) -> None:
         self._store = store
+        self._images = images
+        self._safe = safe
         self._policy = policy
 
     def arm(self, name: str, wish: Wish) -> tuple[Record, bool]:
@@ -60,7 +72,7 @@ class Arming:
             live = deployments.live_of(tx.connection, there.id)
             if live is not None and not expire(tx, live):
                 return _same(live, wish), False
-            record = self._record(tx, there, wish)
+            record = self._record(tx, there, replace(wish, profile=self._settled(wish.profile)))
             digest = self._plan(there, record)
             deployments.add(tx, record)
             added = deployments.by_id(tx.connection, record.id)
@@ -77,6 +89,26 @@ class Arming:
                 digest,
             )
             return ledger.move(tx, added, Evidence.ARM, entry), True
+
+    def _settled(self, profile: Profile) -> Profile:
+        """With one version of its image, whatever becomes of a tag, or is imported later.
+
+        :raises UnknownError: there is no such image
+        :raises RefusedError: it is of another kind than the method takes
+        """
+        if not profile.image:
+            return profile
+        image = self._images().find(profile.image)
+        wanted = ImageKind.DISK if profile.method is Method.DISK_IMAGE else ImageKind.ROOT
+        if image.kind is not wanted:
+            other = Method.ARCHIVE if profile.method is Method.DISK_IMAGE else Method.DISK_IMAGE
+            raise RefusedError(
+                f"{image.name} is the image of a {image.kind}, and method {profile.method} takes"
+                f" that of a {wanted}",
+                f"use method: {other}",
+                "profile",
+            )
+        return replace(profile, image=image.name)
 
     def _record(self, tx: Tx, there: Enrolled, wish: Wish) -> Record:
         if there.machine.locked:
@@ -95,6 +127,7 @@ class Arming:
             health_token=secrets.token_hex(32),
             erase=wish.erase,
         )
+        keys = volume_keys.made(wish.profile.layout, wish.keys)
         seconds = wish.minutes * 60
         return Record(
             number=0,
@@ -112,6 +145,7 @@ class Arming:
             message="",
             stuck=None,
             callbacks=0,
+            keys=volume_keys.sealed(self._safe, keys, deployment.id),
         )
 
     def _plan(self, there: Enrolled, record: Record) -> str:
@@ -145,6 +179,21 @@ class Arming:
                 tx, record, Evidence.CANCEL, ledger.Entry("cancelled", "cancelled by a person")
             )
 
+    def end(self, name: str) -> Record:
+        """A person has done what was to be done on the rescue system."""
+        with self._store.write() as tx:
+            record = deployments.by_id(tx.connection, name)
+            if record is None:
+                raise unknown(name)
+            if record.deployment.profile.method is not Method.RESCUE:
+                raise RefusedError(
+                    f"{record.id} ends by itself", f"or cancel it: ironwake cancel {record.id}"
+                )
+            if record.state is State.SUCCEEDED:
+                return record
+            entry = ledger.Entry("succeeded", "ended by a person")
+            return ledger.move(tx, record, Evidence.DONE, entry)
+
 
 def unknown(name: str) -> UnknownError:
     """There is no deployment of this id."""
@@ -165,6 +214,22 @@ def _check(wish: Wish) -> None:
             raise InputError(
                 f"{disk!r:.60} is not a disk", "give its serial number or its path", "erase"
             )
+    if wish.profile.method is Method.WIPE:
+        _check_wipe(wish.erase)
+
+
+def _check_wipe(erase: Sequence[str]) -> None:
+    """What is to be wiped is named, disk by disk, by what no restart changes."""
+    if not erase:
+        raise InputError("no disk is named", "name each that shall lose all, with --erase", "erase")
+    for name in erase:
+        match = DiskMatch(name)
+        if match == AUTO or match.criteria:
+            raise InputError(
+                f"{name!r:.60} names no single disk",
+                "give its serial number, or its path below /dev/disk/by-path",
+                "erase",
+            )
 
 
 def _same(live: Record, wish: Wish) -> Record:
@@ -176,8 +241,9 @@ def _same(live: Record, wish: Wish) -> Record:
             f"look whose machine this is, then: ironwake machine confirm {name}, or: "
             f"ironwake cancel {live.id}",
         )
-    same = (live.deployment.profile_name, live.deployment.revision, live.deployment.erase)
-    if same == (wish.profile_name, wish.revision, wish.erase):
+    own, asked = live.deployment, wish.profile
+    same = (own.profile_name, own.revision, own.erase, own.profile.finish)
+    if same == (wish.profile_name, wish.revision, wish.erase, asked.finish):
         return live
     raise RefusedError(
         f"{live.deployment.machine} has deployment {live.id} already, which is {live.state} for "

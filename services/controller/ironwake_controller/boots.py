@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from ironwake import localboot
 from ironwake.firmware import Firmware
-from ironwake.lifecycle import State
+from ironwake.lifecycle import Evidence, State
+from ironwake.profile import Method
 from ironwake_controller import ledger
 from ironwake_controller.store import deployments, machines
 from ironwake_controller.store.deployments import Record
@@ -52,8 +53,14 @@ class Boots:
         last = ledger.last(tx, record, "rebooted")
         if last is not None and last.get("callbacks") == told:
             return
-        number, expected = record.reboots + 1, record.deployment.profile.expected_reboots
-        message = f"it restarted while it installs ({number} of {expected} expected)"
+        profile = record.deployment.profile
+        if profile.method is Method.RESCUE and record.state is State.WORKING:
+            entry = ledger.Entry("succeeded", "it restarted, and has left the rescue system")
+            ledger.move(tx, record, Evidence.DONE, entry)
+            return
+        number, expected = record.reboots + 1, profile.expected_reboots
+        at_work = "installs" if profile.method.installs else "works"
+        message = f"it restarted while it {at_work} ({number} of {expected} expected)"
         deployments.change(tx, record, reboots=number)
         ledger.note(tx, record, "rebooted", message, callbacks=told, reboots=str(number))
         if number <= expected:
@@ -63,6 +70,8 @@ class Boots:
             "its installation was interrupted: read its console; if its installer restarts it on "
             "purpose, set expected_reboots in the profile; then deploy it again"
         )
+        if not profile.method.installs:
+            cause, step = "it restarted before it was done", "read its console; then order it again"
         stuck = {"stage": str(record.state), "cause": cause, "next_step": step}
         deployments.change(tx, record, stuck=stuck)
         ledger.note(tx, record, "stuck", f"{cause}; {step}", **stuck)
@@ -106,7 +115,7 @@ class Boots:
 
 def means_restart(record: Record) -> bool:
     """Whether firmware that is seen now restarts an installation."""
-    return record.state in (State.ANSWERS, State.INSTALLING)
+    return record.state in (State.ANSWERS, State.WORKING, State.INSTALLING)
 
 
 def means_boot(record: Record) -> bool:

@@ -19,10 +19,17 @@ from ironwake_controller.store.store import Store, Tx
 
 _MOST = 10_000  # reports of one deployment; an installation takes some hundred
 _FACTS, _LONGEST = 200, 500  # facts, and characters of each
+_DISKS, _PARTS = 128, 128  # of a machine, and of each disk
 _ID = 100  # characters of a report's id: a longer one would be taken for another one's repeat
 _MESSAGE = 16_000  # characters of a message: the agent's longest piece of log
 
-_KINDS = {Stage.INSTALLING: "progress", Stage.INSTALLED: "installed", Stage.FAILED: "failed"}
+_KINDS = {
+    Stage.INSTALLING: "progress",
+    Stage.WORKING: "progress",
+    Stage.INSTALLED: "installed",
+    Stage.DONE: "succeeded",
+    Stage.FAILED: "failed",
+}
 
 
 class Callbacks:
@@ -49,6 +56,7 @@ class Callbacks:
                 return
             if record.ended_already:
                 raise GoneError(f"the deployment is over: {record.state}", "stop")
+            _check_stage(record, callback.stage)
             if record.callbacks >= _MOST:
                 raise RefusedError(f"this deployment has sent {_MOST} reports", "send fewer")
             self._take(tx, record, callback)
@@ -67,15 +75,16 @@ class Callbacks:
             return
         deployments.change(tx, record, **columns)
         if callback.stage is Stage.FACTS:
-            self._facts(tx, record, callback.facts)
+            self._facts(tx, record, callback)
         elif callback.stage is Stage.LOG:
             ledger.note(tx, record, "log", callback.message, step=callback.step)
 
-    def _facts(self, tx: Tx, record: Record, facts: dict[str, str]) -> None:
+    def _facts(self, tx: Tx, record: Record, callback: Callback) -> None:
+        facts = callback.facts
         there = machines.by_id(tx.connection, record.machine_id)
         if there is None:
             return
-        machines.set_facts(tx, there.id, facts)
+        machines.set_facts(tx, there.id, facts, callback.disks)
         ledger.note(tx, record, "facts", "the machine described itself", facts=facts)
         wrong = identity.mismatch(there.machine, there.memory, record.deployment.uuid, facts)
         if not wrong:
@@ -109,15 +118,28 @@ class Callbacks:
                 return
             if record.ended_already:
                 raise GoneError(f"the deployment is over: {record.state}", "stop")
+            method = record.deployment.profile.method
+            if not method.brings_up:
+                raise RefusedError("nothing was installed here that could be healthy", "")
             self._pulse.beat(record.id, tx.steady)
-            _arrived(tx, record)
+            if method.installs:
+                _arrived(tx, record)
             said = {key: value[:_LONGEST] for key, value in _words(report).items()}
             title = said.get("system", "the installed system")
-            entry = ledger.Entry("healthy", f"{title} reported from the disk", said)
+            place = "the disk" if method.installs else "memory"
+            entry = ledger.Entry("healthy", f"{title} reported from {place}", said)
             healthy = ledger.move(tx, record, Evidence.HEALTH, entry)
             entry = ledger.Entry("succeeded", f"{record.deployment.machine} is healthy", said)
             ledger.move(tx, healthy, Evidence.CONFIRM, entry)
         self._metrics.health.inc()
+
+
+def _check_stage(record: Record, stage: Stage) -> None:
+    """An installation ends by its system's health, and by no word of whoever has its token."""
+    method = record.deployment.profile.method
+    others = {Stage.WORKING, Stage.DONE} if method.installs else {Stage.INSTALLING, Stage.INSTALLED}
+    if stage in others or (stage is Stage.DONE and method.brings_up):
+        raise RefusedError(f"a deployment by method {method} is never {stage}", "")
 
 
 def _arrived(tx: Tx, record: Record) -> None:
@@ -145,6 +167,8 @@ def _check(callback: Callback) -> Callback:
         len(key) + len(value) > 2 * _LONGEST for key, value in facts.items()
     ):
         raise InputError("these are too many facts, or too long ones", "send fewer", "facts")
+    if len(callback.disks) > _DISKS or any(len(disk.parts) > _PARTS for disk in callback.disks):
+        raise InputError("these are too many disks, or partitions", "send fewer", "disks")
     if len(callback.id) > _ID:
         raise InputError(f"an id has at most {_ID} characters", "send a shorter one", "id")
     return replace(callback, step=callback.step[:_LONGEST], message=callback.message[:_MESSAGE])
@@ -185,6 +209,8 @@ def _words_of(callback: Callback) -> str:
     match callback.stage:
         case Stage.INSTALLED:
             return "the system is on the disk"
+        case Stage.DONE:
+            return "it is done"
         case Stage.FAILED:
-            return "the installation failed"
+            return "it failed"
     return callback.step

@@ -17,9 +17,10 @@ from ironwake.machine import Machine
 from ironwake.methods import METHODS
 from ironwake.report import ClaimRequest, Grant
 from ironwake.site import Policy
-from ironwake_controller import arming, ledger
+from ironwake_controller import arming, ledger, volume_keys
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.pulse import Pulse
+from ironwake_controller.safe import Safe
 from ironwake_controller.store import addresses, deployments, machines
 from ironwake_controller.store.deployments import Claimed, Record
 from ironwake_controller.store.store import Store, Tx
@@ -34,9 +35,15 @@ class Claims:
     """`policy` gives the site and the shelf as they are now."""
 
     def __init__(
-        self, store: Store, policy: Callable[[], Policy], pulse: Pulse, metrics: Metrics
+        self,
+        store: Store,
+        policy: Callable[[], Policy],
+        safe: Safe,
+        pulse: Pulse,
+        metrics: Metrics,
     ) -> None:
         self._store = store
+        self._safe = safe
         self._policy = policy
         self._pulse = pulse
         self._metrics = metrics
@@ -78,7 +85,8 @@ class Claims:
         # First the payload: where it can't be made, nothing is used up.
         method = METHODS[record.deployment.profile.method]
         card = _card(tx, request) or machine.macs[0]
-        grant = method.payload(record.deployment, machine, card, self._policy())
+        keys = volume_keys.of(self._safe, record)
+        grant = method.payload(record.deployment, machine, card, self._policy(), keys)
         self._pulse.beat(record.id, tx.steady)
         if record.state is State.ANSWERS:
             self._metrics.claims.labels("repeated").inc()

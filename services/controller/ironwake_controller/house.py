@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ironwake.image import Catalogue
 from ironwake.site import Policy
 from ironwake_controller import arming, epoch, surroundings
 from ironwake_controller.arming import Arming
@@ -18,10 +19,10 @@ from ironwake_controller.lease_book import LeaseBook
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.observations import Watch
 from ironwake_controller.power.job import Workers
-from ironwake_controller.power.safe import Safe
 from ironwake_controller.power.switchboard import Hands, Switchboard
 from ironwake_controller.profiles import Profiles
 from ironwake_controller.recent import Recent
+from ironwake_controller.safe import Safe
 from ironwake_controller.store import database
 from ironwake_controller.store.lock import WriterLock
 from ironwake_controller.store.store import Store
@@ -62,8 +63,8 @@ class House:
         )
         self.profiles = Profiles(self.settings.profiles)
         self.views = Views(self.store, self.policy)
-        self.arming = Arming(self.store, self.policy)
-        self.claims = Claims(self.store, self.policy, self.recent.pulse, self.metrics)
+        self.arming = Arming(self.store, self.policy, self.safe, self.images)
+        self.claims = Claims(self.store, self.policy, self.safe, self.recent.pulse, self.metrics)
         self.callbacks = Callbacks(self.store, self.recent.pulse, self.metrics)
         self.watch = Watch(store, self.recent, self.metrics, self.wake_queue.stop)
         self.lease_book = LeaseBook(store)
@@ -74,6 +75,11 @@ class House:
     def policy(self) -> Policy:
         """The site, the shelf and who else is on the network, as they are now."""
         return replace(self.surroundings.policy, foreign=self.recent.foreign.servers())
+
+    def images(self) -> Catalogue:
+        """As they are now: an image or a tag of a moment ago counts at once."""
+        self.housekeeping.refresh()
+        return self.surroundings.images
 
     def close(self) -> None:
         """Stop in order; wakes everybody who waits for news."""

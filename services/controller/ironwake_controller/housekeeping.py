@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ironwake.errors import IronwakeError
 from ironwake.lifecycle import State
+from ironwake.profile import Finish
 from ironwake.report import Seen
 from ironwake_controller import arming, judge, ledger
 from ironwake_controller.lease_book import LeaseBook
@@ -74,13 +75,19 @@ class Housekeeping:
 
     def look(self) -> None:
         """See whether anything around has changed, and tell the data plane."""
-        self._untold |= self._lease_book.has_ended()
-        self._untold |= self._recent.foreign.forget(self._store.clock.monotonic())
-        self._untold |= self._surroundings.refresh()
+        now = self._store.clock.monotonic()
+        if self._lease_book.has_ended() | self._recent.foreign.forget(now):
+            self._untold = True
+        self.refresh()
         if self._untold:
             with self._store.write() as tx:
                 tx.touch()
             self._untold = False
+
+    def refresh(self) -> None:
+        """See what is around; the data plane is told of it at the next look."""
+        if self._surroundings.refresh():
+            self._untold = True
 
     def prune(self) -> None:
         """Forget what only repeats within minutes need."""
@@ -111,9 +118,15 @@ class Housekeeping:
 
     def _verdict(self, record: Record, now: float) -> judge.Stuck | None:
         """The judgement, where it was not spoken already."""
-        if record.stuck is not None:
+        if record.stuck is not None or _waits_for_a_person(record):
             return None
         return judge.stuck(record.state, self._recent.pulse.quiet(record.id, now), self._scale)
+
+
+def _waits_for_a_person(record: Record) -> bool:
+    """It was to be off, or at a shell, when its installation had ended."""
+    asked = record.deployment.profile.finish in (Finish.POWEROFF, Finish.SHELL)
+    return asked and record.state is State.INSTALLED
 
 
 def _of_loader(tx: Tx, record: Record, verdict: judge.Stuck) -> judge.Stuck:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from ironwake.artifact import Manifest
 from ironwake.errors import InputError, IronwakeError
-from ironwake.names import DomainName
+from ironwake.image import Catalogue
+from ironwake.names import DomainName, UserName
+from ironwake.profile import User
 from ironwake.quirks import Quirk, Quirks
 from ironwake.site import Policy, Shelf, Site
-from ironwake_runtime import interfaces, subnets, yamlfile
+from ironwake_runtime import images, interfaces, subnets, yamlfile
 from ironwake_runtime.aptsources import MirrorError, mirror_of
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.service import Log
@@ -19,17 +21,18 @@ from ironwake_runtime.settings import Settings
 
 
 class Surroundings:
-    """`policy` and `manifests` are the last ones that could be read; `trouble` says what could not.
+    """What could be read last: `policy`, `manifests`, `images`; `trouble` says what could not.
 
     :param find: gives the site as it is now; raises IronwakeError
-    :param read: gives the manifests as they are now; raises IronwakeError or OSError
+    :param read: gives the manifests as they are now, and the images among them; raises
+        IronwakeError or OSError
     :param quirks: gives the site's quirks as they are now; raises IronwakeError or OSError
     """
 
     def __init__(
         self,
         find: Callable[[], Site],
-        read: Callable[[], tuple[Manifest, ...]],
+        read: Callable[[], tuple[tuple[Manifest, ...], Catalogue]],
         quirks: Callable[[], tuple[Quirk, ...]],
         log: Log,
     ) -> None:
@@ -39,6 +42,7 @@ class Surroundings:
         self._log = log
         self.trouble: dict[str, str] = {}
         self.manifests: tuple[Manifest, ...] = ()
+        self.images = Catalogue((), {})
         # At the start a wrong setting ends it: the person is still there.
         self.policy = Policy(find(), Shelf())
         self.refresh()
@@ -53,7 +57,7 @@ class Surroundings:
         except (IronwakeError, OSError) as error:
             self.trouble["interface"] = str(error)
         try:
-            self.manifests = self._read()
+            self.manifests, self.images = self._read()
             shelf = Shelf.of(self.manifests)
         except (IronwakeError, OSError) as error:
             self.trouble["artifacts"] = str(error)
@@ -86,9 +90,15 @@ def from_settings(settings: Settings, log: Log) -> Surroundings:
             mirror=mirror,
             proxy=settings.dhcp_mode != "server",
             subnets=subnets.of(settings, own),
+            ssh_keys=_ssh_keys(settings.ssh_keys_file),
         )
 
-    return Surroundings(find, store.manifests, lambda: _quirks(settings.quirks), log)
+    return Surroundings(find, lambda: _stored(store), lambda: _quirks(settings.quirks), log)
+
+
+def _stored(store: ArtifactStore) -> tuple[tuple[Manifest, ...], Catalogue]:
+    manifests = store.manifests()
+    return manifests, Catalogue(manifests, images.pages(store))
 
 
 def _address(settings: Settings) -> tuple[str, int]:
@@ -99,6 +109,17 @@ def _address(settings: Settings) -> tuple[str, int]:
             raise
         return settings.address, 24  # no interface of ours: somebody else is on the machines' net
     return settings.address or found.address, found.prefix
+
+
+def _ssh_keys(file: Path | None) -> tuple[str, ...]:
+    """As in authorized_keys: a key a line, and comments."""
+    try:
+        lines = file.read_text().splitlines() if file else []
+        found = tuple(line.strip() for line in lines if line.strip() and line[0] != "#")
+        return User(UserName("rescue"), found).ssh_keys
+    except (OSError, UnicodeError) as error:
+        step = "correct IRONWAKE_SSH_KEYS_FILE"
+        raise InputError(f"{file} cannot be read: {error}", step, str(file)) from None
 
 
 def _quirks(file: Path) -> tuple[Quirk, ...]:

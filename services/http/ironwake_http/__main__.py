@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+from ironwake.sizes import octets
+from ironwake_http.captures import Captures
 from ironwake_http.limits import Limits
 from ironwake_http.ports import listen
 from ironwake_http.server import serving
@@ -28,6 +30,7 @@ async def run(settings: Settings, log: service.Log) -> None:
     built = Service(
         controller=client,
         store=ArtifactStore(settings.artifacts),
+        captures=Captures(settings.captures, octets(settings.image_largest)),
         witness=Witness(reporter.report, cards, time.monotonic),
         log=log,
         limits=Limits(connections=descriptors.clients(Limits.connections)),

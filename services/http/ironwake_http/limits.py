@@ -29,6 +29,7 @@ class Limits:
     headers: int = 64
     callback: int = 64 << 10
     log: int = 1 << 20
+    piece: int = 32 << 20  # of what a machine sends of itself, in one request
     linger: float = 2.0  # reading what is left of a body that was refused
     # Bytes that a client takes within a stall, or it stands still. They say how slow one may be:
     # these, some 12 KB/s.

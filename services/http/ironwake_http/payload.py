@@ -44,7 +44,7 @@ async def _claim(service: Service, call: Call, name: str) -> web.StreamResponse:
     except (UnknownError, GoneError, BrokenError) as error:
         return _refused(service, call, error)
     service.log.info("payload handed out", client=call.client)
-    return text(grant.text, media=grant.media_type)
+    return text(grant.files.get(name, grant.text), media=grant.media_type)
 
 
 def _fits(stock: Stock | None, token: str, name: str) -> bool:

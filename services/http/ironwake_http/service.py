@@ -16,6 +16,7 @@ from ironwake.errors import IronwakeError
 from ironwake.report import Callback, ClaimRequest, Grant, HealthReport
 from ironwake.view import Index
 from ironwake_http import routing
+from ironwake_http.captures import Captures
 from ironwake_http.connection import let_go_soon
 from ironwake_http.hold import Patience
 from ironwake_http.limits import Limits
@@ -44,6 +45,7 @@ class Service:
 
     controller: Controller
     store: ArtifactStore
+    captures: Captures
     witness: Witness
     log: structlog.stdlib.BoundLogger
     limits: Limits = field(default_factory=Limits)

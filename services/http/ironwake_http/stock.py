@@ -5,6 +5,8 @@ from __future__ import annotations
 from ironwake import release as releases
 from ironwake.deployment import Deployment
 from ironwake.families import FAMILIES
+from ironwake.lifecycle import ENDS
+from ironwake.methods import live
 from ironwake.plan import LOADERS
 from ironwake.profile import Method
 from ironwake.site import Stored
@@ -35,6 +37,15 @@ class Stock:
         """Whether a deployment of the view has this token; the controller may know newer ones."""
         return token in self._deployments
 
+    def deployment(self, token: str) -> Deployment | None:
+        """The deployment with this token, if the view has it."""
+        return self._deployments.get(token) if token else None
+
+    @property
+    def live(self) -> frozenset[str]:
+        """The ids of all that have not ended."""
+        return frozenset(one.id for one in self._deployments.values() if one.state not in ENDS)
+
     def payload_fits(self, token: str, name: str) -> bool:
         """Whether `order`, or an answer file's name, is what this deployment's claim gives.
 
@@ -43,12 +54,16 @@ class Stock:
         """
         deployment = self._deployments.get(token)
         if deployment is not None:
-            return name == payload_name(deployment)
-        return name == ORDER or name in {family.answer_file for family in FAMILIES.values()}
+            return name in payload_names(deployment)
+        answers = {family.answer_file for family in FAMILIES.values()}
+        return name in {ORDER, *live.FILES, *answers}
 
 
-def payload_name(deployment: Deployment) -> str:
-    """`order` for the agent, or the name of the family's answer file."""
-    if deployment.profile.method is Method.SCRIPT:
-        return FAMILIES[releases.find(deployment.profile.release).family].answer_file
-    return ORDER
+def payload_names(deployment: Deployment) -> tuple[str, ...]:
+    """`order` for the agent, a live system's seed, or the name of the family's answer file."""
+    match deployment.profile.method:
+        case Method.SCRIPT:
+            return (FAMILIES[releases.find(deployment.profile.release).family].answer_file,)
+        case Method.LIVE:
+            return live.FILES
+    return (ORDER,)

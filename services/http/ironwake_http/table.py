@@ -5,12 +5,13 @@ from __future__ import annotations
 from aiohttp import web
 
 from ironwake import routes
-from ironwake_http import artifacts, payload, reports, scripts
+from ironwake_http import artifacts, payload, reports, scripts, uploads
 from ironwake_http.replies import text
 from ironwake_http.routing import Access, Route
 from ironwake_http.service import Call, Service, Table
 
 _READ = ("GET", "HEAD")
+_PUT = (*_READ, "PUT")
 _TELL = ("POST", "PUT")  # PUT: some installers' tools know nothing else
 
 
@@ -28,6 +29,7 @@ ROUTES: Table = (
     Route(routes.order("", "{token}"), _READ, Access.TOKEN, payload.order),
     Route(routes.answers("", "{token}", "{file}"), _READ, Access.TOKEN, payload.answers),
     Route(routes.callbacks("", "{token}"), _TELL, Access.TOKEN, reports.callback),
+    Route(routes.capture("", "{token}") + "/{part}", _PUT, Access.TOKEN, uploads.capture),
     Route(routes.health("", "{token}"), _TELL, Access.TOKEN, reports.health),
     Route("/healthz", _READ, Access.ANYONE, alive),
 )

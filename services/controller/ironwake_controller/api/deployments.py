@@ -9,10 +9,10 @@ from fastapi.responses import Response
 
 from ironwake.errors import InputError
 from ironwake.lifecycle import State
-from ironwake_controller import arming
+from ironwake_controller import arming, volume_keys
 from ironwake_controller.api import events as lines
 from ironwake_controller.api import show
-from ironwake_controller.api.shapes import DeploymentPage, DeploymentShape, EventPage
+from ironwake_controller.api.shapes import DeploymentPage, DeploymentShape, EventPage, KeysShape
 from ironwake_controller.house import House
 from ironwake_controller.store import deployments
 from ironwake_controller.store.deployments import Record
@@ -49,10 +49,20 @@ def routes(house: House) -> APIRouter:
         """One deployment."""
         return show.deployment(_get(house, deployment))
 
+    @router.get("/{deployment}/keys")
+    def keys(deployment: str) -> KeysShape:
+        """The passphrases of its encrypted volumes; its history tells that somebody asked."""
+        return KeysShape(keys=volume_keys.show(house.store, house.safe, deployment))
+
     @router.post("/{deployment}/cancel")
     def cancel(deployment: str) -> DeploymentShape:
         """End it. What an installer has written by then stays on the disk."""
         return show.deployment(house.arming.cancel(deployment))
+
+    @router.post("/{deployment}/end")
+    def end(deployment: str) -> DeploymentShape:
+        """The work on a rescue system is done: its machine restarts."""
+        return show.deployment(house.arming.end(deployment))
 
     @router.get("/{deployment}/events", response_model=EventPage, responses=lines.STREAMED)
     def history(

@@ -9,12 +9,15 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy import Connection
 
 from ironwake import wire
+from ironwake.disk import DiskMatch
 from ironwake.errors import InputError
 from ironwake.lifecycle import State
 from ironwake.machine import Machine, labels_of
-from ironwake_controller import arming, enrolment
+from ironwake.profile import Capture
+from ironwake_controller import enrolment, wishes
 from ironwake_controller.api import show
 from ironwake_controller.api.shapes import (
+    CaptureWanted,
     Confirmed,
     DeploymentShape,
     MachineChange,
@@ -25,6 +28,7 @@ from ironwake_controller.api.shapes import (
 )
 from ironwake_controller.house import House
 from ironwake_controller.store import addresses, deployments, machines
+from ironwake_controller.wishes import Asked
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="items on a page")]
 
@@ -116,11 +120,19 @@ def _deeds(house: House, router: APIRouter) -> None:
             raise InputError("cycle without wake restarts nothing", "leave one out", "cycle")
         if body.cycle:
             house.switchboard.check_cycle(name)
-        profile, revision = house.profiles.get(body.profile)
         minutes = house.settings.arm_minutes if body.minutes is None else body.minutes
         erase = tuple(body.erase)
-        wish = arming.Wish(body.profile, revision, profile, erase, body.wake, minutes)
-        record, new = house.arming.arm(name, wish)
+        asked = Asked(
+            body.profile,
+            body.method,
+            body.finish,
+            erase,
+            body.wake,
+            minutes,
+            body.keys,
+            _capture(body.capture),
+        )
+        record, new = house.arming.arm(name, wishes.wish(asked, house.profiles))
         response.status_code = 201 if new else 200
         response.headers["location"] = f"/v1/deployments/{record.id}"
         if new and record.wake:
@@ -166,6 +178,10 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """Fields as the core names them: what is not pinned is none."""
     pins = {field: values[field] or None for field in ("loader", "local_boot") if field in values}
     return values | pins
+
+
+def _capture(wanted: CaptureWanted | None) -> Capture | None:
+    return Capture(wanted.name, DiskMatch(wanted.disk), wanted.root) if wanted else None
 
 
 def _check_state(state: str) -> None:

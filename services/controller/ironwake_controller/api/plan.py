@@ -19,6 +19,8 @@ from ironwake_controller.house import House
 from ironwake_controller.store import leases, machines
 from ironwake_runtime import clock
 
+_HIDDEN = "(secret)"  # in place of a passphrase
+
 
 def routes(house: House) -> APIRouter:
     """The route of this noun."""
@@ -104,6 +106,8 @@ def _payload(entry: Entry, card: Mac, index: Index) -> Grant | None:
         return None
     method = METHODS[deployment.profile.method]
     try:
-        return method.payload(deployment, entry.machine, card, index.policy)
+        layout = deployment.profile.layout
+        hidden = dict.fromkeys(layout.sealed if layout else (), _HIDDEN)
+        return method.payload(deployment, entry.machine, card, index.policy, hidden)
     except IronwakeError:
         return None

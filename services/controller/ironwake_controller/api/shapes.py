@@ -188,20 +188,48 @@ class MachineShape(BaseModel):
     learned: LearnedShape = LearnedShape()
 
 
+class CaptureWanted(BaseModel):
+    """What an image is made of: `name` is `web` or `web@word`.
+
+    `disk` is as in a profile's disk.match. With `root` (`auto`, `UUID=…`, `LABEL=…`), it is a root
+    file system's files instead.
+    """
+
+    model_config = STRICT
+    name: str = Field(max_length=100)
+    disk: str = Field("auto", max_length=200)
+    root: str = Field("", max_length=200)
+
+
 class Wanted(BaseModel):
     """What shall become of a machine; `erase` names the disks that may lose what is on them.
 
-    `wake` switches it on, by its power driver; with `cycle`, one that runs is restarted.
+    Without a profile, `method` is `wipe` (all of `erase` is emptied, nothing else is touched),
+    `rescue`, or `capture` (`capture` says what is read, and nothing is written). `finish`, if
+    given, is instead of the profile's.
+
+    `wake` switches it on, by its power driver; with `cycle`, one that runs is restarted. `keys` are
+    passphrases for encrypted volumes of its layout, by name, or "" for all; without, one is made.
     """
 
     model_config = ConfigDict(
         **STRICT, json_schema_extra={"examples": [{"profile": "web", "erase": ["WD-1234"]}]}
     )
-    profile: str = Field(max_length=100)
+    profile: str = Field("", max_length=100)
+    method: str = Field("", max_length=20)
+    finish: str = Field("", max_length=20)
     erase: list[str] = Field(default_factory=list, max_length=64)
     wake: bool = True
     cycle: bool = False
     minutes: float | None = None
+    keys: dict[str, str] = Field(default_factory=dict, max_length=64)
+    capture: CaptureWanted | None = None
+
+
+class KeysShape(BaseModel):
+    """Passphrases of encrypted volumes, by the names of their mappings (/dev/mapper/NAME)."""
+
+    keys: dict[str, str]
 
 
 class EventShape(BaseModel):
@@ -272,6 +300,32 @@ class ProfilePage(BaseModel):
     next: None = None
 
 
+class ImageShape(BaseModel):
+    """An image, sizes in bytes; what nobody knows is empty.
+
+    `size` is the disk's, or that of all files of a root. `machines` have it, or are about to.
+    """
+
+    name: str
+    kind: str
+    size: int
+    least_disk: int
+    built: str
+    tags: list[str]
+    architecture: str
+    boot_modes: list[str]
+    kernel: str
+    family: str
+    sha256: str
+    source: str
+    machines: list[str]
+
+
+class ImagePage(BaseModel):
+    items: list[ImageShape]
+    next: None = None
+
+
 class PlanShape(BaseModel):
     """What a card gets now, and why: what the services would send, byte for byte.
 
@@ -301,6 +355,51 @@ class PlanShape(BaseModel):
     warnings: list[str] = Field(default_factory=list)
     reserved: str | None = None
     last_address: str | None = None
+
+
+class PartShape(BaseModel):
+    """A partition: `start` and `size` in bytes."""
+
+    number: int
+    name: str
+    start: int
+    size: int
+    type: str
+    content: str
+
+
+class DiskPlanShape(BaseModel):
+    """One disk of a layout: which it is, and its partitions before and after.
+
+    `stays`: its partition table is the layout's already.
+    """
+
+    name: str
+    disk: str
+    stays: bool
+    before: list[PartShape]
+    after: list[PartShape]
+
+
+class CommandShape(BaseModel):
+    """`stdin` is its input; `key`: that is the key of this encrypted volume, and is not shown."""
+
+    words: list[str]
+    stdin: str = ""
+    key: str = ""
+
+
+class DisksPlanShape(BaseModel):
+    """What a layout means on a machine's disks: the very commands that its agent runs.
+
+    The ids in them are those of the deployment that is armed; else of one that is made up.
+    """
+
+    machine: str
+    profile: str
+    disks: list[DiskPlanShape]
+    commands: list[CommandShape]
+    files: dict[str, str]
 
 
 class MediaShape(BaseModel):

@@ -54,7 +54,7 @@ def deployment(record: Record) -> DeploymentShape:
         machine=own.machine,
         profile=own.profile_name,
         revision=own.revision,
-        release=own.profile.release,
+        release=own.profile.system,
         state=str(own.state),
         over=record.ended_already,
         step=record.step,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from ironwake import wire
 from ironwake_controller.power import drivers
 from ironwake_controller.power.driver import Driver
-from ironwake_controller.power.safe import Safe
+from ironwake_controller.safe import Safe
 from ironwake_controller.store import machines
 from ironwake_controller.store.machines import Enrolled
 from ironwake_controller.store.store import Tx
@@ -37,7 +37,7 @@ def of(connection: Connection, safe: Safe, there: Enrolled) -> Equipped:
     if row is None:
         return Equipped(drivers.DEFAULT, drivers.DEFAULT.settings())
     driver = drivers.find(row["driver"])
-    secrets = safe.open(row["sealed"], there.machine.name) if row["sealed"] else {}
+    secrets = safe.open(row["sealed"], there.machine.name, _again(there)) if row["sealed"] else {}
     return Equipped(driver, drivers.read(driver, {**row["settings"], **secrets}))
 
 
@@ -54,3 +54,7 @@ def keep(tx: Tx, safe: Safe, there: Enrolled, driver: Driver, given: Mapping[str
     row = {"driver": driver.name, "settings": plain, "sealed": sealed}
     machines.set_power(tx, there.id, row)
     return Equipped(driver, settings)
+
+
+def _again(there: Enrolled) -> str:
+    return f", or set them again: ironwake power {there.machine.name} set"

@@ -18,7 +18,7 @@ from ironwake import wire
 from ironwake.errors import BY_STATUS, BrokenError, InputError
 from ironwake_controller.power import drivers
 from ironwake_controller.power.driver import Operation, Outcome, PowerState
-from ironwake_controller.power.safe import hide
+from ironwake_controller.safe import hide
 
 SECONDS = 25.0  # for all that one piece of work needs
 _LARGEST = 20_000  # characters of an answer

@@ -20,7 +20,7 @@ from ironwake_controller.power import drivers, equipment
 from ironwake_controller.power.driver import Operation, Outcome, PowerState, Target, check_can
 from ironwake_controller.power.equipment import Equipped
 from ironwake_controller.power.job import Job
-from ironwake_controller.power.safe import Safe
+from ironwake_controller.safe import Safe
 from ironwake_controller.store import deployments, events, machines
 from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.events import Event

@@ -45,7 +45,10 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Record:
-    """A deployment as the store keeps it. `expires_at` is monotonic, of the run `clock_boot`."""
+    """A deployment as the store keeps it. `expires_at` is monotonic, of the run `clock_boot`.
+
+    `keys`: the passphrases of its encrypted volumes, sealed (`safe`), "" where there are none.
+    """
 
     number: int
     machine_id: int
@@ -63,6 +66,7 @@ class Record:
     stuck: dict[str, str] | None
     callbacks: int
     reboots: int = 0
+    keys: str = ""
 
     @property
     def id(self) -> str:
@@ -110,6 +114,7 @@ def _record(row: Row[Any]) -> Record:
         stuck=row.stuck,
         callbacks=row.callbacks,
         reboots=row.reboots,
+        keys=row.keys,
     )
 
 
@@ -231,6 +236,7 @@ def add(tx: Tx, record: Record) -> None:
             expires=record.expires,
             expires_at=record.expires_at,
             clock_boot=record.clock_boot,
+            keys=record.keys,
         )
     )
     tx.touch()

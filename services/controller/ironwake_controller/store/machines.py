@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from ironwake import wire
+from ironwake.disk import Disk
 from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.memory import Memory
@@ -162,8 +163,15 @@ def remember(tx: Tx, there: Enrolled, memory: Memory) -> None:
     tx.touch()
 
 
-def set_facts(tx: Tx, number: int, facts: dict[str, str]) -> None:
-    tx.connection.execute(update(machines).where(machines.c.id == number).values(facts=facts))
+def set_facts(tx: Tx, number: int, facts: dict[str, str], disks: tuple[Disk, ...]) -> None:
+    values = {"facts": facts, "disks": wire.dump(disks)}
+    tx.connection.execute(update(machines).where(machines.c.id == number).values(**values))
+
+
+def disks(connection: Connection, number: int) -> tuple[Disk, ...]:
+    """Its disks, as its agent saw them last; none before."""
+    found = connection.scalar(select(machines.c.disks).where(machines.c.id == number))
+    return tuple(wire.load(Disk, one) for one in found or ())
 
 
 def power(connection: Connection, number: int) -> dict[str, Any] | None:

@@ -39,6 +39,7 @@ machines = Table(
     Column("facts", JSON, nullable=False, default=dict),
     # ironwake.memory.Memory: what was learned of it, as against what a person said
     Column("memory", JSON, nullable=False, default=dict, server_default="{}"),
+    Column("disks", JSON(none_as_null=True)),  # of ironwake.disk.Disk, as the agent saw them
     Column("power", JSON(none_as_null=True)),  # driver and its settings; secrets are sealed
     sqlite_autoincrement=True,
 )
@@ -85,6 +86,7 @@ deployments = Table(
     Column("callbacks", Integer, nullable=False, default=0),
     Column("uuid", String(36), nullable=False, default="", server_default=""),  # who began it
     # boots seen since the claim and before `installed`
+    Column("keys", Text, nullable=False, default="", server_default=""),  # sealed; of its volumes
     Column("reboots", Integer, nullable=False, default=0, server_default="0"),
     sqlite_autoincrement=True,
 )

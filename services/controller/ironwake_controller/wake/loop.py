@@ -8,7 +8,7 @@ from ironwake.errors import IronwakeError
 from ironwake.lifecycle import State
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.power import equipment, wol
-from ironwake_controller.power.safe import Safe
+from ironwake_controller.safe import Safe
 from ironwake_controller.store import deployments, events, machines
 from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.events import Event

@@ -1,9 +1,9 @@
-"""What is remembered of a machine, its power driver, identity and reboots, and leases."""
+"""What is remembered of a machine, its disks, power driver, identity and reboots, and leases."""
 
 from __future__ import annotations
 
 from alembic import op
-from sqlalchemy import JSON, Column, Float, Integer, String
+from sqlalchemy import JSON, Column, Float, Integer, String, Text
 
 revision = "0002"
 down_revision = "0001"
@@ -13,8 +13,10 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("machines", Column("memory", JSON, nullable=False, server_default="{}"))
+    op.add_column("machines", Column("disks", JSON(none_as_null=True)))
     op.add_column("machines", Column("power", JSON(none_as_null=True)))
     op.add_column("deployments", Column("uuid", String(36), nullable=False, server_default=""))
+    op.add_column("deployments", Column("keys", Text, nullable=False, server_default=""))
     op.add_column("deployments", Column("reboots", Integer, nullable=False, server_default="0"))
     op.create_table(
         "leases",

@@ -1,4 +1,4 @@
-"""Where the drivers' secrets are sealed, and what takes them out of texts for people."""
+"""Where secrets of power drivers and encrypted volumes are sealed; what hides them in texts."""
 
 from __future__ import annotations
 
@@ -32,21 +32,24 @@ class Safe:
         self._fernet = Fernet(base64.urlsafe_b64encode(digest))
 
     def seal(self, secrets: dict[str, Any], name: str) -> str:
-        """For the machine of this name: sealed text opens for no other one."""
+        """For the machine, or the deployment, of this name: sealed text opens for no other one."""
         document = json.dumps({"machine": name, "secrets": secrets})
         return self._fernet.encrypt(document.encode()).decode()
 
-    def open(self, sealed: str, name: str) -> dict[str, Any]:
-        """BrokenError where the key is another one, or the text was meant for another machine."""
+    def open(self, sealed: str, name: str, else_: str = "") -> dict[str, Any]:
+        """What was sealed for this name.
+
+        :param else_: what helps where the key is lost
+        :raises BrokenError: the key is another one, or the text was meant for somebody else
+        """
         try:
             document = json.loads(self._fernet.decrypt(sealed.encode()))
         except (InvalidToken, ValueError):
             document = {}
         if document.get("machine") != name:
             raise BrokenError(
-                f"the secrets of the power driver of {name} can't be opened with the key in "
-                f"{self._path}",
-                f"bring the key back, or set them again: ironwake power {name} set",
+                f"the secrets of {name} can't be opened with the key in {self._path}",
+                f"bring the key back{else_}",
             )
         secrets: dict[str, Any] = document["secrets"]
         return secrets
