@@ -5,9 +5,10 @@ PYTEST := .venv/bin/pytest
 # Two workers, each with a file at a time, in the order of tests/conftest.py.
 FILES := -n 2 --dist loadfile --no-loadscope-reorder
 MATRIX := $(addprefix tests/e2e/test_,matrix.py refused_loaders.py routers.py)
+DISKS := $(addprefix tests/e2e/test_,layouts.py roots.py disk_image.py disk_image_faults.py orders.py capture.py live.py)
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
-.PHONY: help setup demo test test-fast test-deep check e2e-first e2e-matrix docs constraints
+.PHONY: help setup demo test test-fast test-deep check e2e-first e2e-matrix e2e-disks docs constraints
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9%-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -35,7 +36,10 @@ e2e-first: setup ## the first machine: from power-on to healthy, and three more 
 e2e-matrix: setup ## every firmware, beside a foreign DHCP server and with ours (JSON=file keeps the lines)
 	@$(ROOT) env $(if $(JSON),MATRIX_JSON=$(JSON)) $(PYTEST) $(MATRIX) -n 2 --dist loadgroup -q $(ARGS)
 
-bench-%: setup ## one figure against its peer: dhcp, dhcp-lease, tftp, tftp-loss, http, render, dns, controller, storm
+e2e-disks: setup ## layouts, roots and disk images on real machines, and what goes wrong there
+	@$(ROOT) $(PYTEST) $(DISKS) -v $(ARGS)
+
+bench-%: setup ## one figure against its peer: dhcp, dhcp-lease, tftp, tftp-loss, http, render, dns, controller, storm, image
 	@$(ROOT) $(PYTHON) -m ironwake_bench.$(subst -,_,$*) $(ARGS)
 
 check: setup ## format, lint, types, import contracts

@@ -99,7 +99,11 @@ def add_media(folder: Path) -> None:
     for name, kind, roles in (
         ("ramdisk-generic", "ramdisk", ("kernel", "initrd")),
         ("loaders", "loaders", ("sb/shimx64.efi", "ipxe/undionly.kpxe")),
-        ("debian-12", "media", ("archive", "installer-kernel", "installer-initrd")),
+        (
+            "debian-12",
+            "media",
+            ("archive", "layout-packages", "installer-kernel", "installer-initrd"),
+        ),
     ):
         artifacts = {role: store.add_bytes(f"{name} {role}".encode()) for role in roles}
         files = {role: role for role in roles}

@@ -11,7 +11,7 @@ import pytest
 from ironwake.errors import BrokenError
 from ironwake_controller.power import drivers
 from ironwake_controller.power.job import Workers
-from ironwake_controller.power.safe import Safe, hide
+from ironwake_controller.safe import Safe, hide
 from ironwake_testing import bmc
 from ironwake_testing.switched import Plug
 from tests.controller.appliance import Opened
@@ -26,7 +26,7 @@ def test_secrets_open_for_their_machine_and_key_alone(tmp_path: Path) -> None:
     for other, name in ((Safe(tmp_path / "b.key"), "node1"), (safe, "node2")):
         with pytest.raises(BrokenError, match="can't be opened") as caught:
             other.open(sealed, name)
-        assert "ironwake power" in caught.value.next_step
+        assert "bring the key back" in caught.value.next_step
 
 
 def test_a_lost_key_blocks_no_deployment(opened: Opened, tmp_path: Path, hands: Hands) -> None:

@@ -24,6 +24,7 @@ from ironwake.profile import Method, Profile
 from ironwake.report import Callback, ClaimRequest, Grant, HealthReport, Seen
 from ironwake.site import Shelf, Site
 from ironwake.view import Entry, Index, View
+from ironwake_http.captures import Captures
 from ironwake_http.hold import Patience
 from ironwake_http.limits import Limits
 from ironwake_http.ports import listen
@@ -190,6 +191,7 @@ async def started(
         service = Service(
             controller=controller,
             store=store,
+            captures=Captures(Path(folder) / "captures", 64 << 20, reserve=0),
             witness=Witness(reporter, neighbour, lambda: 0.0),
             log=structlog.stdlib.get_logger(),
             limits=limits,

@@ -23,6 +23,7 @@ DECISIONS = {
     "/deployments/{token}/order": (Access.TOKEN, "nothing without the token"),
     "/deployments/{token}/answers/{file}": (Access.TOKEN, "nothing without the token"),
     "/deployments/{token}/callbacks": (Access.TOKEN, "nothing without the token"),
+    "/deployments/{token}/capture/{part}": (Access.TOKEN, "nothing without the token"),
     "/health/{token}": (Access.TOKEN, "nothing without the token"),
     "/healthz": (Access.ANYONE, "that we run"),
 }

@@ -26,6 +26,7 @@ from ironwake.report import Observation, Seen
 from ironwake.view import Index, Pieces, View, ViewChange
 from ironwake_controller import house
 from ironwake_controller.house import House
+from ironwake_http.captures import Captures
 from ironwake_http.hold import Patience
 from ironwake_http.limits import Limits
 from ironwake_http.ports import listen
@@ -120,6 +121,7 @@ class Rig:
         self.service = Service(
             controller=self.client,
             store=store,
+            captures=Captures(self.folder / "captures"),
             witness=Witness(self._report, self.neighbours.get, self.clock.monotonic),
             log=_QUIET,
             limits=Limits(),

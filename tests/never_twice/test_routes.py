@@ -180,6 +180,10 @@ HTTP: dict[str, tuple[Row, ...]] = {
             body=_PROGRESS,
         ),
     ),
+    # Of another method's deployment: nothing is ever taken.
+    "/deployments/{token}/capture/{part}": (
+        Row(_TABLE, "/deployments/{token}/capture/pack", {"404": _ALWAYS}),
+    ),
     "/health/{token}": (
         Row(
             _TABLE,

@@ -10,7 +10,7 @@ from ironwake.lifecycle import State
 from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.names import HostName, UserName
-from ironwake.profile import Method, Profile, User
+from ironwake.profile import Capture, Method, Profile, User
 from ironwake.site import Policy, Shelf, Site, Stored
 from ironwake.view import Entry, Index, View
 
@@ -26,15 +26,23 @@ _FILES = [
     ("ramdisk-generic", "kernel", "vmlinuz"),
     ("ramdisk-generic", "initrd", "initrd"),
     ("debian-12", "archive", "debian-12.tar.zst"),
+    ("debian-12-live", "kernel", "vmlinuz"),
+    ("debian-12-live", "initrd", "initrd"),
+    ("debian-12-live", "squashfs", "debian-12-live.squashfs"),
     ("debian-12", "installer-kernel", "linux"),
     ("debian-12", "installer-initrd", "initrd.gz"),
+    ("web@1", "pack", "disk.pack"),
+    ("web@1", "index", "disk.index"),
 ]
 SHELF = Shelf(
     tuple(
         Stored(name, role, f"{i:064x}", 1000 + i, file)
         for i, (name, role, file) in enumerate(_FILES)
     ),
-    {"debian-12": {"unpacked_bytes": "900000000"}},
+    {
+        "debian-12": {"unpacked_bytes": "900000000"},
+        "web@1": {"architecture": "amd64", "logical_bytes": "4000000000", "image_kind": "disk"},
+    },
 )
 
 
@@ -52,7 +60,16 @@ class Bench:
         )
 
     def with_method(self, method: Method) -> Bench:
-        profile = dataclasses.replace(self.deployment.profile, method=method)
+        release, image = ("", "web@1") if method is Method.DISK_IMAGE else ("debian-12", "")
+        if not method.brings_up:
+            release = ""
+        profile = dataclasses.replace(
+            self.deployment.profile,
+            method=method,
+            release=release,
+            image=image,
+            capture=Capture("web") if method is Method.CAPTURE else None,
+        )
         return dataclasses.replace(
             self, deployment=dataclasses.replace(self.deployment, profile=profile)
         )

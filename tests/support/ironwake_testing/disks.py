@@ -32,6 +32,7 @@ _SECTOR = bytes.fromhex(
     "31c0 8ed8 fb b90400 f4 e2fd fa"
     "be2a7c baf803 ac 84c0 7410 50 83c205 ec a820 74fb 83ea05 58 ee ebeb f4 ebfd"
 )
+_BOOT_CODE = 440  # bytes: an MSDOS table's number follows
 
 
 @cache
@@ -78,9 +79,15 @@ def _mtools(program: str, image: str, *words: str, content: bytes = b"") -> None
     subprocess.run([program, "-i", image, *words], input=content, check=True, capture_output=True)
 
 
-def write_bios(disk: Path) -> None:
+def boot_code(text: str) -> bytes:
+    """What writes this line from a disk's first sector, before its table of partitions."""
+    code = _SECTOR + f"{text}\r\n".encode() + b"\0"
+    assert len(code) <= _BOOT_CODE
+    return code
+
+
+def write_bios(disk: Path, text: str = BOOTED) -> None:
     """A boot sector that writes its line."""
-    text = f"{BOOTED}\r\n".encode() + b"\0"
-    sector = (_SECTOR + text).ljust(510, b"\0") + b"\x55\xaa"
+    sector = boot_code(text).ljust(510, b"\0") + b"\x55\xaa"
     with disk.open("r+b") as file:
         file.write(sector)
