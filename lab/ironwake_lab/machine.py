@@ -277,8 +277,8 @@ class Machine:
         Both are regular expressions, each with up to `timeout` seconds. BrokenError as of
         `wait_serial`.
         """
-        asked = self.wait_serial(question, timeout, since)
-        mark = since + len(asked.string[: asked.end()].encode())
+        self.wait_serial(question, timeout, since)
+        mark = self.serial_mark()  # nothing that is waited for is written before it is answered
         # Attached until it is taken: QEMU forgets what it has not read from a line that is closed.
         with qmp.connect(self.paths.serial) as line:
             line.sendall(f"{text}\r".encode())
