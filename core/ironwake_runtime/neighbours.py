@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import socket
 import struct
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,16 +51,18 @@ def on(device: str) -> Callable[[str], Mac | None]:
     With hundreds of machines, reading its whole table takes longer than making a boot script.
     """
     name = device.encode()
+    # One for all questions: without a free descriptor, machines must not become strangers.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def find(address: str) -> Mac | None:
         try:
             asked = _ASKED.pack(socket.AF_INET, socket.inet_aton(address), 0, name)
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                octets, flags = _FOUND.unpack_from(fcntl.ioctl(sock, _SIOCGARP, asked))
+            octets, flags = _FOUND.unpack_from(fcntl.ioctl(sock, _SIOCGARP, asked))
             return Mac.from_bytes(octets) if flags & _COMPLETE else None
         except (OSError, InputError):  # no such neighbour; all zero: it is still being asked for
             return None
 
+    weakref.finalize(find, sock.close)
     return find
 
 
