@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ironwake import routes, wire
+from ironwake import routes
 from ironwake.boot import KernelBoot
 from ironwake.deployment import Deployment
 from ironwake.layout.packages import needed as needed_packages
@@ -47,17 +47,16 @@ class ArchiveMethod:
         manifest = source.manifest(machine.architecture)
         unpacked = int(policy.shelf.facts.get(manifest, {}).get("unpacked_bytes", "0"))
         packages = [_fetched(policy, manifest, role) for role in _layout_roles(deployment)]
-        order = ramdisk.order(
+        return ramdisk.grant(
+            _fetched(policy, manifest, ARCHIVE, unpacked),
             deployment,
             machine,
             mac,
             policy,
-            source.least_disk,
             keys,
-            archive=_fetched(policy, manifest, ARCHIVE, unpacked),
+            least_disk=source.least_disk,
             layout_packages=packages[0] if packages else None,
         )
-        return Grant("application/json", wire.encode(order).decode())
 
 
 def _layout_roles(deployment: Deployment) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ironwake import routes, wire
+from ironwake import routes
 from ironwake.boot import KernelBoot
 from ironwake.deployment import Deployment
 from ironwake.errors import RefusedError
@@ -47,8 +47,7 @@ class DiskImageMethod:
     ) -> Grant:
         image = _image(deployment.profile, policy)
         least = max(origin(deployment.profile, policy).least_disk, image.size)
-        order = ramdisk.order(deployment, machine, mac, policy, least, keys, image=image)
-        return Grant("application/json", wire.encode(order).decode())
+        return ramdisk.grant(image, deployment, machine, mac, policy, keys, least_disk=least)
 
 
 def _image(profile: Profile, policy: Policy) -> DiskImage:
