@@ -28,7 +28,8 @@ from ironwake_runtime.builds import Workshop
 from ironwake_testing.disks import boot_code, write_bios
 from ironwake_testing.scene import BOOT_SECONDS, DEPLOY_SECONDS, Scene, copied, node, scene
 
-pytestmark = [pytest.mark.root, pytest.mark.qemu]
+# Each day tests/agent/image proves the same on files and loop devices, in seconds.
+pytestmark = [pytest.mark.root, pytest.mark.qemu, pytest.mark.deep]
 
 _NOISE = 160 * MIB
 _NEW, _OLD = "THE-NEW-SYSTEM", "THE-OLD-SYSTEM"
@@ -211,12 +212,9 @@ _POINTS = (
     910,
     980,
 )
-_DAILY = (610,)
 
 
-@pytest.mark.parametrize(
-    "point", [p if p in _DAILY else pytest.param(p, marks=pytest.mark.deep) for p in _POINTS]
-)
+@pytest.mark.parametrize("point", _POINTS)
 def test_a_machine_that_dies_while_its_disk_is_written(bench: Bench, point: int) -> None:
     """Nothing boots from the disk, neither old nor new; and nobody says that it was installed.
 
@@ -255,7 +253,6 @@ def test_the_next_deployment_goes_on_though_the_appliance_dies_twice(bench: Benc
     assert bench.boots() == _NEW
 
 
-@pytest.mark.deep
 def test_a_machine_that_dies_between_the_last_two_writes(bench: Bench) -> None:
     """With one copy of the table: it has no first sector yet, or all of what it shall have."""
     disk = bench.fresh_disk()
@@ -286,12 +283,8 @@ def _swapped(bench: Bench) -> bytes:
     ("change", "words"),
     [
         (_flipped, r"the image is damaged at byte \d+ of its disk: "),
-        pytest.param(
-            _truncated,
-            r"the bytes of this artifact are damaged or gone \(HTTP 503\)",
-            marks=pytest.mark.deep,
-        ),
-        pytest.param(_swapped, r"the image is damaged at byte \d+", marks=pytest.mark.deep),
+        (_truncated, r"the bytes of this artifact are damaged or gone \(HTTP 503\)"),
+        (_swapped, r"the image is damaged at byte \d+"),
     ],
     ids=["flipped", "truncated", "swapped"],
 )
