@@ -41,6 +41,7 @@ UNKNOWN_TOKEN = "d4" * 32
 KERNEL, INITRD, ARCHIVE = b"kernel" * 1000, b"initrd" * 5000, bytes(range(256)) * 12000
 SHIM, GRUB = b"MZ shim" * 100, b"MZ grub" * 200
 HIDDEN = b"bytes in the store that are on no shelf"
+LOADER, ALIVE = "/sb/shimx64.efi", "/healthz"  # of whom a carrier sends one
 
 
 class Controller:
@@ -149,6 +150,11 @@ class Rig:
         item = self.shelf.find(manifest, role)
         assert item is not None
         return f"/artifacts/{item.sha256}/{item.file}"
+
+
+def request(target: str, *fields: str) -> bytes:
+    """To ask for it with GET."""
+    return "\r\n".join((f"GET {target} HTTP/1.1", "Host: a", *fields, "", "")).encode()
 
 
 async def read_reply(reader: asyncio.StreamReader, head: bool = False) -> Reply:
