@@ -12,7 +12,12 @@ from ironwake.lifecycle import State
 from ironwake_controller import arming, volume_keys
 from ironwake_controller.api import events as lines
 from ironwake_controller.api import show
-from ironwake_controller.api.shapes import DeploymentPage, DeploymentShape, EventPage, KeysShape
+from ironwake_controller.api.deployment_shapes import (
+    DeploymentPage,
+    DeploymentShape,
+    EventPage,
+    KeysShape,
+)
 from ironwake_controller.house import House
 from ironwake_controller.store import deployments
 from ironwake_controller.store.deployments import Record

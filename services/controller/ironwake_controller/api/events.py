@@ -11,7 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from ironwake.lifecycle import ENDS
 from ironwake_controller.api import show
-from ironwake_controller.api.shapes import EventPage
+from ironwake_controller.api.deployment_shapes import EventPage
 from ironwake_controller.house import House
 from ironwake_controller.store import deployments, events
 from ironwake_controller.store.events import Event

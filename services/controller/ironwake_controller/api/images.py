@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from ironwake.image import Catalogue, Image
 from ironwake.lifecycle import State
-from ironwake_controller.api.shapes import ImagePage, ImageShape
+from ironwake_controller.api.image_shapes import ImagePage, ImageShape
 from ironwake_controller.house import House
 
 # A machine whose deployment ended so does not run the image, nor will it.

@@ -16,15 +16,13 @@ from ironwake.machine import Machine, labels_of
 from ironwake.profile import Capture
 from ironwake_controller import enrolment, wishes
 from ironwake_controller.api import show
-from ironwake_controller.api.shapes import (
-    CaptureWanted,
+from ironwake_controller.api.deployment_shapes import CaptureWanted, DeploymentShape, Wanted
+from ironwake_controller.api.machine_shapes import (
     Confirmed,
-    DeploymentShape,
     MachineChange,
     MachinePage,
     MachineShape,
     NewMachine,
-    Wanted,
 )
 from ironwake_controller.house import House
 from ironwake_controller.store import addresses, deployments, machines

@@ -14,7 +14,7 @@ from ironwake.mac import Mac
 from ironwake.methods import METHODS
 from ironwake.report import Grant
 from ironwake.view import Entry, Index, usual_firmware
-from ironwake_controller.api.shapes import PlanShape
+from ironwake_controller.api.plan_shapes import PlanShape
 from ironwake_controller.house import House
 from ironwake_controller.store import leases, machines
 from ironwake_runtime import clock

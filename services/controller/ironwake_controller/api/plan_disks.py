@@ -19,7 +19,7 @@ from ironwake.mac import Mac
 from ironwake.methods.origin import origin
 from ironwake.profile import Method, Profile
 from ironwake.view import usual_firmware
-from ironwake_controller.api.shapes import (
+from ironwake_controller.api.plan_shapes import (
     CommandShape,
     DiskPlanShape,
     DisksPlanShape,

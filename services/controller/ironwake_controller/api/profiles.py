@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from ironwake import wire
-from ironwake_controller.api.shapes import ProfilePage, ProfileShape
+from ironwake_controller.api.profile_shapes import ProfilePage, ProfileShape
 from ironwake_controller.house import House
 from ironwake_controller.profiles import Found
 

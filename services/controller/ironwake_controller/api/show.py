@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from ironwake import wire
-from ironwake_controller.api.shapes import (
+from ironwake_controller.api.deployment_shapes import (
     ClaimShape,
     DeploymentShape,
     EventShape,
-    LearnedShape,
-    MachineShape,
     StuckShape,
 )
+from ironwake_controller.api.machine_shapes import LearnedShape, MachineShape
 from ironwake_controller.store.deployments import Record
 from ironwake_controller.store.events import Event
 from ironwake_controller.store.machines import Enrolled
@@ -75,15 +76,5 @@ def deployment(record: Record) -> DeploymentShape:
 
 
 def event(line: Event) -> EventShape:
-    return EventShape(
-        seq=line.seq,
-        at=line.at,
-        machine=line.machine,
-        deployment=line.deployment,
-        kind=line.kind,
-        evidence=line.evidence,
-        state=line.state,
-        message=line.message,
-        detail=line.detail or {},
-        plan=line.plan,
-    )
+    """The same names: what is there is what is shown."""
+    return EventShape(**{**asdict(line), "detail": line.detail or {}})

@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from ironwake import wire
 from ironwake.lifecycle import State
-from ironwake_controller.api.shapes import MediaShape, SiteShape
+from ironwake_controller.api.site_shapes import MediaShape, SiteShape
 from ironwake_controller.house import House
 from ironwake_controller.store import deployments, machines, meta
 
