@@ -9,7 +9,7 @@ import typer
 from ironwake.errors import InputError
 from ironwake_cli import watch as watching
 from ironwake_cli.output import JSON, as_json, facts, say, table
-from ironwake_cli.session import of
+from ironwake_cli.session import Session, of
 
 TARGET = typer.Argument(
     ..., metavar="NAME|DEPLOYMENT", help="a machine, for its latest one, or a deployment's id"
@@ -125,16 +125,7 @@ def cancel(context: typer.Context, target: str = TARGET, json: bool = JSON) -> N
 
         ironwake cancel node1
     """
-    from ironwake_cli.api import segment
-    from ironwake_cli.target import find
-
-    session = of(context)
-    found = find(session, target)
-    done = session.api.post(f"deployments/{segment(found['id'])}/cancel")
-    if json:
-        as_json(done)
-    else:
-        say(f"deployment {found['id']} of {found['machine']} is cancelled")
+    _over(of(context), target, "cancel", "is cancelled", json)
 
 
 def end(context: typer.Context, target: str = TARGET, json: bool = JSON) -> None:
@@ -144,16 +135,20 @@ def end(context: typer.Context, target: str = TARGET, json: bool = JSON) -> None
 
         ironwake deployment end node1
     """
+    _over(of(context), target, "end", "has ended", json)
+
+
+def _over(session: Session, target: str, how: str, words: str, json: bool) -> None:
+    """Post that, and say what became of the deployment."""
     from ironwake_cli.api import segment
     from ironwake_cli.target import find
 
-    session = of(context)
     found = find(session, target)
-    done = session.api.post(f"deployments/{segment(found['id'])}/end")
+    done = session.api.post(f"deployments/{segment(found['id'])}/{how}")
     if json:
         as_json(done)
     else:
-        say(f"deployment {found['id']} of {found['machine']} has ended")
+        say(f"deployment {found['id']} of {found['machine']} {words}")
 
 
 def listing(

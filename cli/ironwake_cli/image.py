@@ -164,10 +164,11 @@ def verify(context: typer.Context, image: str = _REFERENCE, json: bool = JSON) -
 
     with drawing() as progress:
         found = keeping.verify(library_of(of(context)), image, progress)
-    if json:
-        as_json({"name": found.name, "sha256": found.sha256, "sound": True})
-        return
-    say(f"{found.name} is as it was imported")
+    _either(
+        {"name": found.name, "sha256": found.sha256, "sound": True},
+        f"{found.name} is as it was imported",
+        json,
+    )
 
 
 def diff(
@@ -219,10 +220,7 @@ def tag(
         found = library.tag(image, tag)
         done = {"name": found.name, "tag": tag, "removed": False}
         text = f"{found.reference.name}@{tag} is {found.name} now"
-    if json:
-        as_json(done)
-        return
-    say(text)
+    _either(done, text, json)
 
 
 def export(
@@ -242,10 +240,7 @@ def export(
 
     with drawing() as progress:
         found = keeping.export(library_of(of(context)), image, target, progress, force)
-    if json:
-        as_json({"name": found.name, "file": str(target)})
-        return
-    say(f"{found.name} is in {target}")
+    _either({"name": found.name, "file": str(target)}, f"{found.name} is in {target}", json)
 
 
 def remove(
@@ -267,10 +262,14 @@ def remove(
     if not force:
         _unused(of(context), found)
     library.remove(found.name, force)
+    _either({"name": found.name, "removed": True}, f"{found.name} is gone", json)
+
+
+def _either(document: dict[str, Any], text: str, json: bool) -> None:
     if json:
-        as_json({"name": found.name, "removed": True})
-        return
-    say(f"{found.name} is gone")
+        as_json(document)
+    else:
+        say(text)
 
 
 def library_of(session: Session) -> Library:

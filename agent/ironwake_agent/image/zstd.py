@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache
-from types import TracebackType
 from typing import Self
 
 from ironwake.errors import BrokenError
@@ -57,12 +56,7 @@ class Decompressor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._library.ZSTD_freeDCtx(self._context)
 
     def frames(self, packed: memoryview, plain: memoryview) -> None:
