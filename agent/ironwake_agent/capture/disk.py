@@ -1,7 +1,7 @@
 """A disk into a pack, by several threads: hashes, zstd and reading need no Python.
 
-What a closed ext4 says is free is not read, and so not in the image either: what was deleted there
-stays there. Everything else counts by its content.
+What a closed file system says is free (`ironwake.freespace`) is not read, and so not in the image
+either: what was deleted there stays there. Everything else counts by its content.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from ironwake import ext
+from ironwake import freespace
 from ironwake.disk import Disk
 from ironwake.errors import BrokenError
 from ironwake.pack import BLOCK, CHUNK, Block, Index
@@ -62,7 +62,7 @@ def unused(file: int, disk: Disk) -> Free:
     for part in sorted(disk.parts, key=lambda one: one.start):
         if part.start < last or part.start + part.size > disk.size:
             continue  # an extended partition has others in it
-        for start, length in ext.free(_within(file, part.start, part.size)):
+        for start, length in freespace.free(_within(file, part.start, part.size)):
             last = part.start + part.size
             if start + length <= part.size:
                 found.append((part.start + start, length))
@@ -160,7 +160,7 @@ def _in_order(reader: _Reader, threads: int) -> Iterator[Stretch]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _within(file: int, begin: int, size: int) -> ext.Read:
+def _within(file: int, begin: int, size: int) -> freespace.Read:
     def read(place: int, count: int) -> bytes:
         if not 0 <= place <= size:
             return b""

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ironwake import ext
+from ironwake import freespace
 from ironwake.disk import Disk, Part
 from ironwake.errors import BrokenError, GoneError
 from ironwake.pack import BLOCK, Index
@@ -103,7 +103,7 @@ def made(path: Path, *options: str, size: int = 64 * MIB) -> None:
 def free_of(path: Path) -> list[tuple[int, int]]:
     file = os.open(path, os.O_RDONLY)
     try:
-        return list(ext.free(lambda place, count: os.pread(file, count, place)))
+        return list(freespace.free(lambda place, count: os.pread(file, count, place)))
     finally:
         os.close(file)
 
@@ -175,7 +175,7 @@ def test_no_superblock_is_read_beyond_its_file_system(head: bytes, place: int) -
     raw[1024 + 0x3A : 1024 + 0x3C] = b"\x01\x00"
     raw[1024 + 0x60 : 1024 + 0x68] = bytes(8)
     raw[1024 + place] ^= 1
-    found = ext.free(lambda at, count: bytes(raw[at : at + min(count, len(raw))]))
+    found = freespace.free(lambda at, count: bytes(raw[at : at + min(count, len(raw))]))
     assert list(found) == []
 
 

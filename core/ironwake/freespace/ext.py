@@ -1,28 +1,24 @@
-"""What of an ext2, ext3 or ext4 file system is free, by its own maps: so that it need not be read.
+"""ext2, ext3 and ext4: a bitmap for each group of blocks.
 
-Layout: Documentation/filesystems/ext4 of the kernel. Pure. Whatever is odd, damaged or not closed
-counts as used: a free block that is read costs time, a used one that is not read costs data.
+Layout: Documentation/filesystems/ext4 of the kernel.
 """
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-# (where in the file system, how many) in bytes; fewer at its end
-Read = Callable[[int, int], bytes]
+from ironwake.freespace.reading import Read, Run, zero_runs
 
 _SUPERBLOCK: Final = 1024
-_MAGIC: Final = 0xEF53
+MARK_AT, MARK = _SUPERBLOCK + 0x38, b"\x53\xef"
 _CLEAN, _ERRORS = 1, 2  # s_state
 _RECOVER, _META_BG, _64BIT = 0x4, 0x10, 0x80  # s_feature_incompat
 _BIGALLOC: Final = 0x200  # s_feature_ro_compat: bits are for clusters
 _CHECKED: Final = 0x10 | 0x400  # the same: GDT_CSUM, METADATA_CSUM
 _MAP_UNUSED: Final = 0x2  # bg_flags, BLOCK_UNINIT: there is no map yet
-_FREE: Final = re.compile(rb"\x00+")  # of whole octets: eight blocks each
 _MOST_GROUPS: Final = 1 << 24
 
 
@@ -46,11 +42,8 @@ class _Super:
         return -(-(self.blocks - self.first) // self.per_group)
 
 
-def free(read: Read) -> Iterator[tuple[int, int]]:
-    """(where, how long) in bytes, ascending, of what is certainly free; nothing for anything else.
-
-    Runs of less than eight blocks are left out.
-    """
+def free(read: Read) -> Iterator[Run]:
+    """As of `freespace.free`; runs of less than eight blocks are left out."""
     shape = _shape(read(_SUPERBLOCK, 1024))
     if shape is None:
         return
@@ -65,7 +58,7 @@ def free(read: Read) -> Iterator[tuple[int, int]]:
             yield (begin + start) * shape.block, length * shape.block
 
 
-def _of_group(read: Read, shape: _Super, row: bytes, count: int) -> Iterator[tuple[int, int]]:
+def _of_group(read: Read, shape: _Super, row: bytes, count: int) -> Iterator[Run]:
     """(first, how many), in blocks of the group."""
     place, stated, flags = _descriptor(row)
     if shape.lazy and flags & _MAP_UNUSED:
@@ -84,8 +77,7 @@ def _of_group(read: Read, shape: _Super, row: bytes, count: int) -> Iterator[tup
     used = int.from_bytes(bitmap, "little") & ((1 << count) - 1)
     if count - used.bit_count() != stated:
         return  # a map that its own file system would not believe
-    for run in _FREE.finditer(bitmap[: count // 8]):
-        yield run.start() * 8, (run.end() - run.start()) * 8
+    yield from zero_runs(bitmap, count)
 
 
 def _descriptor(row: bytes) -> tuple[int, int, int]:
@@ -102,7 +94,7 @@ def _descriptor(row: bytes) -> tuple[int, int, int]:
 
 
 def _shape(raw: bytes) -> _Super | None:
-    if len(raw) < 1024 or struct.unpack_from("<H", raw, 0x38)[0] != _MAGIC:
+    if len(raw) < 1024:
         return None
     (state,) = struct.unpack_from("<H", raw, 0x3A)
     _, incompatible, read_only = struct.unpack_from("<III", raw, 0x5C)
