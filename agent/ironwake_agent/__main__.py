@@ -68,7 +68,8 @@ def work(boot: Boot, screen: Console, run: Runner) -> None:
         with reported(reporter, screen, run):
             _send_facts(reporter, run)
             task = _order(boot, screen)
-            end = carry_out(Hands(run, reporter, screen.say, boot.consoles), task, lease)
+            patient = commands.watched(run, reporter.alive)
+            end = carry_out(Hands(patient, reporter, screen.say, boot.consoles), task, lease)
     except NothingToDoError as error:
         screen.say(f"{error}; restarting, so that this machine boots its own disk")
         ways.pause(_READING_TIME)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from ironwake.errors import BrokenError
@@ -57,6 +59,32 @@ def run(*words: str, stdin: str = "", timeout: float = 300.0) -> str:
         said = last_line(done.stderr) or last_line(done.stdout)
         raise CommandError(f"{name} ended with {done.returncode}: {said or 'it said nothing'}")
     return done.stdout
+
+
+def watched(run: Runner, told: Callable[[str], None], every: float = 60.0) -> Runner:
+    """The same runner; of a program that takes long it is told, again and again, that it still
+    runs.
+
+    :param told: called by another thread
+    :param every: seconds between
+    """
+
+    def call(*words: str, stdin: str = "", timeout: float = 300.0) -> str:
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(every):
+                told(f"{program(words)} still runs")
+
+        watcher = threading.Thread(target=watch, name="watcher", daemon=True)
+        watcher.start()
+        try:
+            return run(*words, stdin=stdin, timeout=timeout)
+        finally:
+            ended.set()
+            watcher.join()
+
+    return call
 
 
 def program(words: tuple[str, ...]) -> str:

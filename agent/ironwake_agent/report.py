@@ -89,6 +89,7 @@ class Reporter:
         self._refused = ""
         self._percent = Percent()
         self._last: tuple[str | None, float] = (None, 0.0)
+        self._now: Callback | None = None
         threading.Thread(target=self._run, name="reports", daemon=True).start()
 
     def facts(self, facts: dict[str, str], disks: Sequence[Disk] = ()) -> None:
@@ -103,6 +104,11 @@ class Reporter:
         """The same, of an order that installs nothing: percent of all its work."""
         percent = round(min(max(percent, 0.0), 99.0), 1)
         self._tell(Callback(Stage.WORKING, step=step, percent=percent, message=message))
+
+    def alive(self, message: str) -> None:
+        """Say that the last step goes on: its deadline begins anew. From any thread."""
+        if step := self._now:
+            self._add(replace(step, message=message))
 
     def log(self, text: str) -> None:
         self._add(Callback(Stage.LOG, message=text[-_LONGEST_LOG:]))
@@ -144,6 +150,7 @@ class Reporter:
         last_step, last_time = self._last
         if callback.step != last_step or now - last_time >= _SPACING:
             self._last = (callback.step, now)
+            self._now = callback
             self._add(callback)
 
     def _add(self, callback: Callback) -> None:

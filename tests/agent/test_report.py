@@ -208,3 +208,17 @@ def test_the_outbox_loses_only_overtaken_percents(
     assert [callback for callback in sent if callback.stage not in percents] == lasting
     assert [int(callback.id) for callback in sent] == sorted(int(item.id) for item in sent)
     assert sent[-1:] == given_in[-1:]
+
+
+def test_a_step_that_goes_on_is_said_to() -> None:
+    """With the step and the percent that it had; before the first step there is nothing to say."""
+    ear = Ear()
+    reports = reporter(ear)
+    reports.alive("too early")
+    reports.step(Step.CONFIGURING, message="packages")
+    reports.flush(LONG)
+    reports.alive("apt-get still runs")
+    reports.flush(LONG)
+    first, second = ear.heard
+    assert (second.step, second.percent) == (first.step, first.percent)
+    assert (second.message, second.id != first.id) == ("apt-get still runs", True)
