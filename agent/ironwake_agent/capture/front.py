@@ -6,7 +6,7 @@ every write to them, a journal's replay included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -69,9 +69,10 @@ def one(hands: Hands, task: Capture, disk: Disk) -> str:
 def _root(hands: Hands, task: Capture, found: tuple[Disk, ...]) -> str:
     for disk in found:
         prepare.claim(disk.path)
-    seen = [one for disk in found for one in volumes.look(hands.run, disk.path, disk.parts)]
+    seen = volumes.look_all(hands.run, found)
     try:
-        # After LVM, which opens what its volumes stand on for writing, and writes nothing.
+        # After LVM, which opens what its volumes stand on for writing, and writes nothing; arrays
+        # are read-only from their start.
         of_disks = [path for disk in found for path in _devices(disk)]
         _protect(hands, dict.fromkeys((*of_disks, *(one.device for one in seen))))
         return _read(hands, task, seen)
@@ -79,7 +80,7 @@ def _root(hands: Hands, task: Capture, found: tuple[Disk, ...]) -> str:
         volumes.let_go(hands.run, seen)
 
 
-def _read(hands: Hands, task: Capture, seen: list[Volume]) -> str:
+def _read(hands: Hands, task: Capture, seen: Sequence[Volume]) -> str:
     root = roots.choose(partial(roots.look_into, hands.run), seen, task.root)
     device = root.volume.device
     hands.say(f"reading the root on {device}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ironwake.disk import Part
+from ironwake.disk import Disk, Part
 from ironwake.errors import BrokenError
 from ironwake.layout.identity import Identity
 from ironwake.layout.work import partition
@@ -18,15 +18,16 @@ from ironwake_agent.target import exists
 ASIDE = Path("/run/ironwake-image")
 _EXT = ("ext2", "ext3", "ext4")
 MOUNTABLE = (*_EXT, "xfs", "btrfs")
+_MEMBER = "linux_raid_member"
 # Where distributions keep the root on btrfs, if it is not the file system's own top.
 _SUBVOLUMES = ("@rootfs", "@", "root")
 
 
 @dataclass(frozen=True)
 class Volume:
-    """A partition or a logical volume, and what is in it, as blkid says it.
+    """A partition, an array or a logical volume, and what is in it, as blkid says it.
 
-    `part` is None for a logical volume, whose group is `group`.
+    `part` is None for the others, and `group` a logical volume's.
     """
 
     device: str
@@ -56,25 +57,25 @@ class Root:
 
 def look(run: Runner, disk: str, parts: Sequence[Part]) -> tuple[Volume, ...]:
     """All volumes of the disk; those of LVM groups are switched on."""
-    found = [_probed(run, Volume(partition(disk, part.number), part=part)) for part in parts]
-    groups: list[str] = []
-    for volume in [one for one in found if one.kind == "LVM2_member"]:
-        if not groups:
-            run("modprobe", "-a", "dm-mod")
-        words = ("--noheadings", "-o", "vg_name", volume.device)
-        if group := run("lvm", "pvs", *words).strip():
-            groups.append(group)
-    for group in dict.fromkeys(groups):
-        run("lvm", "vgchange", "-ay", group)
-        for path in run("lvm", "lvs", "--noheadings", "-o", "lv_dm_path", group).split():
-            found.append(_probed(run, Volume(path, group=group)))
-    return tuple(found)
+    found = _of(run, disk, parts)
+    return (*found, *_logical(run, found))
+
+
+def look_all(run: Runner, disks: Sequence[Disk]) -> tuple[Volume, ...]:
+    """All volumes of several disks, to be read alone: arrays are assembled, and nothing of them is
+    mended or written; an array that cannot be is left out."""
+    found = [one for disk in disks for one in _of(run, disk.path, disk.parts)]
+    found += _arrays(run, found)
+    return (*found, *_logical(run, found))
 
 
 def let_go(run: Runner, volumes: Sequence[Volume]) -> None:
-    """Switch LVM groups off: nobody has the disk then."""
+    """Switch LVM groups and arrays off: nobody has the disks then."""
     for group in dict.fromkeys(one.group for one in volumes if one.group):
         run("lvm", "vgchange", "-an", group)
+    for one in volumes:
+        if one.part is None and not one.group:
+            run("mdadm", "--stop", one.device)
 
 
 def find_root(run: Runner, volumes: Sequence[Volume]) -> Root | None:
@@ -144,6 +145,40 @@ def mounted(run: Runner, volume: Volume, options: str) -> Iterator[Path]:
         yield ASIDE
     finally:
         run("umount", str(ASIDE))
+
+
+def _of(run: Runner, disk: str, parts: Sequence[Part]) -> list[Volume]:
+    return [_probed(run, Volume(partition(disk, part.number), part=part)) for part in parts]
+
+
+def _arrays(run: Runner, found: Sequence[Volume]) -> list[Volume]:
+    members = [one for one in found if one.kind == _MEMBER]
+    arrays = []
+    if members:
+        run("modprobe", "-a", "md-mod")
+    for number, uuid in enumerate(dict.fromkeys(one.uuid for one in members)):
+        device = f"/dev/md{number}"
+        parts = [one.device for one in members if one.uuid == uuid]
+        with suppress(CommandError):  # too few of them
+            run("mdadm", "--assemble", "--readonly", "--run", device, *parts)
+            arrays.append(_probed(run, Volume(device)))
+    return arrays
+
+
+def _logical(run: Runner, found: Sequence[Volume]) -> list[Volume]:
+    groups: list[str] = []
+    inside_them = []
+    for volume in [one for one in found if one.kind == "LVM2_member"]:
+        if not groups:
+            run("modprobe", "-a", "dm-mod")
+        words = ("--noheadings", "-o", "vg_name", volume.device)
+        if group := run("lvm", "pvs", *words).strip():
+            groups.append(group)
+    for group in dict.fromkeys(groups):
+        run("lvm", "vgchange", "-ay", group)
+        for path in run("lvm", "lvs", "--noheadings", "-o", "lv_dm_path", group).split():
+            inside_them.append(_probed(run, Volume(path, group=group)))
+    return inside_them
 
 
 def _probed(run: Runner, volume: Volume) -> Volume:

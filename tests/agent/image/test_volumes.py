@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ironwake.disk import Part
+from ironwake.disk import Disk, Part
 from ironwake_agent.image import adopt, volumes
 from ironwake_agent.image.volumes import Root, Volume
 from tests.agent.rig import Recorder
@@ -44,6 +44,46 @@ def test_volumes_of_lvm_are_found_and_let_go(run: Recorder) -> None:
     assert ("lvm", "vgchange", "-ay", "vg0") in run.calls
     volumes.let_go(run, found)
     assert run.calls[-1] == ("lvm", "vgchange", "-an", "vg0")
+
+
+_ROOTS = ["/dev/mapper/vg0-root"]
+MIRRORED = {
+    **{f"/dev/vd{disk}1": "TYPE=linux_raid_member\nUUID=one\n" for disk in "ab"},
+    **{f"/dev/vd{disk}2": "TYPE=linux_raid_member\nUUID=two\n" for disk in "ab"},
+    "/dev/md0": "TYPE=ext4\nUUID=boot\n",
+    "/dev/md1": "TYPE=LVM2_member\nUUID=x\n",
+    **{name: text for name, text in KINDS.items() if "mapper" in name},
+}
+
+
+def test_arrays_over_several_disks_are_found_and_let_go() -> None:
+    """Assembled to be read, with the group that stands on one; each volume is there once."""
+
+    def answers(words: tuple[str, ...]) -> str | None:
+        return MIRRORED[words[-1]] if words[0] == "blkid" else _answers(words)
+
+    run = Recorder(wants=answers)
+    found = volumes.look_all(run, [Disk(f"/dev/vd{one}", 1 << 34, parts=PARTS) for one in "ab"])
+    assert [one.device for one in found if one.kind == "ext4"] == ["/dev/md0", *_ROOTS]
+    words = ("mdadm", "--assemble", "--readonly", "--run")
+    assert [call[4:] for call in run.calls if call[:4] == words] == [
+        ("/dev/md0", "/dev/vda1", "/dev/vdb1"),
+        ("/dev/md1", "/dev/vda2", "/dev/vdb2"),
+    ]
+    volumes.let_go(run, found)
+    stopped = [("mdadm", "--stop", "/dev/md0"), ("mdadm", "--stop", "/dev/md1")]
+    assert run.calls[-3:] == [("lvm", "vgchange", "-an", "vg0"), *stopped]
+
+
+def test_an_array_without_enough_of_its_disks_is_left_out() -> None:
+    """What else is there can be read all the same."""
+    kinds = {**MIRRORED, "/dev/vda2": "TYPE=ext4\nUUID=r\n"}
+    run = Recorder(
+        wants=lambda words: kinds[words[-1]] if words[0] == "blkid" else None,
+        broken={"mdadm": "mdadm ended with 1"},
+    )
+    found = volumes.look_all(run, [Disk("/dev/vda", 1 << 34, parts=PARTS)])
+    assert [one.device for one in found] == ["/dev/vda1", "/dev/vda2"]
 
 
 def test_the_volume_of_the_root_gets_what_the_partition_gets(run: Recorder) -> None:

@@ -1,0 +1,61 @@
+"""A root that stands on LVM on a mirror of two disks is captured, and neither disk is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ironwake.image import Image, ImageKind
+from ironwake_runtime.artifacts import ArtifactStore
+from ironwake_testing.scene import copied, node, scene
+from tests.e2e.test_capture import capture, digest, install, tree
+
+pytestmark = [pytest.mark.root, pytest.mark.qemu]
+
+# BIOS, as in test_capture: the fresh system must not start.
+PAIR = node(5, firmware="bios", disk_bytes=2 << 30, more_disks=(2 << 30,))
+MIRRORED = """
+release: debian-12-cloud
+finish: poweroff
+layout:
+  disks:
+    - name: first
+      match: disk-node5
+      partitions:
+        - {name: grub, role: bios-boot, size: 1MiB}
+        - {name: boot, size: 200MiB}
+        - {name: system}
+    - name: second
+      match: disk-node5-2
+      partitions:
+        - {name: grub2, role: bios-boot, size: 1MiB}
+        - {name: boot, size: 200MiB}
+        - {name: system}
+  arrays:
+    - {name: boot, level: 1, of: [first/boot, second/boot], format: ext4, mount: /boot}
+    - {name: both, level: 1, of: [first/system, second/system]}
+  groups:
+    - name: vg0
+      of: [both]
+      volumes:
+        - {name: root, size: 1500MiB, format: ext4, mount: /}
+"""
+
+
+@pytest.mark.deep
+def test_a_root_on_lvm_on_a_mirror_is_captured(store: Path, tmp_path: Path) -> None:
+    """With what stands on the other array, /boot; both disks are the same to the last byte."""
+    artifacts = copied(store, tmp_path / "artifacts")
+    profiles = {"mirrored": MIRRORED}
+    with scene(tmp_path, PAIR, profiles=profiles, artifacts=artifacts) as there:
+        there.enrol(PAIR)
+        install(there, PAIR.name, "mirrored")
+        second = there.rack.machine(PAIR.name).disks[1]
+        before = digest(second)
+        manifest = capture(there, PAIR.name, "mirror", root="auto")
+        assert digest(second) == before
+        image = Image.of(manifest)
+        assert (image.kind, image.family) == (ImageKind.ROOT, "debian")
+        found = tree(ArtifactStore(there.artifacts), manifest)
+        assert {"etc/mdadm/mdadm.conf", "etc/passwd", f"boot/vmlinuz-{image.kernel}"} <= set(found)
