@@ -20,14 +20,14 @@ from pathlib import Path
 
 from ironwake.errors import BrokenError
 from ironwake.pack import BLOCK, Index
-from ironwake_bench.peers import need
+from ironwake_bench.peers import CACHE, need
 from ironwake_imager.library import packing
 
 SIZE = 4_000_000_000 // BLOCK * BLOCK
 FILES = 400_000_000  # bytes in all files
 NEW = 20_000_000  # bytes that the next version has in other words
 FORMS = ("disk.raw.zst", "disk.pcl.zst", "disk.bmap", "pack", "index", "next-pack", "next-index")
-_CACHE = Path(os.environ.get("IRONWAKE_CACHE_DIR") or "/var/cache/ironwake") / "bench-image"
+_CACHE = CACHE / "bench-image"
 _SMALLEST, _LARGEST = 10, 20  # powers of two: a file's bytes
 _NOISE = 0.2  # of a file: what cannot be packed, as pictures and archives
 _WORDS = 256  # that a file is made of, besides

@@ -33,14 +33,20 @@ class Ours:
 
 
 @contextlib.contextmanager
+def raised(spec: RackSpec) -> Iterator[Rack]:
+    """The rack, without its power button: that looks at every frame for its magic packet, so here
+    it would look at the load and take a third of two cores."""
+    with Rack.up(spec) as rack:
+        if pid := rack.button_pid:
+            process.end(pid)
+        yield rack
+
+
+@contextlib.contextmanager
 def bare(address: str = _APPLIANCE) -> Iterator[Rack]:
     """A rack with nobody in it, for a peer at that address."""
     spec = RackSpec(f"b{secrets.token_hex(4)}", (), None, address)
-    with Rack.up(spec) as rack:
-        # The power button looks at every frame for its magic packet: here it would look at the load
-        # and take a third of two cores.
-        if pid := rack.button_pid:
-            process.end(pid)
+    with raised(spec) as rack:
         inside = enter(rack.router_namespace)
         mask = spec.network.prefixlen
         call_each(
@@ -59,11 +65,23 @@ def ours(
     media: Callable[[ArtifactStore], None] | None = None,
     address: str = _APPLIANCE,
 ) -> Iterator[Ours]:
-    """The appliance in such a rack. Its state and its artifacts are gone afterwards.
+    """The appliance in a bare rack. Its state and its artifacts are gone afterwards.
 
     `media` puts what is to be served into the store before anything starts.
     """
-    with bare(address) as rack, tempfile.TemporaryDirectory(prefix="ironwake-bench-") as name:
+    with bare(address) as rack, serving(rack, settings, profiles, media) as here:
+        yield here
+
+
+@contextlib.contextmanager
+def serving(
+    rack: Rack,
+    settings: Mapping[str, str] | None = None,
+    profiles: Mapping[str, str] | None = None,
+    media: Callable[[ArtifactStore], None] | None = None,
+) -> Iterator[Ours]:
+    """The same in any rack."""
+    with tempfile.TemporaryDirectory(prefix="ironwake-bench-") as name:
         folder = Path(name)
         (folder / "profiles").mkdir()
         for profile, text in (profiles or {}).items():

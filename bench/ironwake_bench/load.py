@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from ironwake.errors import BrokenError
-from ironwake_bench.peers import need
+from ironwake_bench.peers import CACHE, need
 from ironwake_lab import Rack, network, process
 
 _SOURCES = Path(__file__).parents[1] / "load"
-_CACHE = Path(os.environ.get("IRONWAKE_CACHE_DIR") or "/var/cache/ironwake") / "load"
+_CACHE = CACHE / "load"
 
 
 @functools.cache

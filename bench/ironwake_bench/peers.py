@@ -14,7 +14,7 @@ from ironwake.errors import BrokenError
 from ironwake_lab import Rack, process
 
 _TOOLS = Path(__file__).parents[2] / "tools"
-_CACHE = Path(os.environ.get("IRONWAKE_CACHE_DIR") or "/var/cache/ironwake") / "peers"
+CACHE = Path(os.environ.get("IRONWAKE_CACHE_DIR") or "/var/cache/ironwake")
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
@@ -43,7 +43,7 @@ def unpack(package: str, program: str) -> Path:
 
     BrokenError where it cannot be had.
     """
-    folder = _CACHE / package
+    folder = CACHE / "peers" / package
     found = folder / program.lstrip("/")
     if not found.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -64,6 +64,15 @@ def test_only_some_of_the_enrolled_install() -> None:
     assert told["reports_heard"] == 3 * (8 + 3)
 
 
+def test_a_second_storm_counts_for_itself() -> None:
+    """The same machines storm one appliance twice: each has an order in both, none has two."""
+    habits = Habits(pace=0.1, most=100_000, reports=2, spacing=0.1)
+    spec = StormSpec(3, 0.1, (Kind.IPXE,), habits=habits, sizes=SMALL, limit=600)
+    result = raise_and_storm(spec, first=spec)
+    _sound(result)
+    assert result.reports_heard == 3 * (2 + 3)
+
+
 @pytest.mark.deep
 def test_services_die_and_installs_go_on(tmp_path: Path) -> None:
     """Fifty machines install while one service after the other is killed every two seconds: each

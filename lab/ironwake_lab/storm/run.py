@@ -115,11 +115,20 @@ def _machine(spec: StormSpec, name: str, number: int, habits: Habits) -> Machine
 
 
 def raise_and_storm(
-    spec: StormSpec, progress: Progress = silent, log: Path | None = None
+    spec: StormSpec,
+    progress: Progress = silent,
+    log: Path | None = None,
+    first: StormSpec | None = None,
 ) -> Result:
-    """Storm an appliance of its own, in a rack of its own; `log` takes what the services said."""
-    stage.check_neighbours(spec.addresses, neighbours.room())
-    with stage.raised(spec.addresses, spec.sizes, progress, log) as there:
+    """Storm an appliance of its own, in a rack of its own; `log` takes what the services said.
+
+    :param first: another storm before it, which does not count
+    """
+    addresses = max(one.addresses for one in (spec, first or spec))
+    stage.check_neighbours(addresses, neighbours.room())
+    with stage.raised(addresses, spec.sizes, progress, log) as there:
+        if first is not None:
+            storm(first, there, progress)
         return storm(spec, there, progress)
 
 
@@ -127,6 +136,7 @@ def storm(spec: StormSpec, there: Stage, progress: Progress = silent) -> Result:
     """Storm this one."""
     warmers, machines = warmers_of(spec), machines_of(spec)
     services = Services(there.rack.namespace)
+    earlier = _newest(there)
     with stage.enrolled(there, (*warmers, *machines), len(warmers) + spec.booting, progress):
         progress("stage", None, "a few machines go first, so that caches are full")
         _Play(replace(spec, climate=Climate(), within=0.0), there, warmers).run()
@@ -138,7 +148,7 @@ def storm(spec: StormSpec, there: Stage, progress: Progress = silent) -> Result:
             play.run()
         seconds = time.monotonic() - began
         _settle(services, before)
-        recorded = tally.Recorded.of(_events(there))
+        recorded = tally.Recorded.of(_events(there, earlier))
         return _result(play, seconds, services, before, recorded)
 
 
@@ -270,16 +280,20 @@ def _tell(play: _Play, progress: Progress) -> None:
 # -- afterwards ------------------------------------------------------------------------------------
 
 
-def _events(there: Stage) -> list[dict[str, Any]]:
+def _events(there: Stage, after: int = 0) -> Iterator[dict[str, Any]]:
+    """The appliance's history behind that number."""
     api = there.api()
-    found: list[dict[str, Any]] = []
-    after = "0"
-    while after:
-        page = api("GET", f"/v1/events?after={after}&limit=1000")
-        found += page["items"]
-        after = page["next"] or ""
+    place = str(after)
+    while place:
+        page = api("GET", f"/v1/events?after={place}&limit=1000")
+        yield from page["items"]
+        place = page["next"] or ""
     api.close()
-    return found
+
+
+def _newest(there: Stage) -> int:
+    """The number of the last thing that happened: an appliance may have had storms before."""
+    return max((int(event["seq"]) for event in _events(there)), default=0)
 
 
 def _result(
