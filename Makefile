@@ -5,7 +5,7 @@ PYTEST := .venv/bin/pytest
 # Two workers, each with a file at a time, in the order of tests/conftest.py.
 FILES := -n 2 --dist loadfile --no-loadscope-reorder
 MATRIX := $(addprefix tests/e2e/test_,matrix.py refused_loaders.py routers.py)
-DISKS := $(addprefix tests/e2e/test_,layouts.py roots.py disk_image.py disk_image_faults.py orders.py capture.py live.py)
+DISKS := $(addprefix tests/e2e/test_,layouts.py roots.py disk_image.py disk_image_faults.py orders.py capture.py capture_mirror.py live.py)
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
 .PHONY: help setup demo test test-fast test-deep check e2e-first e2e-matrix e2e-disks docs constraints
@@ -39,7 +39,7 @@ e2e-matrix: setup ## every firmware, beside a foreign DHCP server and with ours 
 e2e-disks: setup ## layouts, roots and disk images on real machines, and what goes wrong there
 	@$(ROOT) $(PYTEST) $(DISKS) -v $(ARGS)
 
-bench-%: setup ## one figure against its peer: dhcp, dhcp-lease, tftp, tftp-loss, http, render, dns, controller, storm, image
+bench-%: setup ## one figure against its peer: dhcp, dhcp-lease, tftp, tftp-loss, http, render, dns, controller, storm, image, install
 	@$(ROOT) $(PYTHON) -m ironwake_bench.$(subst -,_,$*) $(ARGS)
 
 check: setup ## format, lint, types, import contracts
