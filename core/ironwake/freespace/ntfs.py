@@ -138,6 +138,8 @@ def _record(read: Read, volume: _Volume, number: int) -> bytes:
         if raw[end - 2 : end] != mark:
             return b""  # a write that was torn
         raw[end - 2 : end] = raw[place + 2 * sector : place + 2 * sector + 2]
+    if place >= 48 and struct.unpack_from("<I", raw, 44)[0] != number:  # since version 3.1
+        return b""  # the table goes on elsewhere
     in_use = struct.unpack_from("<H", raw, 22)[0] & 1
     return bytes(raw) if in_use and not any(raw[32:38]) else b""
 
