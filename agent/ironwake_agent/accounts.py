@@ -1,6 +1,6 @@
-"""The administrator's account, as lines of passwd and its sisters. Pure: texts in, texts out.
+"""People's accounts, as lines of passwd and its sisters. Pure: texts in, texts out.
 
-The same as `useradd -m -G sudo`, without running the new system's programs.
+The same as `useradd -m -G GROUPS`, without running the new system's programs.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from ironwake.errors import BrokenError
 from ironwake.names import UserName
+from ironwake.parameters import User
 
 FILES = ("etc/passwd", "etc/shadow", "etc/group", "etc/gshadow", "etc/subuid", "etc/subgid")
 
@@ -16,6 +17,7 @@ FILES = ("etc/passwd", "etc/shadow", "etc/group", "etc/gshadow", "etc/subuid", "
 _FIRST, _LAST = 1000, 59999
 _SUB_FIRST, _SUB_COUNT = 100_000, 65_536
 _LOCKED = "!"
+_MEMBERS = 3  # the column of group and of gshadow
 
 
 def number(texts: Mapping[str, str], name: UserName) -> int:
@@ -27,11 +29,12 @@ def number(texts: Mapping[str, str], name: UserName) -> int:
     return next(uid for uid in range(_FIRST, _LAST + 1) if uid not in taken)
 
 
-def add(texts: Mapping[str, str], name: UserName, password_hash: str) -> dict[str, str]:
-    """The six files with the account in them, in the group sudo; "" as hash locks the password.
+def add(texts: Mapping[str, str], user: User) -> dict[str, str]:
+    """The six files with the account in them and in its groups; no hash locks the password.
 
     :raises BrokenError: the archive has an account or a group of that name already
     """
+    name = user.name
     for file in ("etc/passwd", "etc/group"):
         if any(row[0] == name for row in _rows(texts[file])):
             raise BrokenError(
@@ -39,10 +42,10 @@ def add(texts: Mapping[str, str], name: UserName, password_hash: str) -> dict[st
             )
     uid = number(texts, name)
     new = dict(texts)
-    new["etc/passwd"] += f"{name}:x:{uid}:{uid}::/home/{name}:/bin/bash\n"
-    new["etc/shadow"] += f"{name}:{password_hash or _LOCKED}:19700:0:99999:7:::\n"
-    new["etc/group"] = _join(texts["etc/group"], name, 3) + f"{name}:x:{uid}:\n"
-    new["etc/gshadow"] = _join(texts["etc/gshadow"], name, 3) + f"{name}:!::\n"
+    new["etc/passwd"] += f"{name}:x:{uid}:{uid}:{user.full_name}:/home/{name}:/bin/bash\n"
+    new["etc/shadow"] += f"{name}:{user.password_hash or _LOCKED}:19700:0:99999:7:::\n"
+    new["etc/group"] = _join(texts["etc/group"], user) + f"{name}:x:{uid}:\n"
+    new["etc/gshadow"] = _join(texts["etc/gshadow"], user) + f"{name}:!::\n"
     for file in ("etc/subuid", "etc/subgid"):
         ranges = [(int(row[1]), int(row[2])) for row in _rows(texts[file])]
         first = max((start + count for start, count in ranges), default=_SUB_FIRST)
@@ -50,19 +53,19 @@ def add(texts: Mapping[str, str], name: UserName, password_hash: str) -> dict[st
     return new
 
 
-def change(texts: Mapping[str, str], name: UserName, password_hash: str) -> dict[str, str]:
-    """The six files where the account is there already: in the group sudo, with this password.
+def change(texts: Mapping[str, str], user: User) -> dict[str, str]:
+    """The six files where the account is there already: in its groups, with this password.
 
     Without a hash its password stays what it is.
     """
     new = dict(texts)
     for file in ("etc/group", "etc/gshadow"):
-        new[file] = _join(texts[file], name, 3)
-    if password_hash:
+        new[file] = _join(texts[file], user)
+    if user.password_hash:
         rows = _rows(texts["etc/shadow"])
         for row in rows:
-            if row[0] == name:
-                row[1] = password_hash
+            if row[0] == user.name:
+                row[1] = user.password_hash
         new["etc/shadow"] = "".join(f"{':'.join(row)}\n" for row in rows)
     return new
 
@@ -88,13 +91,14 @@ def lock_root(shadow: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _join(text: str, name: str, column: int) -> str:
-    """Put an account into the group sudo, where there is one."""
+def _join(text: str, user: User) -> str:
+    """Put an account into its groups, and sudo, as far as these are there."""
+    wanted = {*user.groups, *(("sudo",) if user.admin else ())}
     lines = []
     for row in _rows(text):
-        if row[0] == "sudo" and len(row) > column:
-            members = dict.fromkeys((*row[column].split(","), name))
-            row[column] = ",".join(filter(None, members))
+        if row[0] in wanted and len(row) > _MEMBERS:
+            members = dict.fromkeys((*row[_MEMBERS].split(","), user.name))
+            row[_MEMBERS] = ",".join(filter(None, members))
         lines.append(":".join(row))
     return "".join(f"{line}\n" for line in lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,6 +12,7 @@ from ironwake.errors import BrokenError
 from ironwake.firstboot import File
 from ironwake.layout.packages import WHERE_THERE_IS_ONE, in_initrd, needed
 from ironwake.order import Archive, Order
+from ironwake.packagecache import near
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.inside import inside
 from ironwake_agent.network import Lease
@@ -18,6 +20,7 @@ from ironwake_agent.target import exists, write
 
 _RESOLVER = "run/systemd/resolve/stub-resolv.conf"  # where the archive's /etc/resolv.conf leads
 _REPOSITORY = "var/cache/ironwake"
+_SOURCES = "var/cache/ironwake-sources"
 _NEW_INITRDS = "etc/initramfs-tools/update-initramfs.conf"
 _NO_SERVICES = "usr/sbin/policy-rc.d"  # asked by Debian's packages before they start a service
 
@@ -29,9 +32,10 @@ def install(run: Runner, target: Path, order: Order, lease: Lease) -> None:
     names = " ".join(order.packages)
     text = "".join(f"nameserver {address}\n" for address in lease.dns)
     write(target, File(_RESOLVER, 0o644, text))
-    apt = ("chroot", str(target), "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=60")
+    program = ("chroot", str(target), "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=60")
     try:
-        with _no_services(target):
+        with _no_services(target), _close_by(target, order) as options:
+            apt = (*program, *options)
             run(*apt, "update", timeout=600.0)
             run(*apt, "--no-install-recommends", "install", *order.packages, timeout=3600.0)
     except CommandError as error:
@@ -42,6 +46,53 @@ def install(run: Runner, target: Path, order: Order, lease: Lease) -> None:
         ) from None
     finally:
         inside(target, _RESOLVER).unlink(missing_ok=True)
+
+
+@contextmanager
+def _close_by(target: Path, order: Order) -> Iterator[tuple[str, ...]]:
+    """Words for apt, which then asks the site's package cache for what that stands before.
+
+    The system's own sources stay as they are: it may leave this site.
+    """
+    if not order.cache:
+        yield ()
+        return
+    is_imported = any(one.imported for one in order.mirrors)
+    folder = inside(target, _SOURCES)
+    folder.mkdir(parents=True)  # not there, not even as a link
+    try:
+        for name, text in _own_sources(target):
+            write(target, File(f"{_SOURCES}/parts/{name}", 0o644, _rewritten(text, order)))
+        (folder / "lists/partial").mkdir(parents=True)
+        yield (
+            *("-o", f"Dir::Etc::SourceList=/{_SOURCES}/none"),
+            *("-o", f"Dir::Etc::SourceParts=/{_SOURCES}/parts"),
+            *("-o", f"Dir::State::Lists=/{_SOURCES}/lists"),
+            # Descriptions in other languages are no part of a bundle.
+            *("-o", "Acquire::Languages=none"),
+            # Its lists are as old as it is. They are signed all the same.
+            *(("-o", "Acquire::Check-Valid-Until=false") if is_imported else ()),
+        )
+    finally:
+        shutil.rmtree(folder)
+
+
+def _own_sources(target: Path) -> Iterator[tuple[str, str]]:
+    """(file's name, text) of the system's sources, as apt reads them (sources.list(5))."""
+    single = inside(target, "etc/apt/sources.list", follow=True)
+    if single.is_file():
+        yield "sources.list", single.read_text(errors="replace")
+    folder = inside(target, "etc/apt/sources.list.d", follow=True)
+    for path in sorted(folder.glob("*")) if folder.is_dir() else ():
+        there = inside(target, f"etc/apt/sources.list.d/{path.name}", follow=True)
+        if path.suffix in (".list", ".sources") and there.is_file():
+            yield path.name, there.read_text(errors="replace")
+
+
+def _rewritten(text: str, order: Order) -> str:
+    return re.sub(
+        r"https?://[^\s\]]+", lambda found: near(found[0], order.mirrors, order.cache), text
+    )
 
 
 def for_layout(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ironwake import firstboot
@@ -18,7 +18,7 @@ from ironwake.layout import config
 from ironwake.layout.work import Work
 from ironwake.names import KernelWord
 from ironwake.order import Order
-from ironwake.profile import User
+from ironwake.parameters import User
 from ironwake_agent import accounts, menu
 from ironwake_agent.inside import inside
 
@@ -53,7 +53,7 @@ def files(
         keyboard_file(order),
         *_boot_files(order, work, tuple(consoles), kernel),
         *firstboot.files(order.health),
-        *user_files(order.user),
+        *user_files(order.users),
     )
 
 
@@ -76,7 +76,7 @@ def configure(root: Path, order: Order, work: Work, consoles: Iterable[KernelWor
     link(root, "etc/localtime", f"/usr/share/zoneinfo/{order.timezone}")
     enable_network(root)
     enable_health(root)
-    _accounts(root, order.user)
+    _accounts(root, order.users)
     _answer(root)
 
 
@@ -145,34 +145,40 @@ def link(root: Path, name: str, to: str) -> None:
     path.symlink_to(to)
 
 
-def _accounts(root: Path, user: User | None) -> None:
-    texts = {name: _text(inside(root, name, follow=True)) for name in accounts.FILES}
+def _accounts(root: Path, users: Iterable[User]) -> None:
+    texts = _texts(root)
     texts["etc/shadow"] = accounts.lock_root(texts["etc/shadow"])
-    if user:
-        texts = accounts.add(texts, user.name, user.password_hash)
+    for user in users:
+        texts = accounts.add(texts, user)
+    _put(root, texts)
+    for user in users:
+        _home(root, user, accounts.number(texts, user.name))
+
+
+def people(root: Path, users: Iterable[User]) -> None:
+    """The accounts in a system that has accounts already, these perhaps; root's stays."""
+    for file in user_files(users):
+        write(root, file)
+    for user in users:
+        _person(root, user)
+
+
+def _texts(root: Path) -> dict[str, str]:
+    return {name: _text(inside(root, name, follow=True)) for name in accounts.FILES}
+
+
+def _put(root: Path, texts: Mapping[str, str]) -> None:
     for name, text in texts.items():
         path = inside(root, name, follow=True)
         if path.exists() or text:
             path.write_text(text)  # in place: shadow keeps its group and its mode
-    if user:
-        _home(root, user, accounts.number(texts, user.name))
 
 
-def administrator(root: Path, user: User) -> None:
-    """The account in a system that has accounts already, this one perhaps; root's stays."""
-    texts = {name: _text(inside(root, name, follow=True)) for name in accounts.FILES}
+def _person(root: Path, user: User) -> None:
+    texts = _texts(root)
     there = accounts.home(texts["etc/passwd"], user.name)
-    now = (
-        accounts.change(texts, user.name, user.password_hash)
-        if there
-        else accounts.add(texts, user.name, user.password_hash)
-    )
-    for name, text in now.items():
-        path = inside(root, name, follow=True)
-        if path.exists() or text:
-            path.write_text(text)
-    for file in user_files(user):
-        write(root, file)
+    now = accounts.change(texts, user) if there else accounts.add(texts, user)
+    _put(root, now)
     if not there:
         _home(root, user, accounts.number(now, user.name))
     elif user.ssh_keys:
@@ -213,12 +219,10 @@ def _home(root: Path, user: User, uid: int) -> None:
             os.chown(Path(folder) / name, uid, uid, follow_symlinks=False)
 
 
-def user_files(user: User | None) -> tuple[File, ...]:
-    """The administrator may do everything."""
-    if not user:
-        return ()
-    rule = f"{user.name} ALL=(ALL:ALL) NOPASSWD: ALL\n"
-    return (File("etc/sudoers.d/90-ironwake", 0o440, rule),)
+def user_files(users: Iterable[User]) -> tuple[File, ...]:
+    """Administrators may do everything."""
+    rules = [f"{user.name} ALL=(ALL:ALL) NOPASSWD: ALL\n" for user in users if user.admin]
+    return (File("etc/sudoers.d/90-ironwake", 0o440, "".join(rules)),) if rules else ()
 
 
 def _boot_files(

@@ -10,7 +10,7 @@ import typer
 
 from ironwake.errors import InputError
 from ironwake.firmware import Firmware, find
-from ironwake_cli import plan_disks
+from ironwake_cli import plan_answer, plan_disks
 from ironwake_cli.card import card_of
 from ironwake_cli.output import JSON, as_json, facts, say
 from ironwake_cli.plan_offer import Offer, decision, readable, rehearse
@@ -31,8 +31,11 @@ def plan(
     disks: bool = typer.Option(
         False, "--disks", help="what would be done to its disks: commands, before and after"
     ),
+    answer: bool = typer.Option(
+        False, "--answer", help="what it is told: answer files, and whose each parameter is"
+    ),
     profile: str = typer.Option(
-        "", "--profile", help="with --disks: as if it were deployed with this profile"
+        "", "--profile", help="with --disks or --answer: as if it were deployed with this profile"
     ),
     erase: list[str] | None = typer.Option(
         None, "--erase", help="with --disks: a disk whose contents may go; repeatable"
@@ -53,12 +56,19 @@ def plan(
         ironwake plan 52:54:00:77:00:10
 
         ironwake plan node1 --disks --profile web
+
+        ironwake plan node1 --answer
     """
+    if answer:
+        if disks or erase:
+            raise InputError("one thing at a time", "give --answer or --disks", "--answer")
+        plan_answer.show(context, target, profile, json)
+        return
     if disks:
         plan_disks.show(context, target, profile, erase, json)
         return
     if profile or erase:
-        raise InputError("this is about disks", "give --disks as well", "--profile")
+        raise InputError("this is about disks", "give --disks or --answer as well", "--profile")
     if firmware:
         find(firmware)
     session = of(context)

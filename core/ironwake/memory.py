@@ -13,7 +13,8 @@ class Memory:
     """`uuid`: the SMBIOS UUID that its first deployment showed; `seen_uuid`: another one seen
     since, which a person has to confirm or to explain. `personality`: firmware's name → the reply
     that it took. `local_boot`: the rung that is in force; `proved`: a health report followed it.
-    `secure_boot`: `on`, `off`, or "" until an agent has told.
+    `secure_boot`: `on`, `off`, or "" until an agent has told. `ram`: the machine's memory in bytes,
+    as its kernel counts it; 0 until an agent has told.
     """
 
     uuid: str = ""
@@ -22,3 +23,4 @@ class Memory:
     local_boot: Rung = Rung.SILENCE
     proved: bool = False
     secure_boot: str = ""
+    ram: int = 0

@@ -9,7 +9,9 @@ from ironwake.errors import InputError
 from ironwake.layout.model import Layout
 from ironwake.mac import Mac
 from ironwake.names import DomainName, HostName, KernelWord
-from ironwake.profile import BootOrder, Finish, Ids, Seed, User, Verify
+from ironwake.packagecache import Source
+from ironwake.parameters import User
+from ironwake.profile import BootOrder, Finish, Ids, Seed, Verify
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Order:
     touched unless it is blank); `least_disk` in bytes. `callbacks` and `health` are URLs to POST
     to. `keys`: the passphrases of encrypted volumes, by the names of their mappings.
     `layout_packages`: a repository of the packages that the layout needs, where the archive is one
-    without them.
+    without them. `mirrors`: those that the package cache, at `cache`, stands before.
     """
 
     deployment: str
@@ -100,13 +102,15 @@ class Order:
     timezone: str = "Etc/UTC"
     locale: str = "C.UTF-8"
     keyboard: str = "us"
-    user: User | None = None
+    users: tuple[User, ...] = ()
     packages: tuple[str, ...] = ()
     kernel_arguments: tuple[KernelWord, ...] = field(default_factory=tuple)
     boot_order: BootOrder = BootOrder.KEEP
     keys: dict[str, str] = field(default_factory=dict)
     finish: Finish = Finish.REBOOT
     layout_packages: Archive | None = None
+    mirrors: tuple[Source, ...] = ()
+    cache: str = ""
 
     def __post_init__(self) -> None:
         ways = (self.archive, self.image, self.wipe, self.rescue, self.capture)

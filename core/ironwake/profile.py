@@ -5,10 +5,10 @@ method: archive            # or script: the vendor's installer with an answer fi
                            # or disk-image, with image instead of release
 disk:
   match: auto              # or a serial number, a path below /dev/disk, or as in: smallest nvme
-user:
-  name: admin
-  ssh_keys: ["ssh-ed25519 AAAA… me@laptop"]
-parameters: {timezone: Europe/Berlin}
+parameters:
+  timezone: Europe/Berlin
+  users:
+    - {name: admin, ssh_keys: ["ssh-ed25519 AAAA… me@laptop"]}
 boot_order: keep           # or disk-first, network-first: what the firmware's is made to be
 expected_reboots: 0        # how often the installer itself restarts the machine
 """
@@ -18,23 +18,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
-from ironwake import release as releases
+from ironwake import wire
 from ironwake.disk import AUTO, DiskMatch
 from ironwake.errors import InputError
 from ironwake.image import Reference
 from ironwake.layout.model import Layout
-from ironwake.names import KernelWord, UserName
+from ironwake.parameters import scope
 
-_HASH = re.compile(r"\$(?:5|6|y|2b)\$[./A-Za-z0-9$=,]{20,200}", re.ASCII)
-_KEY = re.compile(
-    r"(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]{16,}( [^\n\r]*)?"
-)
-_ZONE = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}", re.ASCII)
-_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+", re.ASCII)
 _MOST_REBOOTS = 20
 _ROOT = re.compile(r"(?:UUID|LABEL|PARTUUID|PARTLABEL)=[^\s=]{1,100}", re.ASCII)
-_LOCALE = re.compile(r"[A-Za-z]{1,8}(?:_[A-Z]{2})?(?:\.[A-Za-z0-9-]+)?", re.ASCII)
 
 
 class Method(StrEnum):
@@ -54,6 +48,11 @@ class Method(StrEnum):
         return self not in (Method.WIPE, Method.RESCUE, Method.LIVE, Method.CAPTURE)
 
     @property
+    def is_vendors(self) -> bool:
+        """Whether the release's own installer is started."""
+        return self is Method.SCRIPT
+
+    @property
     def brings_up(self) -> bool:
         """Whether a system comes up that reports its health; else the order's own end is the end.
 
@@ -67,51 +66,6 @@ class Disk:
     """Which disk, where the machine's layout is the usual one."""
 
     match: DiskMatch = AUTO
-
-
-@dataclass(frozen=True)
-class User:
-    """The administrator's account: sudo without a password, login by these keys.
-
-    `password_hash` is crypt(5) text (`$6$…`, `$y$…`); plain passwords are refused.
-    """
-
-    name: UserName
-    ssh_keys: tuple[str, ...] = ()
-    password_hash: str = ""
-
-    def __post_init__(self) -> None:
-        for key in self.ssh_keys:
-            if not _KEY.fullmatch(key):
-                raise InputError(
-                    f"{key!r:.60} is not a public SSH key",
-                    "paste the one line of the .pub file",
-                    "ssh_keys",
-                )
-        if self.password_hash and not _HASH.fullmatch(self.password_hash):
-            raise InputError(
-                "this is not a password hash",
-                "make one with: mkpasswd -m sha-512",
-                "password_hash",
-            )
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """What every family understands, by one name each."""
-
-    timezone: str = "Etc/UTC"
-    locale: str = "C.UTF-8"
-    keyboard: str = "us"
-    packages: tuple[str, ...] = ()
-    kernel_arguments: tuple[KernelWord, ...] = ()
-
-    def __post_init__(self) -> None:
-        _match(_ZONE, self.timezone, "timezone", "write it as in Europe/Berlin")
-        _match(_LOCALE, self.locale, "locale", "write it as in de_DE.UTF-8")
-        _match(_PACKAGE, self.keyboard, "keyboard", "write it as in us or de")
-        for package in self.packages:
-            _match(_PACKAGE, package, "packages", "name packages as apt does")
 
 
 class BootOrder(StrEnum):
@@ -181,8 +135,9 @@ class Capture:
 class Profile:
     """What a machine shall become.
 
-    Exactly one of `release` and `image` is given. `identity`, `seed` and `verify` are about disk
-    images.
+    Exactly one of `release` and `image` is given. `parameters`: those that it states, as plain
+    data; joined with what site, groups and machine state, they are a deployment's. `identity`,
+    `seed` and `verify` are about disk images.
 
     `expected_reboots`: restarts between the claim and the end of the installation that are part of
     it (Windows has three); each goes to the local disk. One more is an interrupted installation.
@@ -191,8 +146,7 @@ class Profile:
     release: str = ""
     method: Method = Method.ARCHIVE
     disk: Disk = field(default_factory=Disk)
-    user: User | None = None
-    parameters: Parameters = field(default_factory=Parameters)
+    parameters: dict[str, Any] = field(default_factory=dict)
     boot_order: BootOrder = BootOrder.KEEP
     expected_reboots: int = 0
     layout: Layout | None = None
@@ -209,6 +163,10 @@ class Profile:
         return self.release or self.image
 
     def __post_init__(self) -> None:
+        try:
+            scope.check(self.parameters)
+        except InputError as error:
+            raise wire.inside("parameters", error) from None
         _check_source(self)
         _check_finish(self)
         if self.layout and self.disk.match != AUTO:
@@ -222,13 +180,6 @@ class Profile:
                 "the image of a disk has its partitions already",
                 "leave out layout, or use method: archive",
                 "layout",
-            )
-        if self.method is Method.SCRIPT and (self.layout or self.disk.match.criteria):
-            raise InputError(
-                "the installer divides the disk by itself, and takes one by its serial number or"
-                " path",
-                "use method: archive",
-                "layout" if self.layout else "disk.match",
             )
         if not 0 <= self.expected_reboots <= _MOST_REBOOTS:
             raise InputError(
@@ -278,10 +229,3 @@ def _check_source(profile: Profile) -> None:
         raise InputError("this field is missing", "choose one: ironwake image list", "image")
     if not profile.system:
         raise InputError("this field is missing", "give release, or image", "release")
-    if profile.release:
-        releases.find(profile.release)
-
-
-def _match(pattern: re.Pattern[str], text: str, where: str, step: str) -> None:
-    if not pattern.fullmatch(text):
-        raise InputError(f"{text!r:.60} is not right here", step, where)

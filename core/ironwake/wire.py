@@ -91,6 +91,14 @@ def load(kind: type[T], data: Any) -> T:
     return result
 
 
+def parts(kind: type, data: Any) -> dict[str, Any]:
+    """Those fields of the dataclass `kind` that `data` gives, each read by itself; none is missing.
+
+    InputError as of `load`. What the dataclass itself would check is not looked at.
+    """
+    return _values(kind, data, whole=False)
+
+
 @cache
 def _reader(kind: Any) -> _Reader:
     """What reads this annotation; made once for each: thousands of machines are read at a time.
@@ -133,7 +141,7 @@ def _items(read: _Reader) -> _Reader:
             try:
                 found.append(read(item))
             except InputError as error:
-                raise _inside(f"[{len(found)}]", error) from None
+                raise inside(f"[{len(found)}]", error) from None
         return tuple(found)
 
     return items
@@ -147,7 +155,7 @@ def _pairs(read: _Reader) -> _Reader:
             try:
                 found[key] = read(item)
             except InputError as error:
-                raise _inside(key, error) from None
+                raise inside(key, error) from None
         return found
 
     return pairs
@@ -182,6 +190,10 @@ def _fields(kind: type) -> dict[str, tuple[_Reader, bool]]:
 
 
 def _dataclass(kind: Any, data: Any) -> Any:
+    return kind(**_values(kind, data, whole=True))  # its InputError names its own field
+
+
+def _values(kind: type, data: Any, *, whole: bool) -> dict[str, Any]:
     fields = _fields(kind)
     given = _expect(dict, data)
     for name in given:
@@ -194,13 +206,13 @@ def _dataclass(kind: Any, data: Any) -> Any:
             try:
                 values[name] = read(given[name])
             except InputError as error:
-                raise _inside(name, error) from None
-        elif not optional:
+                raise inside(name, error) from None
+        elif whole and not optional:
             raise InputError("this field is missing", f"give {name}", name)
-    return kind(**values)  # its InputError names its own field
+    return values
 
 
-def _inside(place: str, error: InputError) -> InputError:
+def inside(place: str, error: InputError) -> InputError:
     """The same error, of the whole that `place` is a part of."""
     gap = "." if error.where and not error.where.startswith("[") else ""
     return InputError(error.what, error.next_step, f"{place}{gap}{error.where}")

@@ -16,7 +16,7 @@ from ironwake.layout.work import Target, Work, work
 from ironwake.mac import Mac
 from ironwake.names import DomainName, HostName, KernelWord, UserName
 from ironwake.order import Archive, Order
-from ironwake.profile import User
+from ironwake.parameters import User
 from ironwake_agent.commands import CommandError
 from ironwake_agent.patience import Patience
 
@@ -45,7 +45,7 @@ ORDER = Order(
     callbacks="http://192.0.2.10/deployments/t/callbacks",
     health="http://192.0.2.10/health/h",
     archive=Archive("http://192.0.2.10/artifacts/x", "0" * 64, 1, 1),
-    user=User(UserName("admin"), (KEY,)),
+    users=(User(UserName("admin"), (KEY,)),),
 )
 
 

@@ -65,7 +65,7 @@ RICH = replace(
     order(
         timezone="Europe/Berlin", keyboard="de", kernel_arguments=(KernelWord("mitigations=off"),)
     ),
-    user=replace(ORDER.user, password_hash="$6$abc$" + "x" * 30) if ORDER.user else None,
+    users=(replace(ORDER.users[0], password_hash="$6$abc$" + "x" * 30),),
 )
 
 
@@ -74,7 +74,7 @@ RICH = replace(
     [
         ("uefi", ORDER, UEFI, CONSOLES),
         ("bios", RICH, BIOS, CONSOLES),
-        ("no-user", order(user=None), UEFI, ()),
+        ("no-user", order(users=()), UEFI, ()),
     ],
 )
 def test_the_configured_tree(
@@ -134,10 +134,9 @@ def test_two_kernels_are_a_question(root: Path) -> None:
 def test_an_account_that_is_there_already_is_not_taken_over() -> None:
     """The archive's own accounts are nobody's to overwrite."""
     texts = {name: ARCHIVE.get(name, "") for name in accounts.FILES}
-    assert ORDER.user
-    once = accounts.add(texts, ORDER.user.name, "")
+    once = accounts.add(texts, ORDER.users[0])
     with pytest.raises(BrokenError, match="admin"):
-        accounts.add(once, ORDER.user.name, "")
+        accounts.add(once, ORDER.users[0])
 
 
 def test_a_new_account_takes_free_numbers() -> None:
@@ -146,8 +145,7 @@ def test_a_new_account_takes_free_numbers() -> None:
     texts["etc/passwd"] += "a:x:1000:1000::/:/bin/sh\n"
     texts["etc/group"] += "a:x:1000:\nb:x:1001:\n"
     texts["etc/subuid"] = "a:100000:65536\n"
-    assert ORDER.user
-    new = accounts.add(texts, ORDER.user.name, "")
+    new = accounts.add(texts, ORDER.users[0])
     assert "admin:x:1002:1002:" in new["etc/passwd"]
     assert "admin:165536:65536" in new["etc/subuid"]
     assert "sudo:x:27:admin\n" in new["etc/group"]

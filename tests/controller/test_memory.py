@@ -61,6 +61,7 @@ def test_what_worked_is_remembered(appliance: Appliance) -> None:
         "local_boot": "silence",
         "proved": True,
         "secure_boot": "on",
+        "ram": 0,
     }
 
 

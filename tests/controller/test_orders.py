@@ -117,7 +117,7 @@ def rescued(appliance: Appliance, body: dict[str, object]) -> tuple[Order, str, 
 
 def test_a_rescue_lets_the_profiles_user_in(appliance: Appliance) -> None:
     """By the keys of the profile; nothing in the order is about a disk."""
-    text = f'method: rescue\nuser: {{name: admin, ssh_keys: ["{KEY}"]}}\n'
+    text = f'method: rescue\nparameters: {{users: [{{name: admin, ssh_keys: ["{KEY}"]}}]}}\n'
     appliance.profile("help", text)
     order, _, _ = rescued(appliance, {"profile": "help"})
     assert order.rescue is not None

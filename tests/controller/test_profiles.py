@@ -17,11 +17,11 @@ from ironwake_runtime import yamlfile
 GOOD = """\
 release: debian-12
 method: archive
-user:
-  name: admin
-  ssh_keys:
-    - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFake me@laptop
 parameters:
+  users:
+    - name: admin
+      ssh_keys:
+        - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFake me@laptop
   timezone: Europe/Berlin
 """
 
@@ -32,15 +32,15 @@ parameters:
         (GOOD.replace("debian-12", "debian-1"), 1, "no release"),
         (GOOD.replace("archive", "magic"), 2, "none of"),
         (GOOD.replace("Europe/Berlin", "'; rm'"), 8, "not right"),
-        (GOOD.replace("ssh-ed25519", "ssh-magic"), 5, "public SSH key"),
-        (GOOD.replace("  name: admin", "  name: Admin Istrator"), 4, "not a user name"),
+        (GOOD.replace("ssh-ed25519", "ssh-magic"), 6, "public SSH key"),
+        (GOOD.replace("name: admin", "name: Admin Istrator"), 5, "not a user name"),
         (GOOD.replace("timezone:", "timezon:"), 8, "no field 'timezon'"),
         (GOOD + "colour: red\n", 9, "no field"),
         (GOOD + "method: script\n", 9, "given twice"),
         (GOOD + "disk: [auto]\n", 9, "an object is wanted"),
         (GOOD + "disk: {match: 5}\n", 9, "text is wanted"),
         (GOOD.replace("method: archive", "method: [archive"), 3, "expected"),
-        ("user: &a {name: x}\nrelease: *a\n", 2, "aliases"),
+        ("capture: &a {name: x}\nrelease: *a\n", 2, "aliases"),
         ("method: archive\n", 1, "missing"),
         ("", 1, "empty"),
         ("- release\n", 1, "an object is wanted"),

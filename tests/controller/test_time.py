@@ -77,8 +77,26 @@ def test_progress_is_a_sign_of_life(appliance: Appliance) -> None:
         appliance.clock.pass_time(1000)
     appliance.clock.pass_time(201)
     assert _stuck(appliance) is not None
+    # Its clock and its kernel write into its log, too.
     appliance.report(token, Callback(Stage.LOG, "log", message="still here"))
+    assert _stuck(appliance) is not None
+    appliance.report(token, Callback(Stage.INSTALLING, "again", "unpack", 6.0))
     assert _stuck(appliance) is None
+
+
+def test_what_an_installer_asked_is_named_when_it_is_stuck(appliance: Appliance) -> None:
+    """A question at its console is why nothing comes any more."""
+    appliance.enrol()
+    appliance.deploy()
+    token, _ = appliance.tokens()
+    appliance.claim(token)
+    asked = "the installer asks mirror/http/hostname, and waits"
+    appliance.report(token, Callback(Stage.LOG, "log", "question", message=asked))
+    appliance.clock.pass_time(301)
+    found = _stuck(appliance)
+    assert found is not None
+    assert found["cause"].endswith(asked)
+    assert [e.message for e in appliance.history() if e.kind == "question"] == [asked]
 
 
 def test_arms_run_out(appliance: Appliance) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from ironwake import wire
 from ironwake.order import Order
+from ironwake.parameters.model import SECRET_WORD
 from ironwake.report import Grant
 from tests.controller.appliance import MAC, Appliance
 from tests.layout.rig import MIRRORED
@@ -84,7 +85,7 @@ def test_it_stands_nowhere_else(sealed: Appliance) -> None:
         reply = sealed.call("GET", path)
         assert reply.status_code == 200, path
         assert canary not in reply.text
-    assert "(secret)" in sealed.call("GET", paths[0]).text
+    assert SECRET_WORD in sealed.call("GET", paths[0]).text
     for file in sealed.settings.state_dir.glob("ironwake.sqlite*"):
         assert canary.encode() not in file.read_bytes()
 

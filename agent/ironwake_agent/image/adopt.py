@@ -156,10 +156,10 @@ def _show_kernel(hand: Hand) -> None:
 
 
 def _without_root(order: Order, image: DiskImage, say: Callable[[str], None]) -> None:
-    if image.seed is not Seed.NONE or order.user or order.packages:
+    if image.seed is not Seed.NONE or order.users or order.packages:
         raise RefusedError(
             f"there is no system in {image.name} that can be looked into",
-            "use seed: none, and leave out user and packages: it is then written as it is",
+            "use seed: none, and leave out users and packages: it is then written as it is",
         )
     say("there is no system that can be looked into: the image is written as it is")
 

@@ -5,22 +5,23 @@ No program of the new system runs here. What the image has and the order does no
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ironwake import firstboot
+from ironwake import firstboot, nocloud
 from ironwake.errors import BrokenError
 from ironwake.firstboot import File
 from ironwake.order import Order
+from ironwake.parameters.network import Network
 from ironwake.profile import Seed
 from ironwake_agent import target
 from ironwake_agent.inside import inside
 
 _SEED = "var/lib/cloud/seed/nocloud"
+_SOURCES = {"datasource_list": ["NoCloud", "None"]}
 _NETWORKD = "usr/lib/systemd/systemd-networkd"
 _MANAGER = "etc/systemd/system/multi-user.target.wants/NetworkManager.service"
 _HOST_KEYS = "ironwake-host-keys.service"
@@ -103,8 +104,7 @@ def _by_files(root: Path, order: Order, say: Callable[[str], None]) -> None:
         wants = f"{_UNITS}/multi-user.target.wants/{_HOST_KEYS}"
         target.link(root, wants, f"/{_UNITS}/{_HOST_KEYS}")
     _locality(root, order)
-    if order.user:
-        target.administrator(root, order.user)
+    target.people(root, order.users)
 
 
 def _set_cloud_init_aside(root: Path) -> None:
@@ -129,7 +129,7 @@ def _locality(root: Path, order: Order) -> None:
 
 
 def _nocloud(root: Path, order: Order) -> None:
-    """What cloud-init reads at the first boot; JSON is YAML, and needs no quoting of ours."""
+    """What cloud-init reads at the first boot."""
     if not target.exists(root, "usr/bin/cloud-init"):
         raise BrokenError("the image has no cloud-init", "use seed: files in the profile")
     inside(root, "etc/cloud/cloud-init.disabled").unlink(missing_ok=True)
@@ -139,21 +139,12 @@ def _nocloud(root: Path, order: Order) -> None:
             path.unlink()
         elif path.is_dir():
             shutil.rmtree(path)
-    meta = {"instance-id": order.deployment, "local-hostname": str(order.machine)}
-    sources = {"datasource_list": ["NoCloud", "None"]}
-    for name, document in (
-        (f"{_SEED}/meta-data", meta),
-        (f"{_SEED}/network-config", _network_config(order)),
-        ("etc/cloud/cloud.cfg.d/99-ironwake.cfg", sources),
-    ):
-        target.write(root, File(name, 0o644, json.dumps(document, indent=1) + "\n"))
-    user_data = "#cloud-config\n" + json.dumps(_user_data(order), indent=1) + "\n"
-    target.write(root, File(f"{_SEED}/user-data", 0o600, user_data))
-
-
-def _network_config(order: Order) -> dict[str, Any]:
-    card = {"match": {"macaddress": str(order.mac)}, "dhcp4": True, "dhcp-identifier": "mac"}
-    return {"version": 2, "ethernets": {"boot": card}}
+    target.write(root, File("etc/cloud/cloud.cfg.d/99-ironwake.cfg", 0o644, nocloud.text(_SOURCES)))
+    network = nocloud.network_config(Network(), order.mac)
+    seed = nocloud.seed(order.deployment, str(order.machine), _user_data(order), network)
+    for name, text in seed.items():
+        mode = 0o600 if name == nocloud.USER_DATA else 0o644
+        target.write(root, File(f"{_SEED}/{name}", mode, text))
 
 
 def _user_data(order: Order) -> dict[str, Any]:
@@ -171,18 +162,8 @@ def _user_data(order: Order) -> dict[str, Any]:
         found["timezone"] = order.timezone
     if order.locale != _DEFAULTS["locale"]:
         found["locale"] = order.locale
-    if user := order.user:
-        account: dict[str, Any] = {
-            "name": str(user.name),
-            "sudo": "ALL=(ALL:ALL) NOPASSWD: ALL",
-            "shell": "/bin/bash",
-            "lock_passwd": not user.password_hash,
-        }
-        if user.ssh_keys:  # cloud-init calls an empty list invalid
-            account["ssh_authorized_keys"] = list(user.ssh_keys)
-        if user.password_hash:
-            account["hashed_passwd"] = user.password_hash
-        found["users"] = [account]
+    if order.users:
+        found["users"] = [nocloud.user(one) for one in order.users]
     return found
 
 

@@ -17,6 +17,7 @@ from ironwake_controller.api import (
     leases,
     machines,
     plan,
+    plan_answer,
     plan_disks,
     power,
     profiles,
@@ -38,6 +39,7 @@ NOUNS = (
     profiles,
     images,
     plan,
+    plan_answer,
     plan_disks,
     site,
 )

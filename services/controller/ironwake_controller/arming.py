@@ -14,11 +14,14 @@ from ironwake.errors import InputError, RefusedError, UnknownError
 from ironwake.firmware import BY_NAME
 from ironwake.image import Catalogue, ImageKind
 from ironwake.lifecycle import BOOTABLE, Evidence, State
+from ironwake.machine import Machine
 from ironwake.moment import Moment
 from ironwake.profile import Method, Profile
+from ironwake.release import Release
 from ironwake.site import Policy
 from ironwake.view import usual_firmware
-from ironwake_controller import enrolment, ledger, volume_keys
+from ironwake_controller import briefing, enrolment, ledger, volume_keys
+from ironwake_controller.briefing import Briefing, Meant
 from ironwake_controller.safe import Safe
 from ironwake_controller.store import deployments
 from ironwake_controller.store.deployments import Record
@@ -41,6 +44,7 @@ class Wish:
     wake: bool = True
     minutes: float = 60.0
     keys: Mapping[str, str] = field(default_factory=dict)  # see `volume_keys.made`
+    release: Release | None = None  # the profile's
 
 
 class Arming:
@@ -52,8 +56,10 @@ class Arming:
         policy: Callable[[], Policy],
         safe: Safe,
         images: Callable[[], Catalogue],
+        briefing: Briefing,
     ) -> None:
         self._store = store
+        self._briefing = briefing
         self._images = images
         self._safe = safe
         self._policy = policy
@@ -67,12 +73,16 @@ class Arming:
         :raises RefusedError: locked, another live deployment, or a held one, missing media
         """
         _check(wish)
+        with self._store.read() as connection:
+            machine = enrolment.find(connection, name).machine
+        draft = self._draft(machine, wish)
         with self._store.write() as tx:
             there = enrolment.find(tx.connection, name)
             live = deployments.live_of(tx.connection, there.id)
             if live is not None and not expire(tx, live):
-                return _same(live, wish), False
-            record = self._record(tx, there, replace(wish, profile=self._settled(wish.profile)))
+                return _same(live, draft), False
+            profile = self._versioned(draft.profile)
+            record = self._record(tx, there, wish, replace(draft, profile=profile))
             digest = self._plan(there, record)
             deployments.add(tx, record)
             added = deployments.by_id(tx.connection, record.id)
@@ -90,7 +100,7 @@ class Arming:
             )
             return ledger.move(tx, added, Evidence.ARM, entry), True
 
-    def _settled(self, profile: Profile) -> Profile:
+    def _versioned(self, profile: Profile) -> Profile:
         """With one version of its image, whatever becomes of a tag, or is imported later.
 
         :raises UnknownError: there is no such image
@@ -110,22 +120,24 @@ class Arming:
             )
         return replace(profile, image=image.name)
 
-    def _record(self, tx: Tx, there: Enrolled, wish: Wish) -> Record:
+    def _draft(self, machine: Machine, wish: Wish) -> Deployment:
+        """What the machine will be told; a template is tried, before the claim needs it."""
+        meant = Meant(wish.profile_name, wish.revision, wish.profile, wish.release, wish.erase)
+        draft = self._briefing.draft(machine, meant)
+        briefing.rendered(draft, machine, machine.macs[0], self._policy())
+        return draft
+
+    def _record(self, tx: Tx, there: Enrolled, wish: Wish, draft: Deployment) -> Record:
         if there.machine.locked:
             raise RefusedError(
                 f"{there.machine.name} is locked",
                 f"unlock it first: ironwake machine unlock {there.machine.name}",
             )
-        deployment = Deployment(
+        deployment = replace(
+            draft,
             id=f"d{secrets.token_hex(4)}",
-            machine=there.machine.name,
-            profile_name=wish.profile_name,
-            revision=wish.revision,
-            profile=wish.profile,
-            state=State.REQUESTED,
             token=secrets.token_hex(32),
             health_token=secrets.token_hex(32),
-            erase=wish.erase,
         )
         keys = volume_keys.made(wish.profile.layout, wish.keys)
         seconds = wish.minutes * 60
@@ -151,14 +163,17 @@ class Arming:
     def _plan(self, there: Enrolled, record: Record) -> str:
         """The digest of what the machine will get, by the firmware that it showed last.
 
-        RefusedError where that would be nothing: media are missing.
+        RefusedError where that would be nothing: media are missing. InputError where a parameter
+        cannot be told to its installer.
         """
-        armed = replace(record.deployment, state=State.ARMED)
+        policy, card = self._policy(), there.machine.macs[0]
+        armed = replace(record.deployment.public, state=State.ARMED)
         firmware = BY_NAME.get(there.firmware, usual_firmware(there.machine))
-        request = plan.BootRequest(there.machine.macs[0], firmware)
+        request = plan.BootRequest(card, firmware)
         subject = plan.Subject(there.machine, armed, there.memory)
-        decision = plan.resolve(request, subject, self._policy())
+        decision = plan.resolve(request, subject, policy)
         if isinstance(decision, plan.BootPlan):
+            briefing.check(record.deployment, there.machine, policy)
             return decision.led.digest
         what, _, step = decision.reason.partition("; ")
         raise RefusedError(what, step, "profile")
@@ -232,7 +247,7 @@ def _check_wipe(erase: Sequence[str]) -> None:
             )
 
 
-def _same(live: Record, wish: Wish) -> Record:
+def _same(live: Record, draft: Deployment) -> Record:
     """The live deployment if it is what is wished for, and goes on."""
     if live.held:
         name = live.deployment.machine
@@ -241,15 +256,18 @@ def _same(live: Record, wish: Wish) -> Record:
             f"look whose machine this is, then: ironwake machine confirm {name}, or: "
             f"ironwake cancel {live.id}",
         )
-    own, asked = live.deployment, wish.profile
-    same = (own.profile_name, own.revision, own.erase, own.profile.finish)
-    if same == (wish.profile_name, wish.revision, wish.erase, asked.finish):
+    if _gist(live.deployment) == _gist(draft):
         return live
     raise RefusedError(
         f"{live.deployment.machine} has deployment {live.id} already, which is {live.state} for "
         f"{live.deployment.profile_name}",
         f"wait for its end, or: ironwake cancel {live.id}",
     )
+
+
+def _gist(one: Deployment) -> tuple[object, ...]:
+    wanted = (one.profile_name, one.revision, one.erase, one.profile.finish)
+    return (*wanted, one.parameters, one.template)
 
 
 def is_over(record: Record, now: float) -> bool:

@@ -58,7 +58,7 @@ class Boots:
             entry = ledger.Entry("succeeded", "it restarted, and has left the rescue system")
             ledger.move(tx, record, Evidence.DONE, entry)
             return
-        number, expected = record.reboots + 1, profile.expected_reboots
+        number, expected = record.reboots + 1, record.deployment.expected_reboots
         at_work = "installs" if profile.method.installs else "works"
         message = f"it restarted while it {at_work} ({number} of {expected} expected)"
         deployments.change(tx, record, reboots=number)

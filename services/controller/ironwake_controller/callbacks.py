@@ -9,7 +9,8 @@ from typing import Any
 from ironwake import wire
 from ironwake.errors import GoneError, InputError, RefusedError, UnknownError
 from ironwake.lifecycle import Evidence, State, advance
-from ironwake.report import STAGE_EVIDENCE, Callback, HealthReport, Stage
+from ironwake.report import QUESTION, STAGE_EVIDENCE, Callback, HealthReport, Stage
+from ironwake.sizes import octets
 from ironwake_controller import identity, ledger
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.pulse import Pulse
@@ -63,11 +64,14 @@ class Callbacks:
         self._metrics.callbacks.labels(str(callback.stage)).inc()
 
     def _take(self, tx: Tx, record: Record, callback: Callback) -> None:
-        self._pulse.beat(record.id, tx.steady)
         columns: dict[str, Any] = {"callbacks": record.callbacks + 1}
-        if record.stuck is not None:
-            columns["stuck"] = None
-        if record.claimed and record.claimed.open and callback.stage is not Stage.FACTS:
+        # A log is no sign of work: an installer that waits at a question still has its clock's,
+        # its network's and its kernel's lines to send.
+        if callback.stage is not Stage.LOG:
+            self._pulse.beat(record.id, tx.steady)
+            columns |= {"stuck": None} if record.stuck is not None else {}
+        moved = callback.stage not in (Stage.FACTS, Stage.LOG)
+        if record.claimed and record.claimed.open and moved:
             columns["claim"] = replace(record.claimed, open=False)
             tx.disarm()  # an older copy would hand the answers out again
         if callback.stage in STAGE_EVIDENCE and _is_news(record, callback):
@@ -77,7 +81,10 @@ class Callbacks:
         if callback.stage is Stage.FACTS:
             self._facts(tx, record, callback)
         elif callback.stage is Stage.LOG:
-            ledger.note(tx, record, "log", callback.message, step=callback.step)
+            # A question that an installer waits at is what a person has to know of its log.
+            asked = {"asked": callback.message} if callback.step == QUESTION else {}
+            kind = "question" if asked else "log"
+            ledger.note(tx, record, kind, callback.message, step=callback.step, **asked)
 
     def _facts(self, tx: Tx, record: Record, callback: Callback) -> None:
         facts = callback.facts
@@ -91,7 +98,8 @@ class Callbacks:
             uuid = there.memory.uuid or identity.uuid_of(facts)
             secure = facts.get("secure_boot", "")
             known = secure if secure in ("on", "off") else there.memory.secure_boot
-            memory = replace(there.memory, uuid=uuid, secure_boot=known)
+            ram = _ram(facts) or there.memory.ram
+            memory = replace(there.memory, uuid=uuid, secure_boot=known, ram=ram)
             machines.remember(tx, there, memory)
         else:
             self._metrics.alarms.inc()
@@ -132,6 +140,14 @@ class Callbacks:
             entry = ledger.Entry("succeeded", f"{record.deployment.machine} is healthy", said)
             ledger.move(tx, healthy, Evidence.CONFIRM, entry)
         self._metrics.health.inc()
+
+
+def _ram(facts: dict[str, str]) -> int:
+    """Bytes; 0 where they say none."""
+    try:
+        return octets(facts.get("memory", ""))
+    except InputError:
+        return 0
 
 
 def _check_stage(record: Record, stage: Stage) -> None:

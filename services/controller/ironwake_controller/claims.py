@@ -8,16 +8,19 @@ and any later boot, gets nothing; nor does a card that is known to be another ma
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+
+from sqlalchemy import Connection
 
 from ironwake.deployment import Claim
-from ironwake.errors import GoneError, InputError, RefusedError, UnknownError
+from ironwake.errors import BrokenError, GoneError, InputError, RefusedError, UnknownError
 from ironwake.lifecycle import BOOTABLE, Evidence, State
 from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.methods import METHODS
 from ironwake.report import ClaimRequest, Grant
 from ironwake.site import Policy
-from ironwake_controller import arming, ledger, volume_keys
+from ironwake_controller import arming, briefing, ledger, volume_keys
 from ironwake_controller.metrics import Metrics
 from ironwake_controller.pulse import Pulse
 from ironwake_controller.safe import Safe
@@ -48,8 +51,31 @@ class Claims:
         self._pulse = pulse
         self._metrics = metrics
 
-    def claim(self, request: ClaimRequest) -> Grant:
-        """The payload, and from then on nobody else's.
+    def prepare(self, request: ClaimRequest) -> str:
+        """What of its answers takes long to make, for `claim`: a person's own answer file.
+
+        Nothing is given out here, and nothing used up: "" for whoever has no claim, or none such.
+
+        :raises BrokenError: the template, tried when it was armed, cannot be rendered now
+        """
+        with self._store.read() as connection:
+            record = deployments.peek(connection, request.token)
+            if record is None or not record.deployment.template or record.ended_already:
+                return ""
+            there = machines.by_id(connection, record.machine_id)
+            card = _card(connection, request)
+        if there is None:
+            return ""
+        keys = volume_keys.of(self._safe, record)
+        machine, mac = there.machine, card or there.machine.macs[0]
+        try:
+            made = briefing.rendered(record.deployment, machine, mac, self._policy(), keys)
+        except InputError as error:
+            raise BrokenError(error.what, error.next_step) from None
+        return made.answer
+
+    def claim(self, request: ClaimRequest, prepared: str = "") -> Grant:
+        """The payload, and from then on nobody else's. `prepared`: what `prepare` has made.
 
         :raises UnknownError: no such token
         :raises GoneError: handed out already, or over
@@ -59,13 +85,13 @@ class Claims:
             raise InputError("a claim names its client's address", "give client", "client")
         # A refusal is told in the history, so it must not undo the transaction.
         with self._store.write() as tx:
-            outcome = self._decide(tx, request)
+            outcome = self._decide(tx, request, prepared)
         if isinstance(outcome, Grant):
             return outcome
         self._metrics.claims.labels("refused").inc()
         raise outcome
 
-    def _decide(self, tx: Tx, request: ClaimRequest) -> Grant | Refusal:
+    def _decide(self, tx: Tx, request: ClaimRequest, prepared: str) -> Grant | Refusal:
         record = deployments.by_token(tx.connection, request.token)
         if record is None:
             return UnknownError("there is no deployment with this token", "", "token")
@@ -74,19 +100,22 @@ class Claims:
         there = machines.by_id(tx.connection, record.machine_id)
         if there is None:
             return GoneError(f"{record.deployment.machine} was removed", "enrol it again")
-        card = _card(tx, request)
+        card = _card(tx.connection, request)
         refusal = _refusal(tx, record, there.machine, request) or _stranger(there.machine, card)
         if refusal is not None:
             _tell(tx, record, refusal, request)
             return refusal
-        return self._grant(tx, record, there.machine, request)
+        return self._grant(tx, record, there.machine, request, prepared)
 
-    def _grant(self, tx: Tx, record: Record, machine: Machine, request: ClaimRequest) -> Grant:
+    def _grant(
+        self, tx: Tx, record: Record, machine: Machine, request: ClaimRequest, prepared: str
+    ) -> Grant:
         # First the payload: where it can't be made, nothing is used up.
         method = METHODS[record.deployment.profile.method]
-        card = _card(tx, request) or machine.macs[0]
+        card = _card(tx.connection, request) or machine.macs[0]
         keys = volume_keys.of(self._safe, record)
-        grant = method.payload(record.deployment, machine, card, self._policy(), keys)
+        told = replace(record.deployment, answer=prepared)
+        grant = method.payload(told, machine, card, self._policy(), keys)
         self._pulse.beat(record.id, tx.steady)
         if record.state is State.ANSWERS:
             self._metrics.claims.labels("repeated").inc()
@@ -143,10 +172,10 @@ def _refusal(tx: Tx, record: Record, machine: Machine, request: ClaimRequest) ->
     )
 
 
-def _card(tx: Tx, request: ClaimRequest) -> Mac | None:
+def _card(connection: Connection, request: ClaimRequest) -> Mac | None:
     """The card that asks: as the http service sees it, else as its address was seen given out."""
     if not request.mac:
-        return addresses.card_at(tx.connection, request.client)
+        return addresses.card_at(connection, request.client)
     return Mac(request.mac)
 
 

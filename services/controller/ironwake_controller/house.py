@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
+from ironwake import release
 from ironwake.image import Catalogue
 from ironwake.site import Policy
 from ironwake_controller import arming, epoch, surroundings
 from ironwake_controller.arming import Arming
 from ironwake_controller.boots import Boots
+from ironwake_controller.briefing import Briefing
 from ironwake_controller.callbacks import Callbacks
 from ironwake_controller.claims import Claims
 from ironwake_controller.epoch import EpochFile
@@ -23,6 +26,7 @@ from ironwake_controller.power.switchboard import Hands, Switchboard
 from ironwake_controller.profiles import Profiles
 from ironwake_controller.recent import Recent
 from ironwake_controller.safe import Safe
+from ironwake_controller.scopes import Scopes
 from ironwake_controller.store import database
 from ironwake_controller.store.lock import WriterLock
 from ironwake_controller.store.store import Store
@@ -33,6 +37,7 @@ from ironwake_controller.wake import packets
 from ironwake_controller.wake.loop import WakeLoop
 from ironwake_controller.wake.packets import Send
 from ironwake_controller.wake.queue import WakeQueue
+from ironwake_runtime import catalogue
 from ironwake_runtime.clock import Clock
 from ironwake_runtime.service import Log
 from ironwake_runtime.settings import Settings
@@ -61,9 +66,19 @@ class House:
         self.switchboard = Switchboard(
             store, self.safe, self.wake_queue, self.hands, log, settings.deadline_scale
         )
-        self.profiles = Profiles(self.settings.profiles)
+        known = catalogue.releases(settings.catalogue)
+        self.profiles = Profiles(settings.profiles, partial(release.find, among=known))
+        self.briefing = Briefing(
+            Scopes(self.settings.parameters), self.profiles.template, settings.plain_passwords
+        )
         self.views = Views(self.store, self.policy)
-        self.arming = Arming(self.store, self.policy, self.safe, self.images)
+        self.arming = Arming(
+            self.store,
+            self.policy,
+            self.safe,
+            self.images,
+            self.briefing,
+        )
         self.claims = Claims(self.store, self.policy, self.safe, self.recent.pulse, self.metrics)
         self.callbacks = Callbacks(self.store, self.recent.pulse, self.metrics)
         self.watch = Watch(store, self.recent, self.metrics, self.wake_queue.stop)

@@ -112,6 +112,9 @@ class Housekeeping:
                     continue
                 if record.state is State.LOADER:
                     verdict = _of_loader(tx, record, verdict)
+                elif question := ledger.last(tx, record, "question"):
+                    cause = f"{verdict.cause}; {question['asked']}"
+                    verdict = dataclasses.replace(verdict, cause=cause)
                 said = {key: str(value) for key, value in dataclasses.asdict(verdict).items()}
                 deployments.change(tx, record, stuck=said)
                 ledger.note(tx, record, "stuck", f"{verdict.cause}; {verdict.next_step}", **said)

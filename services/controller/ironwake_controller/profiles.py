@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ironwake import release as releases
 from ironwake.errors import InputError, UnknownError
 from ironwake.profile import Profile
-from ironwake_runtime import yamlfile
+from ironwake.release import Release
+from ironwake_runtime import templates, yamlfile
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _LARGEST = 64 << 10  # bytes
@@ -31,10 +34,14 @@ class Found:
 
 
 class Profiles:
-    """The files of one folder."""
+    """The files of one folder.
 
-    def __init__(self, folder: Path) -> None:
+    :param release: the catalogue's row of that name; InputError where there is none
+    """
+
+    def __init__(self, folder: Path, release: Callable[[str], Release] = releases.find) -> None:
         self._folder = folder
+        self._release = release
         self._lock = threading.Lock()
         self._read: dict[Path, tuple[tuple[int, int, int], Found]] = {}
 
@@ -65,24 +72,40 @@ class Profiles:
         stat = path.stat()
         stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         known = self._read.get(path)
-        return known if known and known[0] == stamp else (stamp, _read(path))
+        return known if known and known[0] == stamp else (stamp, self._find(path))
+
+    def release(self, profile: Profile) -> Release | None:
+        """What it is made of; None for what is made of an image, or installs nothing."""
+        return self._release(profile.release) if profile.release else None
+
+    def template(self, name: str) -> str:
+        """The text of a template, beside the profiles; InputError where it cannot be read."""
+        return templates.read(self._folder, name)
+
+    def _find(self, path: Path) -> Found:
+        return _read(path, self.release)
 
 
-def _read(path: Path) -> Found:
+def check_name(path: Path) -> None:
+    """InputError where it is not called as a profile's file is."""
+    if path.suffix != ".yaml":
+        raise InputError("a profile's file ends in .yaml", f"name it {path.stem}.yaml")
+    if not _NAME.fullmatch(path.stem):
+        raise InputError(
+            f"{path.stem!r:.80} is not a profile's name",
+            "name the file with lower-case letters, digits, dots, hyphens and underscores",
+        )
+
+
+def _read(path: Path, check: Callable[[Profile], object]) -> Found:
     raw = b""
     try:
         if path.stat().st_size > _LARGEST:
             raise InputError(f"a profile has at most {_LARGEST} bytes", "make it shorter")
         raw = path.read_bytes()
         revision = hashlib.sha256(raw).hexdigest()
-        if path.suffix != ".yaml":
-            raise InputError("a profile's file ends in .yaml", f"name it {path.stem}.yaml")
-        if not _NAME.fullmatch(path.stem):
-            raise InputError(
-                f"{path.stem!r:.80} is not a profile's name",
-                "name the file with lower-case letters, digits, dots, hyphens and underscores",
-            )
-        profile = yamlfile.parse(Profile, raw, "release: debian-12")
+        check_name(path)
+        profile = yamlfile.parse(Profile, raw, "release: debian-12", check)
         return Found(path.stem, revision, profile)
     except OSError as error:
         wrong = InputError(f"it cannot be read: {error.strerror}", "", path.name)

@@ -9,11 +9,11 @@ from pathlib import Path
 from ironwake.artifact import Manifest
 from ironwake.errors import InputError, IronwakeError
 from ironwake.image import Catalogue
-from ironwake.names import DomainName, UserName
-from ironwake.profile import User
+from ironwake.names import DomainName
+from ironwake.parameters.model import check_keys
 from ironwake.quirks import Quirk, Quirks
 from ironwake.site import Policy, Shelf, Site
-from ironwake_runtime import images, interfaces, subnets, yamlfile
+from ironwake_runtime import images, interfaces, packagecache, subnets, yamlfile
 from ironwake_runtime.aptsources import MirrorError, mirror_of
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.service import Log
@@ -77,6 +77,7 @@ def from_settings(settings: Settings, log: Log) -> Surroundings:
     mirror = _mirror(settings)
     store = ArtifactStore(settings.artifacts)
     domain = DomainName(settings.domain)
+    is_cached = packagecache.is_wanted(settings)
 
     def find() -> Site:
         address, prefix = _address(settings)
@@ -91,6 +92,10 @@ def from_settings(settings: Settings, log: Log) -> Surroundings:
             proxy=settings.dhcp_mode != "server",
             subnets=subnets.of(settings, own),
             ssh_keys=_ssh_keys(settings.ssh_keys_file),
+            monitor_port=settings.monitor_port,
+            syslog_port=settings.syslog_port,
+            packages=packagecache.sources(settings),
+            cache=f"http://{address}:{settings.packages_port}" if is_cached else "",
         )
 
     return Surroundings(find, lambda: _stored(store), lambda: _quirks(settings.quirks), log)
@@ -116,7 +121,8 @@ def _ssh_keys(file: Path | None) -> tuple[str, ...]:
     try:
         lines = file.read_text().splitlines() if file else []
         found = tuple(line.strip() for line in lines if line.strip() and line[0] != "#")
-        return User(UserName("rescue"), found).ssh_keys
+        check_keys(found)
+        return found
     except (OSError, UnicodeError) as error:
         step = "correct IRONWAKE_SSH_KEYS_FILE"
         raise InputError(f"{file} cannot be read: {error}", step, str(file)) from None

@@ -133,8 +133,8 @@ def _entry(rows: tuple[Any, ...]) -> Entry:
 
 
 def _public(row: tuple[Any, ...] | None) -> Deployment | None:
-    """Without its tokens once it is over: nobody needs them any more."""
-    found = deployments.parse(row) if row is not None else None
+    """Without what only the claim gives; and its tokens once it is over: nobody needs them."""
+    found = deployments.parse(row).public if row is not None else None
     if found is None or found.state not in ENDS:
         return found
     return replace(found, token="", health_token="")

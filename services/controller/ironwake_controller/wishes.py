@@ -53,7 +53,10 @@ def wish(asked: Asked, profiles: Profiles) -> Wish:
     if asked.finish:
         profile = replace(profile, finish=_choice(Finish, asked.finish, "finish", tuple(Finish)))
     name = asked.profile or asked.method
-    return Wish(name, revision, profile, asked.erase, asked.wake, asked.minutes, asked.keys)
+    made_of = profiles.release(profile)
+    return Wish(
+        name, revision, profile, asked.erase, asked.wake, asked.minutes, asked.keys, made_of
+    )
 
 
 def _plain(asked: Asked) -> tuple[Profile, str]:

@@ -67,6 +67,7 @@ class LearnedShape(BaseModel):
     local_boot: str = "silence"
     proved: bool = False
     secure_boot: str = ""
+    ram: int = Field(default=0, description="bytes; 0 while it is not known")
 
 
 class MachineShape(BaseModel):

@@ -7,19 +7,19 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from ironwake import loaders, plan
+from ironwake.boot import KernelBoot
 from ironwake.errors import IronwakeError
 from ironwake.firmware import BY_NAME, Firmware, find
 from ironwake.lifecycle import BOOTABLE
 from ironwake.mac import Mac
-from ironwake.methods import METHODS
 from ironwake.report import Grant
-from ironwake.view import Entry, Index, usual_firmware
+from ironwake.site import Stored
+from ironwake.view import usual_firmware
+from ironwake_controller.api.plan_answer import masked
 from ironwake_controller.api.plan_shapes import PlanShape
 from ironwake_controller.house import House
-from ironwake_controller.store import leases, machines
+from ironwake_controller.store import deployments, leases, machines
 from ironwake_runtime import clock
-
-_HIDDEN = "(secret)"  # in place of a passphrase
 
 
 def routes(house: House) -> APIRouter:
@@ -35,7 +35,7 @@ def routes(house: House) -> APIRouter:
     ) -> PlanShape:
         """What would be sent to this card, byte for byte, and why."""
         card = Mac(mac)
-        shown = _shape(card, _firmware(house, card, firmware), house.views.index())
+        shown = _shape(card, _firmware(house, card, firmware), house)
         return shown if house.policy().site.proxy else _with_addresses(shown, house, card)
 
     return router
@@ -62,13 +62,14 @@ def _firmware(house: House, card: Mac, asked: str) -> Firmware:
     return BY_NAME.get(there.firmware, usual) if there else usual
 
 
-def _shape(card: Mac, firmware: Firmware, index: Index) -> PlanShape:
+def _shape(card: Mac, firmware: Firmware, house: House) -> PlanShape:
+    index = house.views.index()
     decision = index.resolve(card, firmware)
     boot = decision if isinstance(decision, plan.BootPlan) else None
     led = None if isinstance(decision, plan.Silence) else decision.led
     loader = loaders.BY_NAME[led.loader] if led else loaders.for_firmware(firmware)
     entry = index.by_mac(card)
-    payload = _payload(entry, card, index) if boot and entry else None
+    payload = _payload(house, card) if boot else None
     return PlanShape(
         mac=str(card),
         machine=str(entry.machine.name) if entry else None,
@@ -80,7 +81,7 @@ def _shape(card: Mac, firmware: Firmware, index: Index) -> PlanShape:
         script_name=loader.script_name if loader else None,
         script=led.script if led else index.script(card, loader) if loader else None,
         kernel=boot.kernel.kernel.sha256 if boot else None,
-        initrd=boot.kernel.initrd.sha256 if boot else None,
+        initrd=_initrd(boot.kernel) if boot else None,
         arguments=list(boot.kernel.arguments) if boot else [],
         payload_type=payload.media_type if payload else None,
         payload=payload.text if payload else None,
@@ -89,6 +90,12 @@ def _shape(card: Mac, firmware: Firmware, index: Index) -> PlanShape:
         rung=str(decision.rung) if isinstance(decision, plan.LocalBoot) else None,
         warnings=list(boot.warnings) if boot else [],
     )
+
+
+def _initrd(boot: KernelBoot) -> str | None:
+    """The first that is an artifact: of others, the script tells."""
+    items = (one.file for one in boot.initrds)
+    return next((item.sha256 for item in items if isinstance(item, Stored)), None)
 
 
 def _kind(decision: plan.Decision) -> str:
@@ -100,14 +107,14 @@ def _kind(decision: plan.Decision) -> str:
     return "silence"
 
 
-def _payload(entry: Entry, card: Mac, index: Index) -> Grant | None:
-    deployment = entry.deployment
-    if deployment is None or deployment.state not in BOOTABLE:
+def _payload(house: House, card: Mac) -> Grant | None:
+    """What the claim would give, without its secrets; from the store, for the view has less."""
+    with house.store.read() as connection:
+        there = machines.by_mac(connection, card)
+        record = deployments.live_of(connection, there.id) if there else None
+    if there is None or record is None or record.state not in BOOTABLE:
         return None
-    method = METHODS[deployment.profile.method]
     try:
-        layout = deployment.profile.layout
-        hidden = dict.fromkeys(layout.sealed if layout else (), _HIDDEN)
-        return method.payload(deployment, entry.machine, card, index.policy, hidden)
+        return masked(record.deployment, there.machine, card, house.policy())
     except IronwakeError:
         return None

@@ -67,8 +67,10 @@ def routes(house: House) -> APIRouter:
                 "its agent tells them at its first boot: deploy it once",
             )
         name, chosen = profile, deployment.profile if deployment else None
+        made_of = deployment.release if deployment else None
         if profile:
             chosen = house.profiles.get(profile)[0]
+            made_of = house.profiles.release(chosen)
         elif deployment:
             name = deployment.profile_name
         assert chosen is not None  # noqa: S101 - one of both is there
@@ -80,7 +82,7 @@ def routes(house: House) -> APIRouter:
             _UNAME[there.machine.architecture],
             Identity(own.id if own else _NO_DEPLOYMENT),
             allowed,
-            origin(chosen, house.policy()).least_disk,
+            origin(made_of, chosen.image, house.policy()).least_disk,
         )
         found = work(_layout(chosen), target)
         return _shape(str(there.machine.name), name, found)

@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, Field
+
+
+class ParameterShape(BaseModel):
+    """A parameter as it is told, secrets left out; `origin`: who states it, "" for nobody."""
+
+    name: str
+    value: Any
+    origin: str
+
+
+class AnswerShape(BaseModel):
+    """What a machine would be told, with a word in the place of each secret."""
+
+    machine: str
+    profile: str
+    files: dict[str, str] = Field(description="answer files by name; the order, for our own agent")
+    binary: list[str] = Field(description="names of the files that are bytes, in base64")
+    parameters: list[ParameterShape]
 
 
 class PlanShape(BaseModel):

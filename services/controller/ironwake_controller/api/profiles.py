@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter
 
 from ironwake import wire
+from ironwake.parameters import scope
+from ironwake.profile import Profile
 from ironwake_controller.api.profile_shapes import ProfilePage, ProfileShape
 from ironwake_controller.house import House
 from ironwake_controller.profiles import Found
@@ -23,15 +27,19 @@ def routes(house: House) -> APIRouter:
     def get(name: str) -> ProfileShape:
         """One profile. 422 with file and line where it has a mistake."""
         profile, revision = house.profiles.get(name)
-        return ProfileShape(name=name, revision=revision, profile=wire.dump(profile), error=None)
+        return ProfileShape(name=name, revision=revision, profile=_dump(profile), error=None)
 
     return router
+
+
+def _dump(profile: Profile) -> dict[str, Any]:
+    return {**wire.dump(profile), "parameters": scope.masked(profile.parameters)}
 
 
 def _show(found: Found) -> ProfileShape:
     return ProfileShape(
         name=found.name,
         revision=found.revision,
-        profile=wire.dump(found.profile) if found.profile else None,
+        profile=_dump(found.profile) if found.profile else None,
         error=str(found.error) if found.error else None,
     )

@@ -46,6 +46,7 @@ def routes(house: House) -> APIRouter:
             foreign=wire.dump(policy.foreign),
             ramdisk=own.ramdisk,
             mirror=own.mirror,
+            package_cache=own.cache,
             view=house.store.version,
             media=[
                 MediaShape(

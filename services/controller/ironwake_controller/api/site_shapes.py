@@ -32,6 +32,7 @@ class SiteShape(BaseModel):
     foreign: list[dict[str, Any]]
     ramdisk: str
     mirror: str
+    package_cache: str
     view: int
     media: list[MediaShape]
     trouble: dict[str, str]

@@ -124,6 +124,7 @@ _DOCUMENT = cast(deployments.c.document, Text).label("document")
 _ALL = select(*(_DOCUMENT if own.name == "document" else own for own in deployments.c))
 _BY_ID = _ALL.where(deployments.c.id == _WANTED)
 _BY_TOKEN = _ALL.where(deployments.c.token == _WANTED).with_for_update()
+_PEEK = _ALL.where(deployments.c.token == _WANTED)
 _BY_HEALTH = _ALL.where(deployments.c.health_token == _WANTED).with_for_update()
 _OF_MACHINE = _ALL.where(deployments.c.machine_id == _WANTED)
 _LATEST = _OF_MACHINE.order_by(deployments.c.number.desc()).limit(1)
@@ -142,6 +143,12 @@ def by_id(connection: Connection, name: str) -> Record | None:
 def by_token(connection: Connection, token: str) -> Record | None:
     """The deployment whose claim and callbacks this token authorises."""
     found = _first(connection, _BY_TOKEN, token)
+    return found if found and _same(found.deployment.token, token) else None
+
+
+def peek(connection: Connection, token: str) -> Record | None:
+    """The same, only to look: nobody who changes it has to wait."""
+    found = _first(connection, _PEEK, token)
     return found if found and _same(found.deployment.token, token) else None
 
 
