@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from ironwake import release
 from ironwake.artifact import Manifest
 from ironwake.errors import UnknownError
 from ironwake.firmware import Architecture
 from ironwake.progress import silent
-from ironwake.release import RELEASES
 from ironwake_imager import debian, loaders, media
 from ironwake_runtime.apt import AptError, AptRoot
 from ironwake_runtime.aptsources import Mirror, MirrorError
@@ -160,5 +160,15 @@ def test_a_medium_of_another_architecture_brings_its_own_ramdisk() -> None:
 
 def test_what_a_release_promises_can_be_built() -> None:
     """Whatever architecture a release lists, there is a medium of that name."""
-    promised = {row.medium(one) for row in RELEASES for one in row.architectures}
+    promised = {row.medium(one) for row in release.built_in().values() for one in row.architectures}
     assert promised <= media.catalogue().keys()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", ["debian-11", "debian-testing"])
+def test_an_installer_alone(shop: Workshop, name: str) -> None:
+    """Of the oldest and of the newest Debian: kernel and initrd out of their package."""
+    manifest = debian.installer(name, shop)
+    assert manifest.artifacts.keys() == {"installer-kernel", "installer-initrd"}
+    assert manifest.artifact("installer-initrd").size > 10 << 20
+    assert "loaders" in media.with_needs([name])

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ironwake.progress import silent
+from ironwake_imager.download import Limits
 from ironwake_imager.library.bring import Importer
-from ironwake_imager.library.fetch import Limits
 from ironwake_imager.library.library import Library
 from ironwake_runtime.aptsources import Mirror
 from ironwake_runtime.artifacts import ArtifactStore

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from ironwake.errors import BrokenError, InputError, RefusedError
+from ironwake_imager.download import Limits
 from ironwake_imager.library import fetch
 from ironwake_imager.library.bring import Wish
-from ironwake_imager.library.fetch import Limits
 from tests.imager.library.conftest import importer
 
 DATA = os.urandom(300_000)

@@ -16,8 +16,8 @@ from ironwake.image import Reference
 from ironwake.progress import Progress
 from ironwake.sizes import size_text
 from ironwake_imager import debian
+from ironwake_imager.download import Limits
 from ironwake_imager.library import disk, fetch
-from ironwake_imager.library.fetch import Limits
 from ironwake_imager.library.library import Library
 from ironwake_imager.roots import build
 from ironwake_imager.roots import source as roots

@@ -1,0 +1,242 @@
+"""Media from a server that drops connections, changes files, and lies; lists that are signed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ironwake.errors import BrokenError, InputError, RefusedError
+from ironwake.medium import Medium
+from ironwake_imager.vendor.bring import fetcher
+from ironwake_imager.vendor.source import Wish
+from ironwake_testing import discs
+from tests.imager.vendor.conftest import Desk
+from tests.imager.vendor.server import Server, serving
+
+NAME = "Rocky-9.4-x86_64-dvd.iso"
+
+
+def sums(files: dict[str, bytes]) -> bytes:
+    rows = (f"SHA256 ({name}) = {hashlib.sha256(data).hexdigest()}" for name, data in files.items())
+    return ("\n".join(rows) + "\n").encode()
+
+
+@pytest.fixture(scope="module")
+def iso(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return discs.make("rocky-9", tmp_path_factory.mktemp("iso")).path.read_bytes()
+
+
+@pytest.fixture
+def server(iso: bytes) -> Iterator[Server]:
+    older = {NAME: iso, "Rocky-9.3-x86_64-dvd.iso": b"older"}
+    with serving({NAME: iso, "CHECKSUM": sums(older)}) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """GnuPG's home with two signers, `vendor` and `stranger`, and the vendor's keyring."""
+    home = tmp_path_factory.mktemp("gnupg")
+    home.chmod(0o700)
+    for name in ("vendor", "stranger"):
+        gpg(home, "--quick-gen-key", f"{name} <{name}@host.example>", "ed25519", "sign", "never")
+    (home / "vendor.gpg").write_bytes(gpg(home, "--export", "vendor@host.example"))
+    (home / "vendor.asc").write_bytes(gpg(home, "--armor", "--export", "vendor@host.example"))
+    return home
+
+
+def gpg(home: Path, *words: str, text: bytes = b"") -> bytes:
+    command = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--pinentry-mode", "loopback"]
+    done = subprocess.run(
+        [*command, "--passphrase", "", *words], check=True, capture_output=True, input=text
+    )
+    return done.stdout
+
+
+def signed(home: Path, who: str, how: str, text: bytes) -> bytes:
+    return gpg(home, "--local-user", f"{who}@host.example", how, "--output", "-", text=text)
+
+
+def row(desk: Desk, server: Server, **more: str) -> Medium:
+    """Rocky's row, with the files of this server."""
+    desk.small = fetcher(desk.limits)
+    given = {"base": server.base, "signature": "", "keyring": "", **more}
+    return replace(desk.known["rocky-9"], **given)  # type: ignore[arg-type]
+
+
+def with_keyring(desk: Desk, keys: Path, name: str = "vendor.gpg") -> str:
+    folder = desk.folder / "catalogue"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes((keys / name).read_bytes())
+    return name
+
+
+def test_a_server_that_drops_connections(desk: Desk, server: Server, iso: bytes) -> None:
+    """It goes on where it ended, with the tag of the file that was begun; the bytes are right."""
+    server.cuts = [100_000, 90_000, 80_000]
+    digest = hashlib.sha256(iso).hexdigest()
+    medium = row(desk, server, file=NAME)
+    manifest = desk.bringer.bring(medium, Wish(sha256=digest))
+    assert desk.bytes_of("rocky-9", "iso") == iso
+    ranges = [asked[1:] for asked in server.asked if asked[0] == NAME]
+    tag = f'"{digest[:16]}"'
+    assert ranges == [
+        ("", ""),
+        ("bytes=100000-", tag),
+        ("bytes=190000-", tag),
+        ("bytes=270000-", tag),
+    ]
+    assert manifest.facts["trust"] == "the checksum you gave"
+    assert not list((desk.folder / "cache" / "media").iterdir())
+    assert any("fetching" in said for _, _, said in desk.told)
+
+
+def test_a_run_that_failed_is_taken_up_by_the_next(desk: Desk, server: Server, iso: bytes) -> None:
+    """What came is kept; the second run asks for the rest alone."""
+    server.cuts = [100_000, 0]
+    digest = hashlib.sha256(iso).hexdigest()
+    medium = row(desk, server, file=NAME)
+    with pytest.raises(BrokenError, match="cannot fetch"):
+        desk.bringer.bring(medium, Wish(sha256=digest))
+    assert desk.store.manifests() == ()
+    desk.bringer.bring(medium, Wish(sha256=digest))
+    assert server.asked[-1][1] == "bytes=100000-"
+    assert desk.bytes_of("rocky-9", "iso") == iso
+
+
+def test_a_file_that_changes_meanwhile(desk: Desk, server: Server, iso: bytes) -> None:
+    """If-Range has the server begin anew: no part of one file is mended with another one's."""
+    other = discs.octets("other", len(iso))
+    server.files[NAME] = other
+    server.cuts = [100_000, 0]
+    medium = row(desk, server, file=NAME)
+    wish = Wish(sha256=hashlib.sha256(iso).hexdigest())
+    with pytest.raises(BrokenError):
+        desk.bringer.bring(medium, wish)
+    server.files[NAME] = iso
+    desk.bringer.bring(medium, wish)
+    assert desk.bytes_of("rocky-9", "iso") == iso
+
+
+def test_a_file_that_is_not_what_its_list_says(
+    desk: Desk, server: Server, keys: Path, iso: bytes
+) -> None:
+    """Nothing of it is served, and nothing of it is kept, not even to go on with."""
+    server.files["CHECKSUM"] = signed(keys, "vendor", "--clearsign", server.files["CHECKSUM"])
+    server.files[NAME] = iso[:-1] + b"?"
+    medium = row(desk, server, signature="inline", keyring=with_keyring(desk, keys))
+    with pytest.raises(RefusedError, match="has another SHA256"):
+        desk.bringer.bring(medium, Wish())
+    assert desk.leftovers() == []
+
+
+@pytest.mark.parametrize("name", ["vendor.gpg", "vendor.asc"])
+def test_a_list_with_its_signature_inside(
+    desk: Desk, server: Server, keys: Path, iso: bytes, name: str
+) -> None:
+    """The newest file of the list comes, and the manifest says who vouches for it."""
+    server.files["CHECKSUM"] = signed(keys, "vendor", "--clearsign", server.files["CHECKSUM"])
+    medium = row(desk, server, signature="inline", keyring=with_keyring(desk, keys, name))
+    manifest = desk.bringer.bring(medium, Wish())
+    assert manifest.facts["trust"] == f"a list signed by {name}"
+    assert desk.bytes_of("rocky-9", "iso") == iso
+    before = len(server.asked)
+    assert desk.bringer.bring(medium, Wish()) == manifest
+    assert [asked[0] for asked in server.asked[before:]] == ["CHECKSUM"]
+
+
+def test_a_list_with_its_signature_beside(desk: Desk, server: Server, keys: Path) -> None:
+    """By a key of the keyring it is taken; by another one, changed, or missing, it is not."""
+    text = server.files["CHECKSUM"]
+    medium = row(desk, server, signature="CHECKSUM.sig", keyring=with_keyring(desk, keys))
+    server.files["CHECKSUM.sig"] = signed(keys, "stranger", "--detach-sign", text)
+    with pytest.raises(RefusedError, match="is not signed by a key of"):
+        desk.bringer.bring(medium, Wish())
+    server.files["CHECKSUM.sig"] = signed(keys, "vendor", "--detach-sign", text)
+    server.files["CHECKSUM"] = text + b"# changed\n"
+    with pytest.raises(RefusedError, match="is not signed by a key of"):
+        desk.bringer.bring(medium, Wish())
+    del server.files["CHECKSUM.sig"]
+    with pytest.raises(BrokenError, match="status 404"):
+        desk.bringer.bring(medium, Wish())
+    assert desk.leftovers() == []
+    server.files["CHECKSUM"] = text
+    server.files["CHECKSUM.sig"] = signed(keys, "vendor", "--detach-sign", text)
+    assert desk.bringer.bring(medium, Wish()).facts["trust"] == "a list signed by vendor.gpg"
+
+
+def test_text_around_what_is_signed_does_not_count(desk: Desk, server: Server, keys: Path) -> None:
+    """A line before the signed text is nobody's."""
+    text = signed(keys, "vendor", "--clearsign", b"nothing is listed here\n")
+    server.files["CHECKSUM"] = server.files["CHECKSUM"] + text
+    medium = row(desk, server, signature="inline", keyring=with_keyring(desk, keys))
+    with pytest.raises((InputError, RefusedError)):
+        desk.bringer.bring(medium, Wish())
+    assert desk.leftovers() == []
+
+
+def test_a_list_that_nobody_vouches_for(desk: Desk, server: Server) -> None:
+    """By plain http and unsigned, it could be anybody's; what to do is said."""
+    with pytest.raises(InputError, match=r"nobody vouches for .*give --sha256"):
+        desk.bringer.bring(row(desk, server), Wish())
+    medium = row(desk, server, signature="inline", keyring="rocky-9.gpg")
+    with pytest.raises(InputError, match=r"put rocky-9\.gpg into"):
+        desk.bringer.bring(medium, Wish())
+
+
+def test_a_mirror(desk: Desk, server: Server, keys: Path, iso: bytes) -> None:
+    """The file comes from there; the list from the vendor, or, where that is away, from there."""
+    listed = signed(keys, "vendor", "--clearsign", server.files["CHECKSUM"])
+    with serving({"CHECKSUM": listed}) as vendor:
+        medium = row(
+            desk, vendor, signature="inline", keyring=with_keyring(desk, keys, "vendor.gpg")
+        )
+        desk.bringer.bring(medium, Wish(mirror=server.base))
+        assert [asked[0] for asked in vendor.asked] == ["CHECKSUM"]
+    assert desk.bytes_of("rocky-9", "iso") == iso
+    server.files["CHECKSUM"] = listed
+    desk.bringer.bring(medium, Wish(mirror=server.base))
+    assert server.asked[-1][0] == "CHECKSUM"
+
+
+def test_a_vendor_that_sends_us_on(desk: Desk, server: Server, iso: bytes) -> None:
+    """Download hosts lead to mirrors: the checksum holds there, too."""
+    with serving({}) as vendor:
+        vendor.moved[NAME] = f"{server.base}{NAME}"
+        medium = row(desk, vendor, file=NAME)
+        desk.bringer.bring(medium, Wish(sha256=hashlib.sha256(iso).hexdigest()))
+    assert desk.bytes_of("rocky-9", "iso") == iso
+
+
+def test_what_only_customers_get(desk: Desk) -> None:
+    """It is said where from, and how it is added then."""
+    with pytest.raises(InputError, match="add it with --from FILE"):
+        desk.bringer.bring(desk.known["rhel-9"], Wish())
+
+
+def test_files_of_an_index(desk: Desk) -> None:
+    """Fedora CoreOS' stream says for each architecture where the files are, and their hashes."""
+    with serving({}) as server:
+        medium = desk.known["fedora-coreos-arm64"]
+        data = {name: discs.octets(name, 20_000) for name in medium.fetch.values()}
+        server.files.update(data)
+        pxe = {
+            name: {
+                "location": f"{server.base}{name}",
+                "sha256": hashlib.sha256(raw).hexdigest(),
+            }
+            for name, raw in data.items()
+        }
+        artifacts = {"metal": {"formats": {"pxe": pxe}}}
+        index = {"architectures": {"aarch64": {"artifacts": artifacts}}}
+        desk.small = lambda _: json.dumps(index).encode()
+        manifest = desk.bringer.bring(medium, Wish())
+    for role, name in medium.fetch.items():
+        assert desk.bytes_of(medium.name, role) == data[name]
+    assert str(manifest.facts["trust"]).startswith("a checksum by https from")
