@@ -1,0 +1,1 @@
+"""Bundles: what a site without a network needs, gathered, packed, verified and brought in."""

@@ -1,0 +1,290 @@
+"""A bundle brought in: staged and verified whole, looked over, and only then put in its places.
+
+    <cache>/bundles/<sha256 of bundle.json>/<sha256>    verified files, until all of them are there
+
+A run that was interrupted leaves what it had verified, and the next one goes on there. Putting in
+place may be done any number of times: what is there already stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ironwake.artifact import IMAGE, Artifact, ArtifactError, Manifest
+from ironwake.bundle import (
+    ARTIFACTS,
+    CONTAINERS,
+    MANIFESTS,
+    PACKAGES,
+    PAGES,
+    PARAMETERS,
+    PROFILES,
+    WHEELS,
+    Bundle,
+    BundleError,
+    Entry,
+)
+from ironwake.errors import RefusedError
+from ironwake.image import Image, Page, pages_of
+from ironwake.packagecache import Source
+from ironwake.progress import Progress
+from ironwake.sizes import size_text
+from ironwake_imager.bundle.archive import Reader
+from ironwake_runtime import durable, images, packagecache
+from ironwake_runtime.artifacts import FILE_MODE, ArtifactStore
+
+_STEP = "bundle"
+_ROOM = 64 << 20  # bytes that shall be left on the disk
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things go.
+
+    :ivar cache: a folder on a disk with room for the whole bundle
+    :ivar packages: the package cache's
+    :ivar check: raises IronwakeError for a profile's text that is none: name, bytes
+    """
+
+    cache: Path
+    store: ArtifactStore
+    packages: Path
+    profiles: Path
+    parameters: Path
+    check: Callable[[str, bytes], object]
+
+    @property
+    def product(self) -> Path:
+        """Where wheels and containers are left for a person."""
+        return self.cache / "product"
+
+
+@dataclass
+class Brought:
+    """What was done: names. `kept`: files of the site's own that are other than the bundle's."""
+
+    bundle: Bundle
+    media: list[str]
+    images: list[str]
+    profiles: list[str]
+    parameters: list[str]
+    mirrors: list[str]
+    wheels: list[Path]
+    containers: list[Path]
+    kept: list[str]
+
+
+def bring(file: Path, places: Places, progress: Progress, replace: bool = False) -> Brought:
+    """Bring it in.
+
+    :param replace: the site's own profiles and parameters too, where the bundle has others
+    :raises BundleError: it is not as it was made; nothing was changed then
+    :raises RefusedError: there is no room, or an image of that name is another one
+    """
+    with file.open("rb") as stream:
+        reader = Reader(stream)
+        stage = _Stage(places.cache / "bundles", reader.text)
+        stage.check_room(reader.bundle)
+        whole = size_text(reader.bundle.size)
+
+        def told(done: int, size: int) -> None:
+            progress(_STEP, done / max(size, 1), f"verifying {whole}")
+
+        reader.read(stage, told)
+    progress(_STEP, None, "putting it in place")
+    placing = _Placing(reader.bundle, stage, places, replace)
+    placing.look_over()
+    brought = placing.place()
+    shutil.rmtree(stage.folder)
+    progress(_STEP, 1.0, "all of it is there")
+    return brought
+
+
+class _Stage:
+    """Verified files by their hash: a name is there once the bytes are whole."""
+
+    def __init__(self, folder: Path, text: bytes) -> None:
+        self.folder = folder / hashlib.sha256(text).hexdigest()
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def path(self, entry: Entry) -> Path:
+        return self.folder / entry.sha256
+
+    def read(self, entry: Entry) -> bytes:
+        return self.path(entry).read_bytes()
+
+    def check_room(self, bundle: Bundle) -> None:
+        missing = {one.sha256: one.size for one in bundle.entries if self.wants(one)}
+        free = shutil.disk_usage(self.folder).free
+        if sum(missing.values()) + _ROOM > free:
+            raise RefusedError(
+                f"the bundle needs {size_text(sum(missing.values()))} in {self.folder.parent}, "
+                f"where {size_text(free)} are free",
+                "make room, or set IRONWAKE_CACHE_DIR to another disk",
+            )
+
+    def wants(self, entry: Entry) -> bool:
+        try:
+            return self.path(entry).stat().st_size != entry.size
+        except FileNotFoundError:
+            return True
+
+    def take(self, entry: Entry, pieces: Iterator[bytes]) -> None:
+        aside = self.folder / ".incoming"
+        with aside.open("wb") as stream:
+            os.fchmod(stream.fileno(), FILE_MODE)
+            for piece in pieces:
+                stream.write(piece)
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(self.path(entry))
+
+
+class _Placing:
+    def __init__(self, bundle: Bundle, stage: _Stage, places: Places, replace: bool) -> None:
+        self._bundle = bundle
+        self._stage = stage
+        self._places = places
+        self._replace = replace
+        self._manifests: list[Manifest] = []
+        self._pages: Mapping[str, Page] = {}
+        self._kept: list[str] = []
+
+    def look_over(self) -> None:
+        """Everything that can be wrong, before the first change."""
+        store = self._places.store
+        there = {entry.sha256: entry.size for entry in self._bundle.of(ARTIFACTS)}
+        for entry in self._bundle.of(MANIFESTS):
+            manifest = self._manifest(entry)
+            for role, one in manifest.artifacts.items():
+                if there.get(one.sha256) != one.size and not store.has(one):
+                    raise BundleError(f"{role} of {manifest.name} is not in it")
+            self._manifests.append(manifest)
+        for entry in self._bundle.of(PAGES):
+            try:
+                self._pages = pages_of(json.loads(self._stage.read(entry)))
+            except ValueError as error:
+                raise BundleError(f"{PAGES}: {error}") from None
+        for entry in self._bundle.of(PROFILES):
+            if entry.path.endswith((".yaml", ".yml")):
+                self._places.check(entry.rest, self._stage.read(entry))
+        here = {one.name: one for one in store.manifests()}
+        for manifest in self._manifests:
+            own = here.get(manifest.name)
+            if manifest.kind == IMAGE and own and own.artifacts != manifest.artifacts:
+                raise RefusedError(
+                    f"there is another image {manifest.name} here already",
+                    f"run: ironwake image rm {manifest.name}; or make the image anew by another "
+                    "name",
+                )
+
+    def _manifest(self, entry: Entry) -> Manifest:
+        try:
+            manifest = Manifest.from_json(self._stage.read(entry))
+            if manifest.kind == IMAGE:
+                Image.of(manifest)
+        except ArtifactError as error:
+            raise BundleError(f"{entry.path}: {error}") from None
+        if entry.rest != f"{manifest.name}.json":
+            raise BundleError(f"{entry.path} is the manifest of {manifest.name!r}")
+        return manifest
+
+    def place(self) -> Brought:
+        """Put everything in its place."""
+        self._artifacts()
+        mirrors = self._mirrors()
+        return Brought(
+            bundle=self._bundle,
+            media=[one.name for one in self._manifests if one.kind != IMAGE],
+            images=[one.name for one in self._manifests if one.kind == IMAGE],
+            profiles=self._texts(PROFILES, self._places.profiles),
+            parameters=self._texts(PARAMETERS, self._places.parameters),
+            mirrors=mirrors,
+            wheels=self._files(WHEELS),
+            containers=self._files(CONTAINERS),
+            kept=self._kept,
+        )
+
+    def _artifacts(self) -> None:
+        store = self._places.store
+        if not self._manifests:
+            return
+        with store.changing():
+            for entry in self._bundle.of(ARTIFACTS):
+                store.adopt(self._stage.path(entry), Artifact(entry.sha256, entry.size))
+            here = {one.name: one for one in store.manifests()}
+            if self._pages:
+                images.write(store, _merged(images.pages(store), self._pages))
+            for manifest in self._manifests:
+                own = here.get(manifest.name)
+                if own is None or own.built <= manifest.built:
+                    store.publish(manifest)
+                elif own != manifest:
+                    self._kept.append(f"{manifest.name}, built {own.built}")
+
+    def _mirrors(self) -> list[str]:
+        """Lists that point to files come after them: whoever reads meanwhile finds all of them."""
+        folder = self._places.packages
+        entries = self._bundle.of(PACKAGES)
+        for entry in sorted(entries, key=_is_pointer):
+            _, source, rest = entry.path.split("/", 2)
+            self._put(entry, packagecache.mirror_folder(folder, source) / rest)
+        for name, urls in self._bundle.mirrors.items():
+            packagecache.remember(folder, Source(name, "", urls))
+        return sorted(self._bundle.mirrors)
+
+    def _texts(self, kind: str, folder: Path) -> list[str]:
+        """Files that people wrote: the site's own are not written over unless that is asked for."""
+        placed = []
+        for entry in self._bundle.of(kind):
+            target = folder / entry.rest
+            if target.exists() and not self._replace:
+                if target.read_bytes() != self._stage.read(entry):
+                    self._kept.append(str(target))
+                continue
+            self._put(entry, target)
+            placed.append(entry.rest)
+        return placed
+
+    def _files(self, kind: str) -> list[Path]:
+        placed = []
+        for entry in self._bundle.of(kind):
+            target = self._places.product / entry.path
+            self._put(entry, target)
+            placed.append(target)
+        return placed
+
+    def _put(self, entry: Entry, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = target.with_name(f".{target.name[:200]}.new")
+        aside.unlink(missing_ok=True)
+        try:
+            if entry.folder in (PROFILES, PARAMETERS):
+                raise OSError  # people write to these: they share their bytes with nothing
+            os.link(self._stage.path(entry), aside)
+        except OSError:  # another file system
+            shutil.copyfile(self._stage.path(entry), aside)
+            aside.chmod(FILE_MODE)
+        aside.replace(target)
+        aside.unlink(missing_ok=True)  # rename(2) does nothing where both are one file already
+        durable.sync_folder(target.parent)
+
+
+def _is_pointer(entry: Entry) -> bool:
+    return entry.path.rpartition("/")[2] in ("InRelease", "Release", "Release.gpg", "repomd.xml")
+
+
+def _merged(own: Mapping[str, Page], brought: Mapping[str, Page]) -> dict[str, Page]:
+    """No version is given twice, and a tag that stands here stays where it is."""
+    merged = dict(own)
+    for name, page in brought.items():
+        here = merged.get(name, Page())
+        words = tuple(dict.fromkeys((*here.words, *page.words)))
+        merged[name] = Page(max(here.last, page.last), words, {**page.tags, **here.tags})
+    return merged
