@@ -1,0 +1,1 @@
+"""FAI media: Debian's Fully Automatic Installation, started over HTTP."""
