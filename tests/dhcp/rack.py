@@ -12,6 +12,7 @@ from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.names import HostName
 from ironwake.profile import Profile
+from ironwake.release import find
 from ironwake.site import Shelf, Site, Stored
 from ironwake.view import Entry, Index, View
 from ironwake_dhcp.offer import Door, boot, proxy
@@ -53,7 +54,15 @@ def entry(mac: str = NODE, state: State | None = State.ARMED, *, locked: bool = 
     if state is None:
         return Entry(machine)
     deployment = Deployment(
-        f"d-{name}", name, "plain", "0" * 64, Profile("debian-12"), state, "a" * 64, "b" * 64
+        f"d-{name}",
+        name,
+        "plain",
+        "0" * 64,
+        Profile("debian-12"),
+        state,
+        "a" * 64,
+        "b" * 64,
+        release=find("debian-12"),
     )
     return Entry(machine, deployment)
 

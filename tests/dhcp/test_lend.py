@@ -93,6 +93,19 @@ def test_anyone_gets_an_address_and_only_machines_a_loader() -> None:
     assert [lease.address for lease in outcome.changed] == [FIRST]
 
 
+def test_our_log_is_for_what_is_installed_now() -> None:
+    """A telephone, and a machine that has nothing to do, would send theirs for ever."""
+    armed, idle = Desk(rack.armed()), Desk(rack.index(rack.entry(state=None)))
+    request = parse(discover(rack.NODE, rack.BIOS))
+    for desk in (armed, idle):
+        desk.lender.hears_logs = True
+        phone = desk.reply(PHONE).content.terms
+        assert phone == TERMS
+    mine, none = armed.reply(request).content.terms, idle.reply(request).content.terms
+    assert mine == dataclasses.replace(TERMS, log_server=OURS)
+    assert none == TERMS
+
+
 def test_an_offer_changes_nothing_on_disk() -> None:
     """Only what was acknowledged is a lease."""
     assert Desk().ask(PHONE).changed == ()

@@ -21,6 +21,7 @@ from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.names import HostName
 from ironwake.profile import Method, Profile
+from ironwake.release import find
 from ironwake.report import Callback, ClaimRequest, Grant, HealthReport, Seen
 from ironwake.site import Shelf, Site
 from ironwake.view import Entry, Index, View
@@ -266,6 +267,7 @@ def view_of(shelf: Shelf) -> View:
                 state=State.ARMED,
                 token=token,
                 health_token=HEALTH,
+                release=find("debian-12"),
             ),
         )
         for name, mac, token, method in rows

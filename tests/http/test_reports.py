@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 
 import pytest
@@ -11,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwake.errors import GoneError, InputError, RefusedError, UnknownError
+from ironwake.profile import Method
+from ironwake.release import find
 from ironwake.report import Callback, HealthReport, Stage
 from ironwake_http import words
 from ironwake_http.limits import Limits
+from ironwake_testing.core import make_bench
 from tests.http.rig import HEALTH, TOKEN, UNKNOWN_TOKEN, Rig, read_reply, run
 
 CALLBACKS = f"/deployments/{TOKEN}/callbacks"
@@ -234,3 +238,74 @@ def test_slow_bodies_are_cut() -> None:
         assert (await rig.say(head.encode())).status == 408
 
     run(test, limits=Limits(body=0.01, linger=0.01))
+
+
+UBUNTU = make_bench().with_method(Method.SCRIPT)
+UBUNTU = dataclasses.replace(
+    UBUNTU,
+    deployment=dataclasses.replace(UBUNTU.deployment, token=TOKEN, release=find("ubuntu-24.04")),
+)
+INSTALLERS = f"/deployments/{TOKEN}/reports"
+
+
+def _event(kind: str, name: str, **more: str) -> bytes:
+    return json.dumps({"event_type": kind, "name": name, "description": "d"} | more).encode()
+
+
+def test_an_installers_own_words_become_callbacks() -> None:
+    """As the deployment's family understands them; what is no news is taken all the same."""
+
+    async def test(rig: Rig) -> None:
+        rig.service.take(UBUNTU.index())
+        form = "Content-Type: application/json"
+        for body in (
+            _event("start", "subiquity/Meta/status_GET"),
+            _event("start", "subiquity/Install/install/configure_apt"),
+            b"\xff no event",
+            _event("finish", "subiquity/Late/run", result="FAIL"),
+        ):
+            assert (await rig.ask(INSTALLERS, "POST", (form,), body)).status == 204
+        first, second = (callback for _, callback in rig.controller.callbacks)
+        assert (first.stage, first.step, first.percent) == (Stage.INSTALLING, "apt", 8.0)
+        assert (second.stage, second.step) == (Stage.FAILED, "late commands")
+
+    run(test)
+
+
+def test_a_live_systems_form_is_progress() -> None:
+    """cloud-init's phone_home."""
+    bench = make_bench().with_method(Method.LIVE)
+
+    async def test(rig: Rig) -> None:
+        rig.service.take(bench.index())
+        target = f"/deployments/{bench.deployment.token}/reports"
+        form = "Content-Type: application/x-www-form-urlencoded"
+        body = b"instance_id=d1&hostname=node1"
+        assert (await rig.ask(target, "POST", (form,), body)).status == 204
+        ((_, callback),) = rig.controller.callbacks
+        assert (callback.stage, callback.step) == (Stage.WORKING, "cloud-init")
+
+    run(test)
+
+
+def test_others_words_reach_nobody() -> None:
+    """An agent reports by callbacks; a token that nobody has is refused."""
+
+    async def test(rig: Rig) -> None:
+        body = _event("finish", "subiquity/Late/run", result="FAIL")
+        assert (await rig.ask(INSTALLERS, "POST", body=body)).status == 204
+        unknown = INSTALLERS.replace(TOKEN, UNKNOWN_TOKEN)
+        assert (await rig.ask(unknown, "POST", body=body)).status == 404
+        assert (await rig.ask(INSTALLERS, "POST", body=b"x" * (1 << 17))).status == 413
+        assert rig.controller.attempts == 0
+
+    run(test)
+
+
+def test_without_a_view_an_installer_is_asked_to_come_again() -> None:
+    """Nobody knows yet whose words these are."""
+
+    async def test(rig: Rig) -> None:
+        assert (await rig.ask(INSTALLERS, "POST", body=b"{}")).status == 503
+
+    run(test, view=False)

@@ -15,8 +15,9 @@ def test_only_the_names_of_its_own_payload_reach_the_claim(method: Method) -> No
     """Asking for anything else must not use it up."""
     bench = make_bench().with_method(method)
     stock = Stock(bench.index())
-    names = (ORDER, "preseed.cfg", *live.FILES, "passwd", "")
-    own = {Method.SCRIPT: {"preseed.cfg"}, Method.LIVE: set(live.FILES)}.get(method, {ORDER})
+    installer = {"preseed.cfg", "late.sh", "pre.sh"}
+    names = (ORDER, *installer, *live.FILES, "passwd", "")
+    own = {Method.SCRIPT: installer, Method.LIVE: set(live.FILES)}.get(method, {ORDER})
     fits = {name for name in names if stock.payload_fits(bench.deployment.token, name)}
     assert fits == own
 

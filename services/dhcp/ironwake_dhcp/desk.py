@@ -31,6 +31,8 @@ from ironwake_runtime.controller import ControllerClient
 from ironwake_runtime.service import Log
 from ironwake_runtime.settings import Settings
 
+_SYSLOG = 514  # what option 7 means: it has addresses, and no port (RFC 2132 section 3.9)
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -108,6 +110,7 @@ async def open_desk(
         settings.domain,
         authoritative=not settings.dhcp_beside if authority is None else authority,
         known=kept,
+        hears_logs=settings.syslog_port == _SYSLOG,
     )
     strays = [lease for lease in lender.strays if lease.expires > clock.monotonic()]
     file.start((*strays, *(lease for book in lender.books for lease in book.all())))

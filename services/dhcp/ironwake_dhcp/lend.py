@@ -41,14 +41,17 @@ class Lender:
         *,
         authoritative: bool = True,
         known: Iterable[Lease] = (),
+        hears_logs: bool = False,
     ) -> None:
         """`server` is our address, `domain` the site's; `known` are the leases that there are.
 
         :param authoritative: no other server gives addresses on these networks
+        :param hears_logs: our address takes syslog, on the port that option 7 means
         """
         self.server = server
         self.domain = domain
         self.authoritative = authoritative
+        self.hears_logs = hears_logs
         self.books: tuple[Book, ...] = ()
         self.strays: tuple[Lease, ...] = tuple(known)
         self._reserved: Mapping[Mac, IPv4Address] = {}
@@ -145,8 +148,15 @@ class _Call:
         said = self.lender.content(kind, book, lends=address is not None)
         if isinstance(self.found, Boot):
             boots = content(self.found, kind, self.lender.server)
-            said = replace(boots, terms=said.terms)
+            said = replace(boots, terms=self._terms(said.terms, self.found))
         return Reply(said, address, self.found.reason)
+
+    def _terms(self, terms: Terms | None, found: Boot) -> Terms | None:
+        """Ours is the log server of what is installed now, and of nobody else: telephones and
+        printers would take it, too."""
+        if terms is None or not self.lender.hears_logs or not found.installs:
+            return terms
+        return replace(terms, log_server=self.lender.server)
 
     def refuse(self, reason: str, changed: tuple[Lease, ...] = ()) -> Outcome:
         return Outcome(Reply(Content(MessageType.NAK, self.lender.server), reason=reason), changed)

@@ -24,6 +24,7 @@ class Terms:
     seconds: int | None
     ntp_servers: tuple[IPv4Address, ...] = ()
     static_routes: bytes = b""
+    log_server: IPv4Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

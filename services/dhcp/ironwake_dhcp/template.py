@@ -247,6 +247,8 @@ def _terms(terms: Terms) -> Iterable[tuple[object, ...]]:
         yield ("domain", terms.domain.encode("ascii"))
     if terms.ntp_servers:
         yield ("NTP_server", *map(str, terms.ntp_servers))
+    if terms.log_server:
+        yield ("log_server", str(terms.log_server))
     if terms.static_routes:
         yield (121, terms.static_routes)
     if terms.seconds is not None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import time
+from collections.abc import Callable, Coroutine
 
+from ironwake.errors import IronwakeError
 from ironwake.sizes import octets
+from ironwake_http import monitor, syslog
 from ironwake_http.captures import Captures
+from ironwake_http.hearsay import Hearsay
 from ironwake_http.limits import Limits
 from ironwake_http.ports import listen
 from ironwake_http.server import serving
 from ironwake_http.service import Service
 from ironwake_http.witness import Witness
-from ironwake_runtime import descriptors, interfaces, neighbours, service
+from ironwake_runtime import descriptors, interfaces, neighbours, service, udp
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.controller import ControllerClient, Reporter, ViewFollower
+from ironwake_runtime.ports import Port
 from ironwake_runtime.settings import Settings
 
 
@@ -37,13 +44,55 @@ async def run(settings: Settings, log: service.Log) -> None:
     )
     follower.on_change(built.take)
     try:
-        async with serving(built, sock):
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(serving(built, sock))
             log.info("listening", address=address, port=settings.http_port)
+            heard = await _listen(stack, Hearsay(built), settings, address, log)
             # One's own choice of an address stays, whatever becomes of the interface.
             watch = (interfaces.watch(interface, log),) if interface else ()
-            await asyncio.gather(follower.run(), reporter.run(), *watch)
+            await asyncio.gather(follower.run(), reporter.run(), *heard, *watch)
     finally:
         await client.close()
+
+
+async def _listen(
+    stack: contextlib.AsyncExitStack,
+    hearsay: Hearsay,
+    settings: Settings,
+    address: str,
+    log: service.Log,
+) -> list[Coroutine[None, None, None]]:
+    """To what installers say otherwise, where it is wanted; what has to be run for it.
+
+    Without these ports machines are installed all the same: who has one is said, and no more.
+    """
+    told: list[Coroutine[None, None, None]] = [hearsay.run()]
+
+    def tcp(number: int) -> socket.socket:
+        return listen(address, number, "IRONWAKE_MONITOR_PORT")
+
+    if sock := _opened(tcp, settings.monitor_port, log):
+        await stack.enter_async_context(monitor.serving(hearsay, sock))
+
+    def datagrams(number: int) -> socket.socket:
+        return udp.listen(Port("http", "udp", number, "IRONWAKE_SYSLOG_PORT", address))
+
+    if sock := _opened(datagrams, settings.syslog_port, log):
+        receiver = await stack.enter_async_context(syslog.serving(hearsay, sock, time.monotonic))
+        told.append(receiver.run())
+    return told
+
+
+def _opened(
+    opener: Callable[[int], socket.socket], number: int, log: service.Log
+) -> socket.socket | None:
+    if not number:
+        return None
+    try:
+        return opener(number)
+    except IronwakeError as error:
+        log.warning("installers are not heard here", port=number, error=str(error))
+        return None
 
 
 def main() -> None:

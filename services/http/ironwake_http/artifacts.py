@@ -1,4 +1,6 @@
-"""Immutable bytes: artifacts by their hash, loaders by the paths that shim and firmware expect."""
+"""Immutable bytes: artifacts by their hash, loaders by the paths that shim and firmware expect, and
+what is inside media, in place.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from ironwake_http.ranges import Part, select
 from ironwake_http.replies import NOTHING, Given, closes, head, headers, refusal
 from ironwake_http.sending import Job, Sent, open_exactly
 from ironwake_http.service import Call, Service, Table
-from ironwake_http.stock import Stock
+from ironwake_http.stock import INSIDE, Stock
 from ironwake_runtime.shortage import ShortageError
 
 _FOR_EVER = "public, max-age=31536000, immutable"
@@ -37,6 +39,22 @@ class Asker:
     is_last: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a path stands for: `item` has its name, tag and size; its bytes begin at `offset` of the
+    artifact `holder`, which has `whole` bytes.
+    """
+
+    item: Stored
+    holder: str
+    whole: int
+    offset: int = 0
+
+    @classmethod
+    def all_of(cls, item: Stored) -> Piece:
+        return cls(item, item.sha256, item.size)
+
+
 class Files(ABC):
     """The handler of a route that gives files.
 
@@ -47,18 +65,18 @@ class Files(ABC):
     tells: bool
 
     @abstractmethod
-    def find(self, service: Service, parts: Mapping[str, str]) -> Stored | None:
+    def find(self, service: Service, parts: Mapping[str, str]) -> Piece | None:
         """What stands under this path."""
 
     async def __call__(self, service: Service, call: Call) -> web.StreamResponse:
         """Reply to a request that came by the loop."""
-        item = self.find(service, call.parts)
-        if item is None:
+        piece = self.find(service, call.parts)
+        if piece is None:
             if self.tells:
                 why = "no artifact has this hash and name"
                 service.witness.refused(service.index, call.client, "artifact", why)
             raise UnknownError(NOTHING)
-        request = call.request
+        item, request = piece.item, call.request
         part = select(request.method, request.headers, item.sha256, item.size)
         if part.status == 416:
             more = {"Content-Range": f"bytes */{item.size}"}
@@ -67,18 +85,18 @@ class Files(ABC):
             return web.Response(status=304, headers=_more(item, part, self.cache))
         # The bytes are opened before anything is said of them, HEAD or not.
         if call.head:
-            os.close(_open(service, item))
+            os.close(_open(service, piece))
             fields = headers(_media(item), part.count, _more(item, part, self.cache))
             return web.StreamResponse(status=part.status, headers=fields)
         last = not request.keep_alive or request.version < HttpVersion11
-        job = self.job(service, item, part, request.headers, Asker(call.client, last))
+        job = self.job(service, piece, part, request.headers, Asker(call.client, last))
         await cast(Connection, request.protocol).carry(job)
         return Given(part.status, job.last)
 
     def job(
         self,
         service: Service,
-        item: Stored,
+        piece: Piece,
         part: Part,
         asked: Mapping[str, str],
         asker: Asker,
@@ -87,8 +105,8 @@ class Files(ABC):
 
         In any thread. BrokenError when the store does not have the bytes.
         """
-        client, last = asker.address, asker.is_last
-        file, limits = _open(service, item), service.limits
+        item, client, last = piece.item, asker.address, asker.is_last
+        file, limits = _open(service, piece), service.limits
         stretch, stall = limits.stretch, limits.stall
         if closes(asked.get("User-Agent", "")):
             stretch, stall, last = limits.grub_stretch, limits.grub_stall, True
@@ -102,7 +120,7 @@ class Files(ABC):
             service.tell(service.witness.fetched, service.index, client, item)
         more = _more(item, part, self.cache)
         begin = head(part.status, _media(item), part.count, more, last)
-        return Job(begin, file, part, stretch, stall, last, ended)
+        return Job(begin, file, part, stretch, stall, last, ended, piece.offset)
 
 
 class ByHash(Files):
@@ -111,9 +129,10 @@ class ByHash(Files):
     cache = _FOR_EVER
     tells = True
 
-    def find(self, service: Service, parts: Mapping[str, str]) -> Stored | None:
+    def find(self, service: Service, parts: Mapping[str, str]) -> Piece | None:
         stock = service.stock
-        return stock.artifact(parts["sha256"], parts["file"]) if stock else None
+        item = stock.artifact(parts["sha256"], parts["file"]) if stock else None
+        return Piece.all_of(item) if item else None
 
 
 class Loaders(Files):
@@ -125,8 +144,32 @@ class Loaders(Files):
     def __init__(self, folder: str) -> None:
         self._folder = folder
 
-    def find(self, service: Service, parts: Mapping[str, str]) -> Stored | None:
-        return service.stock.loader(self._folder + parts["file"]) if service.stock else None
+    def find(self, service: Service, parts: Mapping[str, str]) -> Piece | None:
+        item = service.stock.loader(self._folder + parts["file"]) if service.stock else None
+        return Piece.all_of(item) if item else None
+
+
+class Inside(Files):
+    """`/media/{sha256}/{path}`: a file of the medium whose table has this hash. Folders are nothing
+    that an installer asks for: they are not there.
+    """
+
+    cache = _FOR_EVER
+    tells = False  # installers ask for files that only some media have
+
+    def find(self, service: Service, parts: Mapping[str, str]) -> Piece | None:
+        tree = service.stock.tree(parts["sha256"]) if service.stock else None
+        if tree is None:
+            return None
+        table = service.trees.table(tree)
+        place = table.tree.find(parts["path"])
+        if place is None:
+            return None
+        # The tag of a place, not of bytes: two paths of one place are one file.
+        tag = f"{tree.sha256}-{place.offset:x}-{place.size:x}"
+        name = parts["path"].rpartition("/")[2]
+        item = Stored(tree.manifest, INSIDE, tag, place.size, name)
+        return Piece(item, table.holder.sha256, table.holder.size, place.offset)
 
 
 class Clerk:
@@ -137,27 +180,27 @@ class Clerk:
         self._table = table
         self._heads = Heads(service.limits, service.loop)
         # What was found in this stock, by the request's target: two in one, for other threads.
-        self._known: tuple[Stock | None, dict[str, tuple[Files, Stored]]] = (None, {})
+        self._known: tuple[Stock | None, dict[str, tuple[Files, Piece]]] = (None, {})
 
     def study(self, data: bytes, client: str) -> Job | None:
         """What is to be sent for this head; None: it wants something else, or an error's words."""
         asked = self._heads.read(data)
         if asked is None or asked.method != "GET":
             return None
-        found = self._find(asked.path)
-        if found is None:
-            return None
-        files, item = found
-        part = select(asked.method, asked.headers, item.sha256, item.size)
-        if part.status not in (200, 206):
-            return None
-        last = asked.should_close or asked.version < HttpVersion11
         try:
-            return files.job(self._service, item, part, asked.headers, Asker(client, last))
+            found = self._find(asked.path)
+            if found is None:
+                return None
+            files, piece = found
+            part = select(asked.method, asked.headers, piece.item.sha256, piece.item.size)
+            if part.status not in (200, 206):
+                return None
+            last = asked.should_close or asked.version < HttpVersion11
+            return files.job(self._service, piece, part, asked.headers, Asker(client, last))
         except BrokenError:
             return None
 
-    def _find(self, target: str) -> tuple[Files, Stored] | None:
+    def _find(self, target: str) -> tuple[Files, Piece] | None:
         stock, (of, known) = self._service.stock, self._known
         if of is not stock or len(known) >= _KNOWN:
             known = {}
@@ -165,16 +208,16 @@ class Clerk:
         if (found := known.get(target)) is None:
             route, parts = routing.find(self._table, routing.split(target)[0]) or (None, {})
             if route is not None and isinstance(route.handler, Files):
-                item = route.handler.find(self._service, parts)
-                if item is not None:
-                    found = known[target] = route.handler, item
+                piece = route.handler.find(self._service, parts)
+                if piece is not None:
+                    found = known[target] = route.handler, piece
         return found
 
 
-def _open(service: Service, item: Stored) -> int:
+def _open(service: Service, piece: Piece) -> int:
     # On the loop, too: a thread would cost more than all else of a small range.
     try:
-        return open_exactly(_path(service, item), item.size)
+        return open_exactly(_path(service, piece.holder), piece.whole)
     except BrokenError as error:
         if isinstance(error, ShortageError):
             failed = {"message": "artifact not served", "exception": error.__cause__}
@@ -192,10 +235,10 @@ def _more(item: Stored, part: Part, cache: str) -> dict[str, str]:
     return more
 
 
-def _path(service: Service, item: Stored) -> Path:
-    path = service.paths.get(item.sha256)
+def _path(service: Service, sha256: str) -> Path:
+    path = service.paths.get(sha256)
     if path is None:
-        path = service.paths[item.sha256] = service.store.path(item.sha256)
+        path = service.paths[sha256] = service.store.path(sha256)
     return path
 
 

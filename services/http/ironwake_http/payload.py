@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 from aiohttp import web
@@ -10,7 +11,7 @@ from ironwake import routes
 from ironwake.errors import BrokenError, GoneError, IronwakeError, UnknownError
 from ironwake.report import ClaimRequest
 from ironwake_http.hold import held
-from ironwake_http.replies import NOTHING, refusal, text
+from ironwake_http.replies import NOTHING, raw, refusal, text
 from ironwake_http.service import Call, Service
 from ironwake_http.stock import ORDER, Stock
 
@@ -44,6 +45,8 @@ async def _claim(service: Service, call: Call, name: str) -> web.StreamResponse:
     except (UnknownError, GoneError, BrokenError) as error:
         return _refused(service, call, error)
     service.log.info("payload handed out", client=call.client)
+    if name in grant.binary:
+        return raw(base64.b64decode(grant.files[name]), "application/octet-stream")
     return text(grant.files.get(name, grant.text), media=grant.media_type)
 
 

@@ -1,4 +1,4 @@
-"""The one TCP port of this service."""
+"""The TCP ports of this service."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ironwake_runtime.ports import Port, opening
 from ironwake_runtime.shortage import Listener
 
 
-def listen(address: str, number: int) -> socket.socket:
+def listen(address: str, number: int, setting: str = "IRONWAKE_HTTP_PORT") -> socket.socket:
     """A listening, non-blocking socket; IronwakeError names who has the port."""
     sock = Listener(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        with opening(Port("http", "tcp", number, "IRONWAKE_HTTP_PORT", address)):
+        with opening(Port("http", "tcp", number, setting, address)):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.setblocking(False)
             unpace(sock)

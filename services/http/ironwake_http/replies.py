@@ -67,9 +67,15 @@ def text(
     more: Mapping[str, str] | None = None,
 ) -> web.Response:
     """A text made for this request: never stored by anything on the way."""
-    raw = body.encode("utf-8", "replace")
-    fields = headers(media, len(raw), {"Cache-Control": "no-store", **(more or {})})
-    return web.Response(status=status, body=raw, headers=fields)
+    return raw(body.encode("utf-8", "replace"), media, status, more)
+
+
+def raw(
+    body: bytes, media: str, status: int = 200, more: Mapping[str, str] | None = None
+) -> web.Response:
+    """Bytes made for this request, likewise."""
+    fields = headers(media, len(body), {"Cache-Control": "no-store", **(more or {})})
+    return web.Response(status=status, body=body, headers=fields)
 
 
 def refusal(status: int, why: str, more: Mapping[str, str] | None = None) -> web.Response:

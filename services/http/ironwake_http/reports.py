@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
-from ironwake.errors import InputError, TooLargeError, TooSlowError, UnknownError
+from ironwake.errors import BrokenError, InputError, TooLargeError, TooSlowError, UnknownError
 from ironwake.report import Stage
 from ironwake_http import words
 from ironwake_http.hold import held
@@ -36,6 +36,27 @@ async def callback(service: Service, call: Call) -> web.StreamResponse:
     await held(
         lambda: service.controller.callback(token, report), service.patience, gone=lambda: False
     )
+    return done()
+
+
+async def report(service: Service, call: Call) -> web.StreamResponse:
+    """`/deployments/{token}/reports`: an installer's own words, which its family understands.
+
+    What is no news is taken and forgotten: installers do not care for our answer.
+    """
+    token = _token(call.parts["token"])
+    body = await _body(service, call, service.limits.callback)
+    stock = service.stock
+    if stock is None:
+        raise BrokenError("the controller is away", "send it again")
+    deployment = stock.deployment(token)
+    if deployment is None:
+        raise UnknownError(NOTHING)
+    heard = words.heard(deployment, call.request.headers.get(hdrs.CONTENT_TYPE, ""), body)
+    if heard is not None:
+        await held(
+            lambda: service.controller.callback(token, heard), service.patience, lambda: False
+        )
     return done()
 
 

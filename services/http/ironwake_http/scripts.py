@@ -4,7 +4,8 @@ GRUB runs what it gets without looking at the status, so the only wrong answer i
 machine at a prompt: everything that is not a boot leads to the local disk and says why.
 
 A token stands in the script of a machine that boots: a client that is seen to have another card
-than that machine gets the other kind. Behind a router, a client's card is not seen.
+than that machine gets the other kind. Behind a router, a client's card is not seen. The same holds
+for the few files that are made for one machine's boot; of those, what is not given is not there.
 """
 
 from __future__ import annotations
@@ -28,8 +29,26 @@ async def machine(service: Service, call: Call) -> web.StreamResponse:
     """`/boot/{mac}/{script}`."""
     loader = loaders.BY_SCRIPT.get(call.parts["script"])
     if loader is None:
-        raise UnknownError(NOTHING)
+        return text(_made(service, call))
     return text(_script(service, call, loader))
+
+
+def _made(service: Service, call: Call) -> str:
+    """A file that this machine's own boot plan names, while the plan is one."""
+    index = service.index
+    try:
+        mac = Mac(call.parts["mac"])
+        decision = index.resolve(mac) if index else None
+    except IronwakeError:
+        raise UnknownError(NOTHING) from None
+    card = service.witness.card(call.client)
+    entry = index.by_mac(mac) if index else None
+    if entry is None or not isinstance(decision, BootPlan):
+        raise UnknownError(NOTHING)
+    name = call.parts["script"]
+    if (card is not None and card not in entry.machine.macs) or name not in decision.kernel.texts:
+        raise UnknownError(NOTHING)
+    return decision.kernel.texts[name]
 
 
 def _script(service: Service, call: Call, loader: Loader) -> str:

@@ -30,7 +30,8 @@ class Sent:
 
 @dataclass(slots=True)
 class Job:
-    """A reply that is a file's part. `file` is a descriptor of the job's own, and closed with it.
+    """A reply that is a file's part. `file` is a descriptor of the job's own, and closed with it;
+    what is meant begins at `offset` of it.
 
     `stretch` bytes must be taken in each `stall` seconds. `last`: the connection ends with it.
     `ended` is called once, in whatever thread the bytes were sent.
@@ -43,6 +44,7 @@ class Job:
     stall: float
     last: bool
     ended: Callable[[Sent], None]
+    offset: int = 0
 
     def drop(self) -> None:
         """It is over before it began."""
@@ -66,7 +68,7 @@ class Transfer:
         self.due = now + job.stall
         self._sock = sock
         self._head = job.head
-        self._at = job.part.start
+        self._at = job.offset + job.part.start
         self._left = self._mark = job.part.count
         self._began = now
 

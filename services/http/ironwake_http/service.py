@@ -22,6 +22,7 @@ from ironwake_http.hold import Patience
 from ironwake_http.limits import Limits
 from ironwake_http.replies import NOTHING, closes, refusal
 from ironwake_http.stock import Stock
+from ironwake_http.trees import Trees
 from ironwake_http.witness import Witness
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.shortage import ShortageError
@@ -53,6 +54,10 @@ class Service:
     stock: Stock | None = None
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     paths: dict[str, Path] = field(default_factory=dict)  # of this view's hashes, once looked up
+    trees: Trees = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.trees = Trees(self.store)
 
     def take(self, index: Index) -> None:
         """Answer from this view from now on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ironwake import release as releases
+from ironwake import families
 from ironwake.deployment import Deployment
 from ironwake.families import FAMILIES
 from ironwake.lifecycle import ENDS
@@ -13,6 +13,8 @@ from ironwake.site import Stored
 from ironwake.view import Index
 
 ORDER = "order"
+TREE = "tree"
+INSIDE = "inside"  # the role of what is in a tree
 
 
 class Stock:
@@ -22,6 +24,7 @@ class Stock:
         self.index = index
         items = index.view.shelf.items
         self._artifacts = {(item.sha256, item.file): item for item in reversed(items)}
+        self._trees = {item.sha256: item for item in reversed(items) if item.role == TREE}
         self._loaders = {item.role: item for item in items if item.manifest == LOADERS}
         entries = index.view.entries
         self._deployments = {e.deployment.token: e.deployment for e in entries if e.deployment}
@@ -29,6 +32,10 @@ class Stock:
     def artifact(self, sha256: str, file: str) -> Stored | None:
         """Only what stands on the shelf: that a file lies in the store is not enough."""
         return self._artifacts.get((sha256, file))
+
+    def tree(self, sha256: str) -> Stored | None:
+        """The table of a medium on the shelf."""
+        return self._trees.get(sha256)
 
     def loader(self, role: str) -> Stored | None:
         return self._loaders.get(role)
@@ -55,15 +62,15 @@ class Stock:
         deployment = self._deployments.get(token)
         if deployment is not None:
             return name in payload_names(deployment)
-        answers = {family.answer_file for family in FAMILIES.values()}
+        answers = {name for family in FAMILIES.values() for name in family.files}
         return name in {ORDER, *live.FILES, *answers}
 
 
 def payload_names(deployment: Deployment) -> tuple[str, ...]:
-    """`order` for the agent, a live system's seed, or the name of the family's answer file."""
+    """`order` for the agent, a live system's seed, or the names of the family's answer files."""
     match deployment.profile.method:
         case Method.SCRIPT:
-            return (FAMILIES[releases.find(deployment.profile.release).family].answer_file,)
+            return families.of(deployment.need_release()).files
         case Method.LIVE:
             return live.FILES
     return (ORDER,)

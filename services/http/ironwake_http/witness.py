@@ -17,6 +17,7 @@ from ironwake.report import Report, Seen
 from ironwake.site import Stored
 from ironwake.view import Index
 from ironwake_http.sending import Sent
+from ironwake_http.stock import INSIDE
 
 _ROLES = {
     "kernel": Seen.KERNEL,
@@ -26,6 +27,7 @@ _ROLES = {
     "archive": Seen.ARCHIVE,
 }
 _LARGE = 1 << 20  # bytes; of less, only whether a loader was taken in full tells anything
+_LARGE_INSIDE = 64 << 20  # bytes; an installation takes hundreds of packages from a medium
 _MEMORY = 4096  # addresses, and refusals, remembered
 _QUIET = 10.0  # seconds in which the same refusal to the same client is told once
 
@@ -65,7 +67,8 @@ class Witness:
 
     def sent(self, index: Index | None, client: str, item: Stored, sent: Sent) -> None:
         """A transfer ended, well or not."""
-        if item.manifest == LOADERS or max(sent.size, sent.wanted) >= _LARGE:
+        least = _LARGE_INSIDE if item.role == INSIDE else _LARGE
+        if item.manifest == LOADERS or max(sent.size, sent.wanted) >= least:
             self._report(
                 Seen.SENT,
                 self.mac_of(index, client),

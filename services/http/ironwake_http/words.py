@@ -8,8 +8,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ironwake import wire
+from ironwake import families, wire
+from ironwake.deployment import Deployment
 from ironwake.errors import InputError
+from ironwake.methods import live
+from ironwake.profile import Method
 from ironwake.report import Callback, HealthReport, Stage
 
 _FIELDS = 32
@@ -28,6 +31,16 @@ def callback(query: str, body: bytes) -> Callback:
     if "percent" in given:
         given["percent"] = _number(given["percent"])
     return _checked(wire.load(Callback, given))
+
+
+def heard(deployment: Deployment, content_type: str, body: bytes) -> Callback | None:
+    """What this deployment's installer says in its own words; None for what is no news."""
+    match deployment.profile.method:
+        case Method.SCRIPT:
+            return families.of(deployment.need_release()).heard(content_type, body)
+        case Method.LIVE:
+            return live.heard(content_type, body)
+    return None
 
 
 def health(body: bytes) -> HealthReport:

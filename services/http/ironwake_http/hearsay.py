@@ -1,0 +1,86 @@
+"""What installers say by other ways than HTTP, told to the controller as callbacks.
+
+In the order in which it came, by one task; where the controller is away for long, logs are left
+out first. Nobody waits for an answer: what is refused (out of turn, over) troubles nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import secrets
+from collections import deque
+from typing import Final
+
+from ironwake.deployment import Deployment
+from ironwake.errors import IronwakeError
+from ironwake.lifecycle import ENDS
+from ironwake.mac import Mac
+from ironwake.profile import Method
+from ironwake.report import Callback, Stage
+from ironwake_http.hold import held
+from ironwake_http.service import Service
+
+_MOST: Final = 512  # callbacks that wait
+
+
+class Hearsay:
+    """`run` tells what `say` was given."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._waiting: deque[tuple[str, Callback]] = deque()
+        self._news = asyncio.Event()
+        self._lost = 0
+
+    def speaker(self, client: str) -> Deployment | None:
+        """The live deployment, by method script, of the machine that has this address."""
+        index = self._service.index
+        mac = self._service.witness.mac_of(index, client)
+        entry = index.by_mac(Mac(mac)) if index is not None and mac else None
+        return _live(entry.deployment if entry else None)
+
+    def by_token(self, token: str) -> Deployment | None:
+        """The same by its own token."""
+        stock = self._service.stock
+        return _live(stock.deployment(token) if stock else None)
+
+    def say(self, deployment: Deployment, callback: Callback) -> None:
+        """Without waiting."""
+        if len(self._waiting) >= _MOST:
+            if callback.stage is Stage.LOG:
+                self._lost += 1
+                return
+            self._waiting.popleft()
+        named = callback if callback.id else _named(callback)
+        self._waiting.append((deployment.token, named))
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        service = self._service
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._waiting:
+                token, callback = self._waiting.popleft()
+                try:
+                    await held(
+                        lambda token=token, callback=callback: service.controller.callback(  # type: ignore[misc]
+                            token, callback
+                        ),
+                        service.patience,
+                        gone=lambda: False,
+                    )
+                except IronwakeError as error:
+                    service.log.debug("not taken", stage=callback.stage, error=error.what)
+
+
+def _named(callback: Callback) -> Callback:
+    return dataclasses.replace(callback, id=f"heard-{secrets.token_hex(8)}")
+
+
+def _live(deployment: Deployment | None) -> Deployment | None:
+    if deployment is None or deployment.state in ENDS:
+        return None
+    return deployment if deployment.profile.method is Method.SCRIPT else None
