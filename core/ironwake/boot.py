@@ -1,17 +1,73 @@
-"""What a kernel is started with: the part of a boot plan that every loader writes its own way."""
+"""What is started: the part of a boot plan that every loader writes its own way."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 
+from ironwake import routes
+from ironwake.errors import BrokenError
 from ironwake.site import Stored
+
+# Both stand unquoted in a loader's script.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:/%+-]{0,400}", re.ASCII)
+
+
+class Form(StrEnum):
+    """What the kernel is."""
+
+    LINUX = "linux"  # with initial ramdisks, one behind the other
+    WIMBOOT = "wimboot"  # it shows the named files to Windows' own loader, as a disk
+    PROGRAM = "program"  # an EFI program that fetches by itself whatever it needs (ESXi's mboot)
+
+    @property
+    def needs_uefi(self) -> bool:
+        return self is Form.PROGRAM
+
+
+@dataclass(frozen=True)
+class Named:
+    """A file under the name by which the kernel knows it.
+
+    `file`: an artifact, or the path of something else that the http service has, without a leading
+    slash (a file inside a medium, or one of `KernelBoot.texts`).
+    """
+
+    name: str
+    file: Stored | str
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or not _PATH.fullmatch(self.path):
+            raise BrokenError(f"{self.name!r:.60} at {self.path!r:.60} cannot stand in a script")
+
+    @property
+    def path(self) -> str:
+        """As the http service has it, without a leading slash."""
+        return self.file if isinstance(self.file, str) else routes.artifact(self.file)
+
+
+def initial(*items: Stored) -> tuple[Named, ...]:
+    """Linux's initial ramdisks in their order: `initrd`, `initrd-2`, …"""
+    return tuple(
+        Named(f"initrd-{number}" if number > 1 else "initrd", item)
+        for number, item in enumerate(items, 1)
+    )
 
 
 @dataclass(frozen=True)
 class KernelBoot:
-    """A kernel, its initial ramdisk and its arguments; `title` is what the screen shows."""
+    """A kernel, the files beside it and its arguments; `title` is what the screen shows.
+
+    `texts`: files made for this machine alone, by their names; the http service gives them under
+    `ironwake.routes.boot_script`, to whoever may read the machine's boot script, and no longer.
+    """
 
     title: str
     kernel: Stored
-    initrd: Stored
+    initrds: tuple[Named, ...]
     arguments: tuple[str, ...]
+    form: Form = Form.LINUX
+    texts: Mapping[str, str] = field(default_factory=dict)

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ironwake import loaders, wire
-from ironwake.boot import KernelBoot
+from ironwake.boot import Form, KernelBoot
 from ironwake.deployment import Deployment
+from ironwake.errors import IronwakeError
 from ironwake.firmware import Firmware, Transport
 from ironwake.lifecycle import BOOTABLE, ENDS
 from ironwake.loaders.base import Loader
@@ -34,6 +35,7 @@ from ironwake.methods.origin import origin
 from ironwake.personality import Personality, order
 from ironwake.quirks import Quirk
 from ironwake.site import ForeignServer, Policy, Site, how_to_get
+from ironwake.sizes import size_text
 
 LOADERS = "loaders"  # the manifest of what firmware itself loads
 
@@ -152,7 +154,7 @@ def _boot(
     if deployment.held:
         # Without the words of it: a machine said some of them, and a reason stands in a script.
         return Silence(f"the deployment of {machine.name} is held back: see its alarm")
-    source = origin(deployment.profile, policy)
+    source = origin(deployment.release, deployment.profile.image, policy)
     if request.firmware.architecture is not machine.architecture:
         return Silence(
             f"{machine.name} was enrolled as {machine.architecture}, and its firmware is "
@@ -160,21 +162,47 @@ def _boot(
         )
     if source.architectures and machine.architecture not in source.architectures:
         return Silence(f"{deployment.profile.system} is not made for {machine.architecture}")
-    loader = _loader(request, subject, policy)
-    if loader is None:
-        return Silence(f"there is no boot loader for {request.firmware.name}")
+    if short := _short_of_memory(deployment, subject.memory):
+        return Silence(f"{machine.name} {short}")
     method = METHODS[deployment.profile.method]
-    missing = method.missing(deployment, machine, policy)
+    try:
+        missing = method.missing(deployment, machine, policy)
+        kernel = None if missing else method.boot(deployment, machine, request.mac, policy)
+    except IronwakeError as error:  # the site has changed since it was armed
+        return Silence(f"{machine.name} cannot be started: {error}")
+    form = kernel.form if kernel else Form.LINUX
+    loader = _loader(request, subject, policy, form)
+    if loader is None:
+        return Silence(_no_loader(request.firmware, form))
     if not _has(loader, request.firmware, policy):
         missing = (LOADERS, *missing)
-    if missing:
+    if kernel is None or missing:
         return Silence(f"media are missing; {how_to_get(*missing)}")
-    kernel = method.boot(deployment, machine, request.mac, policy)
     return BootPlan(
         reason=f"{machine.name} is {deployment.state} for {deployment.profile_name}",
         led=_lead(loader, loader.boot_script(kernel, policy.site), request, subject, policy),
         kernel=kernel,
-        warnings=tuple(_warnings(loader, request.firmware, policy)),
+        warnings=tuple(_warnings(loader, form, request, subject, policy)),
+    )
+
+
+# Of what is built in, the kernel keeps some, and so does the firmware: up to an eighth.
+_BUILT_IN = 8 / 7
+
+
+def _short_of_memory(deployment: Deployment, memory: Memory) -> str:
+    """Words where the release's installer needs more than the machine has; "" where it does not.
+
+    Below that, installers end without a word, or in a kernel's panic.
+    """
+    release = deployment.release
+    if release is None or not deployment.profile.method.is_vendors or not memory.ram:
+        return ""
+    if memory.ram * _BUILT_IN >= release.least_memory:
+        return ""
+    return (
+        f"has {size_text(memory.ram)} of memory, and the installer of {release.title} needs "
+        f"{size_text(release.least_memory)}; take another machine, or give it more memory"
     )
 
 
@@ -206,13 +234,18 @@ def _lead(
     )
 
 
-def _loader(request: BootRequest, subject: Subject, policy: Policy) -> Loader | None:
-    """The pinned loader where it serves this firmware, else the one that will work here."""
+def _loader(request: BootRequest, subject: Subject, policy: Policy, form: Form) -> Loader | None:
+    """The pinned loader where it serves this firmware, else the one that will work here.
+
+    None of those that cannot start this form.
+    """
     quirk = _quirk(request, subject, policy, "loader")
     name = subject.machine.loader or (quirk.loader if quirk else None)
-    if name is not None and loaders.BY_NAME[name].serves(request.firmware):
+    if form.needs_uefi and not request.firmware.uefi:
+        return None
+    if name is not None and _can(loaders.BY_NAME[name], request.firmware, form):
         return loaders.BY_NAME[name]
-    usual = loaders.for_firmware(request.firmware)
+    usual = next((row for row in loaders.LOADERS if _can(row, request.firmware, form)), None)
     if usual is None or _spoiler(usual, request.firmware, policy) is None:
         return usual
     # iPXE asks by itself, and believes us before that server; but it is not signed.
@@ -220,6 +253,17 @@ def _loader(request: BootRequest, subject: Subject, policy: Policy) -> Loader | 
     if subject.memory.secure_boot == "off" and _has(ipxe, request.firmware, policy):
         return ipxe
     return usual
+
+
+def _can(loader: Loader, firmware: Firmware, form: Form) -> bool:
+    return loader.serves(firmware) and loader.starts(form)
+
+
+def _no_loader(firmware: Firmware, form: Form) -> str:
+    if form.needs_uefi and not firmware.uefi:
+        return f"this system is started by UEFI firmware only, and this is {firmware.name}"
+    what = "" if form is Form.LINUX else f" that can start {form}"
+    return f"there is no boot loader for {firmware.name}{what}"
 
 
 def _spoiler(loader: Loader | None, firmware: Firmware, policy: Policy) -> ForeignServer | None:
@@ -234,10 +278,19 @@ def _spoiler(loader: Loader | None, firmware: Firmware, policy: Policy) -> Forei
     return next((one for one in policy.foreign if one.gives_address and one.in_field), None)
 
 
-def _warnings(loader: Loader, firmware: Firmware, policy: Policy) -> Iterator[str]:
+def _warnings(
+    loader: Loader, form: Form, request: BootRequest, subject: Subject, policy: Policy
+) -> Iterator[str]:
+    firmware = request.firmware
+    if form is not Form.LINUX and firmware.uefi and not firmware.ipxe:
+        seen = ", where it was on when an agent looked" * (subject.memory.secure_boot == "on")
+        yield (
+            f"this is started by {loader.name}, which is not signed: Secure Boot must be off on "
+            f"{subject.machine.name}{seen}; switch it off in the firmware's set-up"
+        )
     usual = loaders.for_firmware(firmware)
     spoiler = _spoiler(usual, firmware, policy)
-    if spoiler is None:
+    if spoiler is None or form is not Form.LINUX:
         return
     named = f"the DHCP server {spoiler.address} names a boot file of its own ({spoiler.boot_file})"
     if loader is usual:
@@ -274,6 +327,9 @@ def script(loader: Loader, decision: Decision, site: Site) -> str:
     the body of a 404 as a script.
     """
     if isinstance(decision, BootPlan):
-        return loader.boot_script(decision.kernel, site)
+        if loader.starts(decision.kernel.form):
+            return loader.boot_script(decision.kernel, site)
+        reason = f"{loader.name} cannot start {decision.kernel.form}"
+        return loader.local_script(reason, Rung.SILENCE)
     rung = decision.rung if isinstance(decision, LocalBoot) else Rung.SILENCE
     return loader.local_script(decision.reason, rung)

@@ -22,6 +22,7 @@ class Stage(StrEnum):
     LOG = "log"  # lines of a log, for a person; moves nothing
 
 
+QUESTION = "question"  # the step of a log's line that says what its installer asks, and waits
 STAGE_EVIDENCE: dict[Stage, Evidence] = {
     Stage.INSTALLING: Evidence.PROGRESS,
     Stage.INSTALLED: Evidence.INSTALLED,
@@ -77,12 +78,14 @@ class ClaimRequest:
 class Grant:
     """The payload to send, once: `media_type` and the text itself.
 
-    Where it is of several `files`, by name, `text` is for a person who wants to see it.
+    Where it is of several `files`, by name, `text` is for a person who wants to see it. Those of
+    `binary` are bytes, in base64.
     """
 
     media_type: str
     text: str
     files: dict[str, str] = field(default_factory=dict)
+    binary: tuple[str, ...] = ()
 
 
 class Seen(StrEnum):

@@ -48,6 +48,16 @@ def answers(url: str, token: str, file: str) -> str:
     return f"{url}/deployments/{token}/answers/{file}"
 
 
+def tree(item: Stored) -> str:
+    """Where the tree inside a medium's ISO begins, without a slash at either end."""
+    return f"media/{item.sha256}"
+
+
+def reports(url: str, token: str) -> str:
+    """Where an installer sends what it says by itself, for its family to understand."""
+    return f"{url}/deployments/{token}/reports"
+
+
 def callbacks(url: str, token: str) -> str:
     """Where an installation reports to."""
     return f"{url}/deployments/{token}/callbacks"

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from ironwake.artifact import Manifest
 from ironwake.errors import RefusedError
 from ironwake.names import DomainName
+from ironwake.packagecache import DEBIAN, PREFIX, Source, near
 from ironwake.quirks import Quirk
 from ironwake.subnet import Subnet
 
@@ -21,7 +22,10 @@ class Site:
     `ramdisk` names the flavour: `generic`, or `cloud` for virtual machines. `mirror` is where the
     vendor's installer gets its packages: a URL, or "" where nothing was configured. `proxy`: beside
     a foreign DHCP server (True) or with our own. `subnets`: in which we give addresses. `ssh_keys`:
-    whose owners are let into rescue systems.
+    whose owners are let into rescue systems. `packages`: the mirrors that are known by name;
+    `cache`: where the package cache stands before them, as `http://HOST:PORT`, "" without one.
+    `monitor_port` (TCP) is where FAI tells how it gets on, `syslog_port` (UDP) takes the lines of
+    installers' logs; 0 where nobody listens.
     """
 
     address: str
@@ -33,6 +37,10 @@ class Site:
     proxy: bool = True
     subnets: tuple[Subnet, ...] = ()
     ssh_keys: tuple[str, ...] = ()
+    packages: tuple[Source, ...] = ()
+    cache: str = ""
+    monitor_port: int = 4711
+    syslog_port: int = 514
 
     @property
     def networks(self) -> tuple[IPv4Network, ...]:
@@ -44,6 +52,25 @@ class Site:
     def network_of(self, address: str) -> IPv4Network | None:
         """The one of them that has the address."""
         return next((one for one in self.networks if IPv4Address(address) in one), None)
+
+    def near(self, url: str) -> str:
+        """A mirror's URL, through the package cache where that stands before it."""
+        return near(url, self.packages, self.cache) if self.cache else url
+
+    def packages_of(self, *names: str, stated: str = "") -> str:
+        """Where a machine gets packages from: `stated`, else the first mirror of these names.
+
+        "" where there is none. Never ends in a slash.
+        """
+        if stated:
+            return self.near(stated).rstrip("/")
+        for name in names:
+            source = next((one for one in self.packages if one.name == name), None)
+            if source is not None and self.cache:
+                return f"{self.cache}/{PREFIX}/{name}"
+            if source is not None and source.url:
+                return source.url
+        return self.near(self.mirror) if DEBIAN in names else ""
 
     @property
     def nobodys(self) -> dict[str, str]:
@@ -146,6 +173,10 @@ class Shelf:
     def find(self, manifest: str, role: str) -> Stored | None:
         """The artifact, if it was built."""
         return self._by_role.get((manifest, role))
+
+    def roles(self, manifest: str) -> dict[str, Stored]:
+        """All artifacts of a manifest, by role; none where it was not built."""
+        return {role: item for (name, role), item in self._by_role.items() if name == manifest}
 
     @cached_property
     def _by_role(self) -> dict[tuple[str, str], Stored]:

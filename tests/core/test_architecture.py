@@ -57,8 +57,8 @@ def test_a_machine_gets_media_of_its_own_processor(arm: Bench, method: Method) -
     decision = _resolve(arm.with_method(method))
     assert isinstance(decision, BootPlan)
     assert decision.led.first_file == "sb/shimaa64.efi"
-    used: tuple[Stored, ...] = (decision.kernel.kernel, decision.kernel.initrd)
-    assert all(item.manifest.endswith("-arm64") for item in used)
+    used = (decision.kernel.kernel, *(one.file for one in decision.kernel.initrds))
+    assert all(isinstance(item, Stored) and item.manifest.endswith("-arm64") for item in used)
     assert "console=ttyAMA0,115200" in decision.kernel.arguments
     assert not [word for word in decision.kernel.arguments if "ttyS0" in word]
 

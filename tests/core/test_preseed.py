@@ -14,7 +14,8 @@ from ironwake.disk import DiskMatch
 from ironwake.errors import InputError
 from ironwake.methods import METHODS
 from ironwake.names import KernelWord
-from ironwake.profile import Disk, Method, Parameters, Profile, User
+from ironwake.parameters import Parameters, User
+from ironwake.profile import Disk, Method
 from ironwake_testing.core import MAC, Bench
 
 
@@ -45,7 +46,7 @@ def test_the_mirror_the_user_and_the_hooks_stand_in_it(bench: Bench) -> None:
     """What the profile and the site say reaches the installer."""
     text = _answers(bench)
     assert "d-i mirror/http/hostname string mirror.example" in text
-    assert "d-i passwd/username string admin" in text
+    assert "d-i passwd/make-user boolean false" in text  # users are the late script's
     assert f"/deployments/{bench.deployment.token}/callbacks?stage=installing" in text
 
 
@@ -159,8 +160,7 @@ def test_a_disk_that_would_break_the_file_is_refused(match: str) -> None:
 def test_the_profiles_kernel_arguments_reach_the_installed_system(bench: Bench) -> None:
     """debian-installer copies what stands after three hyphens, and only that (`user-params`)."""
     parameters = Parameters(kernel_arguments=(KernelWord("mitigations=auto"),))
-    profile = dataclasses.replace(bench.deployment.profile, parameters=parameters)
-    deployment = dataclasses.replace(bench.deployment, profile=profile)
+    deployment = dataclasses.replace(bench.deployment, parameters=parameters)
     row = dataclasses.replace(bench, deployment=deployment).with_method(Method.SCRIPT)
     boot = METHODS[Method.SCRIPT].boot(row.deployment, row.machine, MAC, row.policy)
     assert boot.arguments[-2:] == ("---", "mitigations=auto")
@@ -183,7 +183,6 @@ def test_hostile_text_in_a_profile_is_refused_or_harmless(text: str) -> None:
         lambda: Parameters(keyboard=text),
         lambda: Parameters(packages=(text,)),
         lambda: KernelWord(text),
-        lambda: Profile(text),
     )
     for make in makers:
         try:
@@ -196,8 +195,7 @@ def test_hostile_text_in_a_profile_is_refused_or_harmless(text: str) -> None:
 @pytest.mark.parametrize("password", ["secret", "$1$abc$def", "", "$6$x"])
 def test_a_plain_or_weak_password_is_refused(password: str, bench: Bench) -> None:
     """Only crypt(5) hashes of today get into a profile."""
-    user = bench.deployment.profile.user
-    assert user is not None
+    (user,) = bench.deployment.parameters.users
     if password:
         with pytest.raises(InputError):
             User(user.name, (), password)

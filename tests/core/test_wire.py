@@ -34,7 +34,7 @@ def test_an_order_comes_back_equal(bench: Bench) -> None:
     """What the controller grants is what the agent reads, user and keys included."""
     grant = METHODS[Method.ARCHIVE].payload(bench.deployment, bench.machine, MAC, bench.policy)
     order = wire.decode(Order, grant.text)
-    assert order.user == bench.deployment.profile.user
+    assert order.users == bench.deployment.parameters.users
     assert order.archive is not None
     assert order.archive.unpacked == 900_000_000
     assert wire.encode(order).decode() == grant.text
@@ -92,7 +92,13 @@ def test_true_is_no_number() -> None:
 
 def test_a_profile_reads_as_people_write_it() -> None:
     """The example of the docstring, as JSON."""
-    text = json.dumps({"release": "debian-12", "disk": {"match": "auto"}, "user": {"name": "a"}})
+    text = json.dumps(
+        {
+            "release": "debian-12",
+            "disk": {"match": "auto"},
+            "parameters": {"users": [{"name": "a"}]},
+        }
+    )
     assert wire.decode(Profile, text).method is Method.ARCHIVE
 
 

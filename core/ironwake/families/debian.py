@@ -6,29 +6,81 @@ line; there is no quoting, so a value with a line break is refused rather than w
 
 from __future__ import annotations
 
-import base64
+import re
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from ironwake import firstboot
+from ironwake.disk import AUTO, DiskMatch
 from ironwake.errors import InputError
-from ironwake.families.base import Install
-from ironwake.mac import Mac
+from ironwake.families import debian_late, partman
+from ironwake.families.base import Answers, Format, Install
+from ironwake.parameters.model import RootPolicy, Security
+from ironwake.parameters.refusal import check_plain
+from ironwake.report import Callback
+
+PRESEED, LATE, PRE = "preseed.cfg", "late.sh", "pre.sh"
+_TASK = re.compile(r"[a-z0-9][a-z0-9+.-]*", re.ASCII)
+# Moments of ours: a fragment that takes one of them would end the reports, or the guard.
+_OURS = ("preseed/early_command", "preseed/late_command", "partman/early_command")
 
 
 @dataclass(frozen=True)
 class Debian:
     name: str = "debian"
-    answer_file: str = "preseed.cfg"
+    files: tuple[str, ...] = (PRESEED, LATE, PRE)
+    formats: Mapping[str, Format] = field(
+        default_factory=lambda: {
+            PRESEED: Format.PRESEED,
+            LATE: Format.SHELL,
+            PRE: Format.TEXT,  # a person's, in whichever language its first line names
+        }
+    )
+    roles: tuple[str, ...] = ()
+    refuses: Mapping[str, str] = field(default_factory=dict)
 
-    def kernel_arguments(self, install: Install, mac: Mac) -> tuple[str, ...]:
+    def check(self, install: Install) -> None:
+        parameters = install.parameters
+        check_plain("the Debian installer", parameters)
+        if install.layout:
+            partman.check(install.layout)
+        if _match(install).criteria:
+            raise InputError(
+                "the Debian installer takes a disk by its serial number or path",
+                "name one, or use method: archive",
+                "layout.disks[0].match" if install.layout else "disk.match",
+            )
+        if parameters.security is Security.PERMISSIVE:
+            raise InputError(
+                "AppArmor is permissive by profile, not as a whole",
+                "write default, enforcing or disabled",
+                "security",
+            )
+        for number, one in enumerate(parameters.repositories):
+            if not one.suite:
+                raise InputError(
+                    f"Debian's repository {one.name} has a suite",
+                    "give suite, and components",
+                    f"repositories[{number}].suite",
+                )
+        for task in parameters.package_groups:
+            if not _TASK.fullmatch(task):
+                raise InputError(
+                    f"{task!r:.60} is no task of tasksel",
+                    "write it as in web-server",
+                    "package_groups",
+                )
+        self.answers(install)
+
+    def arguments(self, install: Install) -> tuple[str, ...]:
+        mac = install.mac
         return (
             "auto=true",
             "priority=critical",
-            f"url={install.answers}",
-            f"hostname={install.machine.name}",
-            f"domain={install.site.domain}",
+            f"url={install.urls.answers}{PRESEED}",
+            f"hostname={install.hostname}",
+            f"domain={install.domain}",
             # By MAC address: "auto" takes the first card with a link, which need not be this one.
             f"interface={mac}",
             f"BOOTIF={mac.bootif}",
@@ -37,16 +89,44 @@ class Debian:
             f"netcfg/get_nameservers={install.site.address}",
             "netcfg/no_default_route=true",
             "DEBIAN_FRONTEND=text",
+            *_log(install),
             *install.machine.architecture.consoles,
             # What comes after it, and nothing before, goes on to the installed system's kernel.
             "---",
-            *install.profile.parameters.kernel_arguments,
+            *install.parameters.kernel_arguments,
+            *(("apparmor=0",) if install.parameters.security is Security.DISABLED else ()),
         )
 
-    def answers(self, install: Install) -> str:
-        rows = (*_basics(install), *_mirror(install), *_account(install), *_disk())
+    def answers(self, install: Install) -> Answers:
+        disk = partman.rows(install.layout) if install.layout else _disk()
+        rows = (*_basics(install), *_mirror(install), *_account(install), *disk, *_confirmed())
         lines = [_line(owner, name, kind, value) for owner, name, kind, value in rows]
-        return "\n".join(("#_preseed_V1", *lines, *_hooks(install), ""))
+        lines += [*_hooks(install), *_fragment(self, install), ""]
+        files = {PRESEED: "\n".join(("#_preseed_V1", *lines)), LATE: debian_late.script(install)}
+        if install.parameters.scripts.pre:
+            files[PRE] = install.parameters.scripts.pre
+        return Answers(files)
+
+    def parse(self, name: str, text: str) -> object:
+        """The preseed's lines as [owner, name, type, value]; scripts as they are."""
+        if name != PRESEED:
+            return text
+        rows = [line.split(" ", 3) for line in text.splitlines() if line and line[0] != "#"]
+        if any(len(row) < 3 for row in rows):
+            raise InputError("a line of the preseed has no owner, name and type", "")
+        return [[*row, ""][:4] for row in rows]
+
+    def heard(self, content_type: str, body: bytes) -> Callback | None:  # noqa: ARG002 (a `Family`)
+        """The installer says nothing by itself; our commands in its answers do."""
+        return None
+
+
+def _log(install: Install) -> tuple[str, ...]:
+    """Its log goes to us, line by line, with each question that it asks (5 is cdebconf's word)."""
+    if not install.site.syslog_port:
+        return ()
+    where = (f"log_host={install.site.address}", f"log_port={install.site.syslog_port}")
+    return (*where, "DEBCONF_DEBUG=5")
 
 
 Row = tuple[str, str, str, str]
@@ -65,13 +145,15 @@ def _line(owner: str, name: str, kind: str, value: str) -> str:
 def _basics(install: Install) -> tuple[Row, ...]:
     # Only what differs from the installer's own defaults at priority critical: its shell forks two
     # dozen times for each line. Names are on the kernel's command line: this comes too late.
-    parameters = install.profile.parameters
+    parameters = install.parameters
+    tasks = dict.fromkeys(("standard", "ssh-server", *parameters.package_groups))
     return (
-        ("d-i", "debian-installer/locale", "string", parameters.locale),
+        *_language(parameters.locale),
         ("d-i", "keyboard-configuration/xkb-keymap", "select", parameters.keyboard),
         ("d-i", "time/zone", "string", parameters.timezone),
-        ("tasksel", "tasksel/first", "multiselect", "standard, ssh-server"),
-        ("d-i", "pkgsel/include", "string", " ".join(("sudo", "curl", *parameters.packages))),
+        ("tasksel", "tasksel/first", "multiselect", ", ".join(tasks)),
+        ("d-i", "pkgsel/include", "string", " ".join(dict.fromkeys(debian_late.packages(install)))),
+        *_firmware(install),
         ("d-i", "pkgsel/upgrade", "select", "none"),
         ("d-i", "grub-installer/only_debian", "boolean", "true"),
         # The removable path too: firmware that lost its boot entries still finds the disk.
@@ -80,32 +162,87 @@ def _basics(install: Install) -> tuple[Row, ...]:
     )
 
 
-def _mirror(install: Install) -> tuple[Row, ...]:
-    if not install.site.mirror:
+def _language(locale: str) -> tuple[Row, ...]:
+    """It takes language and country from the locale; where that names none (C.UTF-8), it asks."""
+    row = ("d-i", "debian-installer/locale", "string", locale)
+    if "_" in locale:
+        return (row,)
+    return (
+        ("d-i", "debian-installer/language", "string", "en"),
+        ("d-i", "debian-installer/country", "string", "US"),
+        row,
+    )
+
+
+def _firmware(install: Install) -> tuple[Row, ...]:
+    if not install.parameters.firmware:
         return ()
-    parts = urlsplit(install.site.mirror)
+    # Its own part of the archive from version 12 on (bookworm).
+    old = install.release.codename == "bullseye"
+    parts = ("contrib", "non-free") if old else ("contrib", "non-free", "non-free-firmware")
+    return (
+        *(("d-i", f"apt-setup/{part}", "boolean", "true") for part in parts),
+        ("d-i", "hw-detect/load_firmware", "boolean", "true"),
+    )
+
+
+def _mirror(install: Install) -> tuple[Row, ...]:
+    proxy = install.parameters.proxy
+    through = (("d-i", "mirror/http/proxy", "string", proxy),) if proxy else ()
+    if not install.urls.packages:
+        return through
+    parts = urlsplit(install.urls.packages)
     return (
         ("d-i", "mirror/country", "string", "manual"),
         ("d-i", "mirror/protocol", "select", parts.scheme),
         ("d-i", f"mirror/{parts.scheme}/hostname", "string", parts.netloc),
         ("d-i", f"mirror/{parts.scheme}/directory", "string", parts.path or "/"),
+        *_security(install),
+        *through,
+    )
+
+
+def _security(install: Install) -> tuple[Row, ...]:
+    """Where its security updates come from, where the site knows it."""
+    url = install.site.packages_of("debian-security")
+    if not url:
+        return ()
+    parts = urlsplit(url)
+    return (
+        ("d-i", "apt-setup/security_host", "string", parts.netloc),
+        ("d-i", "apt-setup/security_path", "string", parts.path or "/"),
     )
 
 
 def _account(install: Install) -> tuple[Row, ...]:
-    user = install.profile.user
-    if user is None:
-        return (
-            ("d-i", "passwd/make-user", "boolean", "false"),
-            ("d-i", "passwd/root-login", "boolean", "true"),
-            ("d-i", "passwd/root-password-crypted", "password", "!"),
-        )
+    """Users are made by the late script, all of them alike."""
+    parameters = install.parameters
+    password = parameters.root_password_hash if parameters.root is RootPolicy.PASSWORD else "!"
     return (
-        ("d-i", "passwd/root-login", "boolean", "false"),
-        ("d-i", "passwd/user-fullname", "string", user.name),
-        ("d-i", "passwd/username", "string", user.name),
-        ("d-i", "passwd/user-password-crypted", "password", user.password_hash or "!"),
+        ("d-i", "passwd/make-user", "boolean", "false"),
+        ("d-i", "passwd/root-login", "boolean", "true"),
+        ("d-i", "passwd/root-password-crypted", "password", password),
     )
+
+
+def _fragment(family: Debian, install: Install) -> tuple[str, ...]:
+    """A person's own lines: they come last, and the last answer to a question counts."""
+    text = install.parameters.fragments.get(family.name, "")
+    where = f"fragments.{family.name}"
+    lines = tuple(text.replace("\\\n", " ").splitlines())
+    for line in lines:
+        words = line.split()
+        if words and words[0][0] != "#" and (len(words) < 3 or words[1] in _OURS):
+            why = "is ours: use scripts" if len(words) >= 3 else "is no owner, name and type"
+            raise InputError(f"{' '.join(words[:2])!r:.60} {why}", "write it otherwise", where)
+        if not line.replace("\t", " ").isprintable():
+            raise InputError("a line has a control character in it", "leave it out", where)
+    return lines
+
+
+def _match(install: Install) -> DiskMatch:
+    """Which disk: the layout's own, where there is one."""
+    return install.layout.disks[0].match if install.layout else install.disk.match
 
 
 # A BIOS machine's boot loader would go to the first disk, whichever was partitioned.
@@ -117,10 +254,15 @@ def _disk() -> tuple[Row, ...]:
     return (
         ("d-i", "partman-auto/method", "string", "regular"),
         ("d-i", "partman-auto/choose_recipe", "select", "atomic"),
-        ("d-i", "partman-partitioning/confirm_write_new_label", "boolean", "true"),
         ("d-i", "partman-partitioning/choose_label", "select", "gpt"),
         ("d-i", "partman/default_label", "string", "gpt"),
+    )
+
+
+def _confirmed() -> tuple[Row, ...]:
+    return (
         ("d-i", "partman/choose_partition", "select", "finish"),
+        ("d-i", "partman-partitioning/confirm_write_new_label", "boolean", "true"),
         ("d-i", "partman/confirm", "boolean", "true"),
         ("d-i", "partman/confirm_nooverwrite", "boolean", "true"),
     )
@@ -129,17 +271,56 @@ def _disk() -> tuple[Row, ...]:
 def _hooks(install: Install) -> tuple[str, ...]:
     """Commands of ours at three moments; all words in them are our own URLs and tokens.
 
-    early_command runs once the answers are loaded, before anything is written; partman's just
-    before the first write: there the guard looks whether the disk is blank.
+    early_command runs once the answers are loaded, before anything is written: it fetches the
+    scripts, for the claim is over with the first report. partman's is just before the first write:
+    there the guard looks whether the disk is blank.
     """
-    report = f"wget -q -O /dev/null --post-data='' '{install.callbacks}?stage="
+    report = f"{_POST} '{install.urls.callbacks}?stage="
     early = f"{report}installing&step=installer&id=early'"
     partman = f"{report}installing&step=partitioning&id=partman'"
-    late = f"{report}installed&id=late'"
     return (
-        f"d-i preseed/early_command string {early} || true",
+        f"d-i preseed/early_command string {_fetch(install)}{early} || true{_pre(install)}",
         f"d-i partman/early_command string {_guard(install)}{partman} || true",
-        f"d-i preseed/late_command string {_first_boot(install)}; {late}",
+        f"d-i preseed/late_command string {_late(install)}",
+    )
+
+
+_POST = "wget -q -O /dev/null --post-data=''"
+
+
+def _failed(install: Install, id: str, message: str) -> str:
+    """Report it, with words that stand in a URL as they are, and end."""
+    url = f"{install.urls.callbacks}?stage=failed&id={id}&message={message}"
+    return f"{_POST} '{url}'; poweroff -f"
+
+
+def _fetch(install: Install) -> str:
+    names = (LATE, PRE) if install.parameters.scripts.pre else (LATE,)
+    lost = _failed(install, "fetch", "its+scripts+could+not+be+fetched")
+    return "".join(
+        f"wget -q -O /tmp/ironwake-{name} '{install.urls.answers}{name}' || {{ {lost}; }}; "
+        for name in names
+    )
+
+
+def _pre(install: Install) -> str:
+    """A person's script, by what its first line names, else by sh."""
+    if not install.parameters.scripts.pre:
+        return ""
+    by = "" if install.parameters.scripts.pre.startswith("#!") else "sh "
+    failed = _failed(install, "pre", "the+script+pre+failed")
+    path = f"/tmp/ironwake-{PRE}"  # noqa: S108 (in the installer's own memory)
+    return f"; chmod 700 {path}; {by}{path} || {{ {failed}; }}"
+
+
+def _late(install: Install) -> str:
+    """The late script, inside the new system; a failure leaves the machine as it is, for a look."""
+    url = f"{install.urls.callbacks}?stage=failed&id=late&message=the+script+late.sh+failed"
+    place = f"root/ironwake-{LATE}"
+    return (
+        f"cp /tmp/ironwake-{LATE} /target/{place} && in-target sh /{place} && "
+        f"rm /target/{place} && {_POST} '{install.urls.callbacks}?stage=installed&id=late' || "
+        f"{{ {_POST} '{url}'; false; }}"
     )
 
 
@@ -152,18 +333,17 @@ def _guard(install: Install) -> str:
     other one to take. With `auto`, each that partman could choose is looked at. The installer then
     stops for good.
     """
-    failed = f"{install.callbacks}?stage=failed&id=guard&message={_REFUSED}"
-    match = install.profile.disk.match
+    match = _match(install)
     find, disks = "", "$(list-devices disk)"
     if match.startswith("/dev/"):
         find, disks = f"w=$(readlink -f {shlex.quote(match)}); {_NAME_IT}", "$w"
-    elif match != "auto":
+    elif match != AUTO:
         find, disks = _by_serial(match), "${w:-none}"
     return (
         f"{find}for d in {disks}; do "
         "dd if=$d of=/dev/null count=1 2>/dev/null && blkid -p $d >/dev/null; "
         f"if [ $? != 2 ]{_spared(install)}; then "
-        f"wget -q -O /dev/null --post-data='' '{failed}'; poweroff -f; fi; done; "
+        f"{_failed(install, 'guard', _REFUSED)}; fi; done; "
     )
 
 
@@ -195,24 +375,6 @@ def _spared(install: Install) -> str:
         return ""
     wanted = " -e ".join(names)
     return f" && ! udevadm info -q property -n $d | grep -qxF -e {wanted}"
-
-
-def _first_boot(install: Install) -> str:
-    """Put the health report's unit, and the user's keys, into the installed system."""
-    return firstboot.late_command(install.health) + _keys(install)
-
-
-def _keys(install: Install) -> str:
-    user = install.profile.user
-    if user is None or not user.ssh_keys:
-        return ""
-    text = base64.b64encode("".join(f"{key}\n" for key in user.ssh_keys).encode()).decode()
-    home = f"/home/{user.name}/.ssh"
-    return (
-        f"; in-target sh -c 'install -d -m 700 -o {user.name} -g {user.name} {home}; "
-        f"echo {text} | base64 -d > {home}/authorized_keys; "
-        f"chown {user.name}: {home}/authorized_keys; chmod 600 {home}/authorized_keys'"
-    )
 
 
 FAMILY = Debian()

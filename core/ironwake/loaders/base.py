@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ironwake.boot import KernelBoot
+from ironwake.boot import Form, KernelBoot
 from ironwake.firmware import Firmware
 from ironwake.localboot import LoaderName, Rung
 from ironwake.mac import Mac
@@ -29,8 +29,11 @@ class Loader(Protocol):
     def first_file(self, firmware: Firmware, mac: Mac, site: Site) -> str:
         """What DHCP names: a TFTP path without a leading slash, or a URL."""
 
+    def starts(self, form: Form) -> bool:
+        """Whether it can start a kernel of that form."""
+
     def boot_script(self, boot: KernelBoot, site: Site) -> str:
-        """Start that kernel."""
+        """Start that kernel, which it can."""
 
     def local_script(self, reason: str, rung: Rung) -> str:
         """Boot the local disk, saying why; by this rung where it is one of this loader's."""

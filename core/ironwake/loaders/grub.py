@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ironwake import routes
-from ironwake.boot import KernelBoot
+from ironwake.boot import Form, KernelBoot
 from ironwake.firmware import Architecture, Firmware, Transport
 from ironwake.localboot import VENDORS, LoaderName, Rung
 from ironwake.mac import Mac
@@ -33,12 +33,15 @@ class Grub:
         shim = self.role(firmware)
         return f"{site.url}/{shim}" if firmware.transport is Transport.HTTP else shim
 
+    def starts(self, form: Form) -> bool:
+        return form is Form.LINUX
+
     def boot_script(self, boot: KernelBoot, site: Site) -> str:
         at = f"(http,{site.authority})"
         return (
             f'echo "{boot.title}"\n'
             f"linux {at}/{routes.artifact(boot.kernel)} {' '.join(map(_word, boot.arguments))}\n"
-            f"initrd {at}/{routes.artifact(boot.initrd)}\n"
+            f"initrd {' '.join(f'{at}/{one.path}' for one in boot.initrds)}\n"
             "boot\n"
         )
 
@@ -77,8 +80,10 @@ done
 
 
 def _word(argument: str) -> str:
-    """As GRUB's shell takes it for one word: a semicolon would end the command."""
-    return f"'{argument}'" if ";" in argument else argument
+    """As GRUB's shell takes it for one word: a semicolon would end the command, and there are
+    patterns for files' names.
+    """
+    return f"'{argument}'" if set(argument) & set(";*?[") else argument
 
 
 LOADER = Grub()

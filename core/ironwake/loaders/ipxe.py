@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ironwake import routes
-from ironwake.boot import KernelBoot
+from ironwake.boot import Form, KernelBoot, Named
 from ironwake.firmware import Architecture, Firmware, Transport
 from ironwake.localboot import VENDORS, LoaderName, Rung
 from ironwake.mac import Mac
@@ -33,16 +33,21 @@ class Ipxe:
         role = self.role(firmware)
         return f"{site.url}/{role}" if firmware.transport is Transport.HTTP else role
 
+    def starts(self, form: Form) -> bool:  # noqa: ARG002 (a `Loader`)
+        return True
+
     def boot_script(self, boot: KernelBoot, site: Site) -> str:
-        kernel = f"{site.url}/{routes.artifact(boot.kernel)}"
-        initrd = f"{site.url}/{routes.artifact(boot.initrd)}"
         # Absolute URLs: behind a foreign DHCP server ${next-server} is that server's address.
-        # initrd=: the kernel's EFI stub finds the ramdisk by this name only.
+        kernel = f"kernel {site.url}/{routes.artifact(boot.kernel)}"
+        named = boot.initrds if boot.form is Form.LINUX else ()
+        # initrd=: the kernel's EFI stub finds a ramdisk by its name only.
+        words = (kernel, *(f"initrd={one.name}" for one in named), *boot.arguments)
+        files = (_initrd(one, boot.form, site) for one in boot.initrds)
         return (
             "#!ipxe\n"
             f"echo {boot.title}\n"
-            f"kernel {kernel} initrd=initrd {' '.join(boot.arguments)} || goto failed\n"
-            f"initrd --name initrd {initrd} || goto failed\n"
+            f"{' '.join(words)} || goto failed\n"
+            f"{''.join(files)}"
             "boot || goto failed\n"
             ":failed\n"
             "echo Ironwake: the kernel could not be started; booting the local disk\n"
@@ -72,6 +77,13 @@ _SANBOOT = (
     "sanboot --no-describe --drive 0 ||",
     ":next",
 )
+
+
+def _initrd(one: Named, form: Form, site: Site) -> str:
+    # wimboot has a file's name by `--name` under UEFI, and behind the URL with a BIOS, where iPXE
+    # packs it into a cpio archive by it. Linux would take that archive for one of its own.
+    name = f" {one.name}" if form is Form.WIMBOOT else ""
+    return f"initrd --name {one.name} {site.url}/{one.path}{name} || goto failed\n"
 
 
 def _takes_script(firmware: Firmware) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ironwake import routes
-from ironwake.boot import KernelBoot
+from ironwake.boot import Form, KernelBoot
 from ironwake.firmware import Architecture, Firmware
 from ironwake.localboot import LoaderName, Rung
 from ironwake.mac import Mac
@@ -37,6 +37,9 @@ class Pxelinux:
         # from, and there its configuration is this machine's.
         return self.role(firmware)
 
+    def starts(self, form: Form) -> bool:
+        return form is Form.LINUX
+
     def boot_script(self, boot: KernelBoot, site: Site) -> str:
         return (
             f"SAY {boot.title}\n"
@@ -44,7 +47,7 @@ class Pxelinux:
             "PROMPT 0\n"
             "LABEL ironwake\n"
             f"  KERNEL {site.url}/{routes.artifact(boot.kernel)}\n"
-            f"  INITRD {site.url}/{routes.artifact(boot.initrd)}\n"
+            f"  INITRD {','.join(f'{site.url}/{one.path}' for one in boot.initrds)}\n"
             f"  APPEND {' '.join(boot.arguments)}\n"
             f"{_DISK}"
         )

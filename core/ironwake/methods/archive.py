@@ -23,8 +23,19 @@ ARCHIVE, LAYOUT_PACKAGES = "archive", "layout-packages"
 
 @dataclass(frozen=True)
 class ArchiveMethod:
+    def check(
+        self,
+        deployment: Deployment,
+        machine: Machine,  # noqa: ARG002 (an `InstallMethod`)
+        mac: Mac,  # noqa: ARG002 (an `InstallMethod`)
+        policy: Policy,  # noqa: ARG002 (an `InstallMethod`)
+    ) -> None:
+        ramdisk.check(deployment)
+
     def missing(self, deployment: Deployment, machine: Machine, policy: Policy) -> tuple[str, ...]:
-        source = origin(deployment.profile, policy).manifest(machine.architecture)
+        source = origin(deployment.release, deployment.profile.image, policy).manifest(
+            machine.architecture
+        )
         roles = (ARCHIVE, *_layout_roles(deployment))
         needed = {ramdisk.name(machine, policy): ramdisk.ROLES, source: roles}
         return policy.shelf.lacking(needed)
@@ -32,7 +43,8 @@ class ArchiveMethod:
     def boot(
         self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy
     ) -> KernelBoot:
-        title = f"{machine.name} becomes {origin(deployment.profile, policy).title}"
+        source = origin(deployment.release, deployment.profile.image, policy)
+        title = f"{machine.name} becomes {source.title}"
         return ramdisk.boot(title, deployment, machine, mac, policy)
 
     def payload(
@@ -43,7 +55,7 @@ class ArchiveMethod:
         policy: Policy,
         keys: Mapping[str, str] = NO_KEYS,
     ) -> Grant:
-        source = origin(deployment.profile, policy)
+        source = origin(deployment.release, deployment.profile.image, policy)
         manifest = source.manifest(machine.architecture)
         unpacked = int(policy.shelf.facts.get(manifest, {}).get("unpacked_bytes", "0"))
         packages = [_fetched(policy, manifest, role) for role in _layout_roles(deployment)]

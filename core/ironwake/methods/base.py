@@ -17,6 +17,9 @@ NO_KEYS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class InstallMethod(Protocol):
+    def check(self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy) -> None:
+        """InputError, naming the parameter, where one cannot be told; asked when it is armed."""
+
     def missing(self, deployment: Deployment, machine: Machine, policy: Policy) -> tuple[str, ...]:
         """Names of the manifests that must be built first; empty when all is there."""
 

@@ -24,6 +24,15 @@ PACK, INDEX = "pack", "index"  # the roles of such an image
 
 @dataclass(frozen=True)
 class DiskImageMethod:
+    def check(
+        self,
+        deployment: Deployment,
+        machine: Machine,  # noqa: ARG002 (an `InstallMethod`)
+        mac: Mac,  # noqa: ARG002 (an `InstallMethod`)
+        policy: Policy,  # noqa: ARG002 (an `InstallMethod`)
+    ) -> None:
+        ramdisk.check(deployment)
+
     def missing(self, deployment: Deployment, machine: Machine, policy: Policy) -> tuple[str, ...]:
         needed = {
             ramdisk.name(machine, policy): ramdisk.ROLES,
@@ -46,7 +55,9 @@ class DiskImageMethod:
         keys: Mapping[str, str] = NO_KEYS,
     ) -> Grant:
         image = _image(deployment.profile, policy)
-        least = max(origin(deployment.profile, policy).least_disk, image.size)
+        least = max(
+            origin(deployment.release, deployment.profile.image, policy).least_disk, image.size
+        )
         return ramdisk.grant(image, deployment, machine, mac, policy, keys, least_disk=least)
 
 

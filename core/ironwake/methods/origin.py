@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ironwake import release as releases
 from ironwake.firmware import Architecture
-from ironwake.profile import Profile
+from ironwake.release import Release
 from ironwake.site import Policy
 
 
@@ -17,21 +16,20 @@ class Origin:
     title: str
     architectures: tuple[Architecture, ...]
     least_disk: int
-    _base: str
-    _is_image: bool
+    _image: str
+    _release: Release | None = None
 
     def manifest(self, architecture: Architecture) -> str:
         """The manifest for machines of that architecture; an image is for one alone."""
-        return self._base if self._is_image else releases.find(self._base).medium(architecture)
+        return self._release.medium(architecture) if self._release else self._image
 
 
-def origin(profile: Profile, policy: Policy) -> Origin:
-    """What this profile's system is made of, as the shelf has it now."""
-    if profile.release:
-        row = releases.find(profile.release)
-        return Origin(row.title, row.architectures, row.least_disk, row.name, _is_image=False)
-    facts = policy.shelf.facts.get(profile.image, {})
+def origin(release: Release | None, image: str, policy: Policy) -> Origin:
+    """What a system of this release, or image, is made of, as the shelf has it now."""
+    if release:
+        return Origin(release.title, release.architectures, release.least_disk, "", release)
+    facts = policy.shelf.facts.get(image, {})
     told = facts.get("architecture", "")
     made = tuple(one for one in Architecture if one == told)
     least = int(facts.get("least_disk") or facts.get("logical_bytes") or 0)
-    return Origin(profile.image, made, least, profile.image, _is_image=True)
+    return Origin(image, made, least, image)

@@ -4,26 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from ironwake import routes, wire
 from ironwake.artifact import ramdisk_name
-from ironwake.boot import KernelBoot
+from ironwake.boot import KernelBoot, initial
 from ironwake.deployment import Deployment
 from ironwake.layout.usual import usual
 from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.methods.base import NO_KEYS
 from ironwake.order import Archive, Capture, DiskImage, Order, Rescue, Wipe
+from ironwake.parameters.refusal import check_plain, check_refused
 from ironwake.report import Grant
 from ironwake.site import Policy
 
 ROLES: Final = ("kernel", "initrd")
 
+_NOT_YET = "our agent does not set it"
+# What the agent has no hand for: refused where it is stated, never silently left out.
+REFUSES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "ntp": _NOT_YET,
+        "root": "root is locked, and the users have sudo",
+        "network": "the card that booted asks DHCP",
+        "package_groups": "name the packages",
+        "repositories": "the system has its own",
+        "proxy": _NOT_YET,
+        "mirror": "the system has its own package sources",
+        "scripts": _NOT_YET,
+        "firmware": "name the packages",
+        "security": _NOT_YET,
+        "fragments": "there is no answer file",
+        "template": "there is no answer file",
+    }
+)
+
 
 def name(machine: Machine, policy: Policy) -> str:
     """The manifest of the ramdisk for this machine."""
     return ramdisk_name(policy.site.ramdisk, machine.architecture)
+
+
+def check(deployment: Deployment) -> None:
+    """InputError for the first parameter that the agent cannot give to what it installs."""
+    parameters = deployment.parameters
+    check_refused(f"method {deployment.profile.method}", REFUSES, parameters)
+    check_plain(f"method {deployment.profile.method}", parameters)
 
 
 def boot(
@@ -34,7 +62,7 @@ def boot(
     return KernelBoot(
         f"Ironwake: {title}",
         policy.shelf.need(ramdisk, "kernel"),
-        policy.shelf.need(ramdisk, "initrd"),
+        initial(policy.shelf.need(ramdisk, "initrd")),
         (
             f"ironwake.url={policy.site.url}",
             f"ironwake.token={deployment.token}",
@@ -57,11 +85,11 @@ def grant(
     layout_packages: Archive | None = None,
 ) -> Grant:
     """The agent's order: the one thing that it is for, and what holds for all of them."""
-    profile = deployment.profile
+    profile, parameters = deployment.profile, deployment.parameters
     order = Order(
         deployment=deployment.id,
-        machine=machine.name,
-        domain=policy.site.domain,
+        machine=parameters.hostname or machine.name,
+        domain=parameters.domain or policy.site.domain,
         mac=mac,
         layout=profile.layout or usual(profile.disk.match),
         erase=deployment.erase,
@@ -73,16 +101,18 @@ def grant(
         wipe=way if isinstance(way, Wipe) else None,
         rescue=way if isinstance(way, Rescue) else None,
         capture=way if isinstance(way, Capture) else None,
-        timezone=profile.parameters.timezone,
-        locale=profile.parameters.locale,
-        keyboard=profile.parameters.keyboard,
-        user=profile.user,
-        packages=profile.parameters.packages,
-        kernel_arguments=profile.parameters.kernel_arguments,
+        timezone=parameters.timezone,
+        locale=parameters.locale,
+        keyboard=parameters.keyboard,
+        users=parameters.users,
+        packages=parameters.packages,
+        kernel_arguments=parameters.kernel_arguments,
         boot_order=profile.boot_order,
         keys=dict(keys),
         finish=profile.finish,
         layout_packages=layout_packages,
+        mirrors=policy.site.packages if policy.site.cache else (),
+        cache=policy.site.cache,
     )
     return Grant("application/json", wire.encode(order).decode())
 
@@ -97,6 +127,9 @@ class TaskMethod:
 
     title: str
     task: Callable[[Deployment, Policy], Wipe | Rescue | Capture]
+
+    def check(self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy) -> None:
+        """It installs nothing, so there is nothing to tell."""
 
     def missing(
         self,

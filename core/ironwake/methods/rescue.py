@@ -9,8 +9,7 @@ from ironwake.site import Policy
 
 
 def _task(deployment: Deployment, policy: Policy) -> Rescue:
-    user = deployment.profile.user
-    own = user.ssh_keys if user else ()
+    own = [key for user in deployment.parameters.users for key in user.ssh_keys]
     return Rescue(tuple(dict.fromkeys((*own, *policy.site.ssh_keys))))
 
 

@@ -1,71 +1,107 @@
-"""Method `script`: the vendor's own installer, with an answer file rendered for this machine."""
+"""Method `script`: the vendor's own installer, with answer files rendered for this machine."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ironwake import release as releases
-from ironwake import routes
+from ironwake import families, routes
 from ironwake.boot import KernelBoot
 from ironwake.deployment import Deployment
-from ironwake.families import FAMILIES
-from ironwake.families.base import Family, Install
+from ironwake.errors import BrokenError
+from ironwake.families import start
+from ironwake.families.base import Install, Urls
+from ironwake.families.start import TREE
 from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.methods.base import NO_KEYS
+from ironwake.parameters import Parameters
 from ironwake.report import Grant
-from ironwake.site import Policy
+from ironwake.site import Policy, Site
 
 
-def _family(deployment: Deployment) -> Family:
-    return FAMILIES[releases.find(deployment.profile.release).family]
-
-
-def _install(deployment: Deployment, machine: Machine, policy: Policy) -> Install:
-    family = _family(deployment)
+def install(
+    deployment: Deployment,
+    machine: Machine,
+    mac: Mac,
+    policy: Policy,
+    keys: Mapping[str, str] = NO_KEYS,
+) -> Install:
+    """What the family is told."""
+    url, token = policy.site.url, deployment.token
+    release = deployment.need_release()
+    parameters = _near(deployment.parameters, policy.site)
+    parts = policy.shelf.roles(release.medium(machine.architecture))
     return Install(
-        release=releases.find(deployment.profile.release),
+        release=release,
         machine=machine,
-        profile=deployment.profile,
+        parameters=parameters,
+        disk=deployment.profile.disk,
+        layout=deployment.profile.layout,
         site=policy.site,
-        answers=routes.answers(policy.site.url, deployment.token, family.answer_file),
-        callbacks=routes.callbacks(policy.site.url, deployment.token),
-        health=routes.health(policy.site.url, deployment.health_token),
+        mac=mac,
+        urls=Urls(
+            answers=routes.answers(url, token, ""),
+            callbacks=routes.callbacks(url, token),
+            reports=routes.reports(url, token),
+            health=routes.health(url, deployment.health_token),
+            tree=f"{url}/{routes.tree(parts[TREE])}/" if TREE in parts else "",
+            packages=policy.site.packages_of(
+                release.options.get("packages", ""),
+                release.name,
+                release.family,
+                stated=parameters.mirror,
+            ),
+            parts={role: f"{url}/{routes.artifact(item)}" for role, item in parts.items()},
+        ),
         erase=deployment.erase,
+        keys=keys,
+        template=deployment.answer,
     )
+
+
+def _near(parameters: Parameters, site: Site) -> Parameters:
+    """With the mirrors that the package cache stands before by its URLs."""
+    repositories = tuple(replace(one, url=site.near(one.url)) for one in parameters.repositories)
+    return replace(parameters, mirror=site.near(parameters.mirror), repositories=repositories)
 
 
 @dataclass(frozen=True)
 class ScriptMethod:
+    def check(self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy) -> None:
+        asked = install(deployment, machine, mac, policy)
+        families.check(families.of(asked.release), asked)
+
     def missing(self, deployment: Deployment, machine: Machine, policy: Policy) -> tuple[str, ...]:
-        media = releases.find(deployment.profile.release).medium(machine.architecture)
-        roles = ("installer-kernel", "installer-initrd")
-        return () if all(policy.shelf.find(media, role) for role in roles) else (media,)
+        release = deployment.need_release()
+        needed = start.of(families.of(release)).needs(release, machine.architecture)
+        return policy.shelf.lacking(needed)
 
     def boot(
         self, deployment: Deployment, machine: Machine, mac: Mac, policy: Policy
     ) -> KernelBoot:
-        release = releases.find(deployment.profile.release)
-        medium = release.medium(machine.architecture)
-        install = _install(deployment, machine, policy)
-        return KernelBoot(
-            f"Ironwake: {machine.name} becomes {release.title}, by its own installer",
-            policy.shelf.need(medium, "installer-kernel"),
-            policy.shelf.need(medium, "installer-initrd"),
-            _family(deployment).kernel_arguments(install, mac),
-        )
+        asked = install(deployment, machine, mac, policy)
+        return start.of(families.of(asked.release)).boot(asked, policy.shelf)
 
     def payload(
         self,
         deployment: Deployment,
         machine: Machine,
-        mac: Mac,  # noqa: ARG002 (an `InstallMethod`: the installer has it by the kernel's words)
+        mac: Mac,
         policy: Policy,
-        keys: Mapping[str, str] = NO_KEYS,  # noqa: ARG002 (a layout is the agent's work)
+        keys: Mapping[str, str] = NO_KEYS,
     ) -> Grant:
-        answers = _family(deployment).answers(_install(deployment, machine, policy))
-        return Grant("text/plain; charset=utf-8", answers)
+        if deployment.template and not deployment.answer:
+            raise BrokenError("the template of this deployment was not rendered", "ask again")
+        asked = install(deployment, machine, mac, policy, keys)
+        family = families.of(asked.release)
+        answers = family.answers(asked)
+        files = dict(answers.files)
+        first = next(name for name in family.files if name in files)
+        if asked.template:
+            files[first] = asked.template
+        binary = tuple(sorted(answers.binary - ({first} if asked.template else set())))
+        return Grant("text/plain; charset=utf-8", files[first], files, binary)
 
 
 METHOD = ScriptMethod()

@@ -1,0 +1,90 @@
+"""The Debian installer: recipes, the late script, and what a fragment may say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ironwake.errors import InputError
+from ironwake.families.debian import FAMILY, LATE, PRE, PRESEED
+from ironwake.parameters.model import Scripts, Security
+from tests.families import asked, conformance
+from tests.families.conformance import base
+
+ROW = next(row for row in conformance.rows() if row.name == "debian-12")
+
+
+def answer(text: str, name: str) -> str:
+    """The last one to this question, as debconf takes it."""
+    lines = [line for line in text.splitlines() if line.split(" ")[1:2] == [name]]
+    return lines[-1].split(" ", 3)[3]
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "de_DE.UTF-8"])
+def test_no_locale_leaves_the_country_open(locale: str) -> None:
+    """Where the locale names none, it would be asked for even at priority critical."""
+    text = FAMILY.answers(base(ROW, locale=locale)).files[PRESEED]
+    assert answer(text, "debian-installer/locale") == locale
+    assert ("debian-installer/country" in text) is ("_" not in locale)
+
+
+def test_a_layout_becomes_a_recipe() -> None:
+    """Fixed sizes are fixed, in MB; what grows takes the rest; each part says what it is."""
+    text = FAMILY.answers(replace(base(ROW), layout=asked.PLAIN)).files[PRESEED]
+    recipe = answer(text, "partman-auto/expert_recipe")
+    assert recipe == (
+        "ironwake :: "
+        "537 537 537 fat32 $iflabel{ gpt } method{ efi } format{ } . "
+        "2 2 2 free $iflabel{ gpt } method{ biosgrub } . "
+        "2148 2148 2148 linux-swap method{ swap } format{ } . "
+        "500 1000000000 -1 ext4 method{ format } format{ } use_filesystem{ } filesystem{ ext4 }"
+        " mountpoint{ / } options/noatime{ noatime } ."
+    )
+    assert answer(text, "partman-auto/method") == "regular"
+
+
+def test_a_volume_group_becomes_a_recipe() -> None:
+    """Partitions are for themselves, logical volumes in their group."""
+    text = FAMILY.answers(replace(base(ROW), layout=asked.LVM)).files[PRESEED]
+    recipe = answer(text, "partman-auto/expert_recipe")
+    assert answer(text, "partman-auto/method") == "lvm"
+    assert "ext4 $defaultignore{ } method{ lvm } vg_name{ vg0 } ." in recipe
+    assert "$lvmok{ } in_vg{ vg0 } lv_name{ root } method{ format }" in recipe
+
+
+@pytest.mark.parametrize("name", ["percent", "raid", "sealed"])
+def test_what_no_recipe_can_say_is_refused(name: str) -> None:
+    """By the layout's own field, with the way out."""
+    with pytest.raises(InputError) as caught:
+        FAMILY.check(replace(base(ROW), layout=asked.LAYOUTS[name]))
+    assert caught.value.where.startswith("layout.")
+    assert "method: archive" in caught.value.next_step
+
+
+def test_scripts_are_fetched_before_the_first_report() -> None:
+    """With it the claim is over, and nothing can be fetched any more."""
+    install = base(ROW, scripts=Scripts(pre="#!/bin/sh\necho\n", post="echo"))
+    answers = FAMILY.answers(install)
+    hook = answer(answers.files[PRESEED], "preseed/early_command")
+    fetched = [hook.index(f"/answers/{name}") for name in (LATE, PRE)]
+    assert max(fetched) < hook.index("stage=installing")
+    assert hook.index("stage=installing") < hook.rindex("/tmp/ironwake-pre.sh ||")
+    assert PRE not in FAMILY.answers(base(ROW)).files
+
+
+def test_a_fragment_comes_last_and_takes_no_moment_of_ours() -> None:
+    """The last answer to a question counts; reports and the guard stay."""
+    line = "d-i time/zone string Asia/Tokyo"
+    text = FAMILY.answers(base(ROW, fragments={"debian": f"# mine\n{line}\n"})).files[PRESEED]
+    assert answer(text, "time/zone") == "Asia/Tokyo"
+    for wrong in ("d-i preseed/late_command string reboot", "d-i time/zone", "d-i a string \x01"):
+        with pytest.raises(InputError) as caught:
+            FAMILY.check(base(ROW, fragments={"debian": wrong}))
+        assert caught.value.where == "fragments.debian"
+
+
+def test_apparmor_is_switched_off_for_the_installed_kernel() -> None:
+    """What stands after three hyphens goes on to it."""
+    words = FAMILY.arguments(base(ROW, security=Security.DISABLED))
+    assert words[words.index("---") :] == ("---", "apparmor=0")

@@ -1,0 +1,389 @@
+"""Ubuntu: autoinstall as data, judged by cloud-init's own tool; what Subiquity says of itself."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ironwake import nocloud
+from ironwake.errors import InputError
+from ironwake.families import FAMILIES, check, curtin, fragment, ubuntu
+from ironwake.families.base import Install
+from ironwake.firstboot import UNIT
+from ironwake.layout.model import Encryption, KeySource, Layout, Wipe
+from ironwake.layout.usual import usual
+from ironwake.names import DomainName, HostName, UserName
+from ironwake.parameters.model import Repository, RootPolicy, Scripts, Security, User
+from ironwake.parameters.network import BondMode, Device, Kind, Network
+from ironwake.report import Stage
+from tests.families import asked
+from tests.families.shells import GIB, Machine, syntax
+
+FAMILY = FAMILIES["ubuntu"]
+RELEASE = "ubuntu-24.04"
+BOND = Network(
+    (
+        Device("uplink", Kind.BOND, ("boot", "52:54:00:12:34:57"), mode=BondMode.LACP),
+        Device("office", Kind.VLAN, ("uplink",), addresses=("192.0.2.7/24",),
+               gateway="192.0.2.1", vlan=20),
+        Device("guests", Kind.BRIDGE, ("52:54:00:12:34:58",), dhcp=True),
+    ),
+    ("192.0.2.1",),
+    (DomainName("site.example"),),
+)  # fmt: skip
+NETWORKS = {
+    "dhcp": Network(),
+    "static": Network((Device("lan", addresses=("192.0.2.7/24",), gateway="192.0.2.1", mtu=9000),)),
+    "bond": BOND,
+}
+USERS = (
+    User(UserName("admin"), (asked.KEY,), full_name='A "B" $(x)', groups=(UserName("adm"),)),
+    User(UserName("guest"), password_hash=asked.HASH, admin=False),
+)
+
+
+def data(install: Install) -> dict[str, Any]:
+    """What stands below autoinstall, as a YAML reader has it."""
+    found: dict[str, dict[str, Any]] = yaml.safe_load(FAMILY.answers(install).files["user-data"])
+    return found["autoinstall"]
+
+
+def script(command: str) -> str:
+    """What one of our commands runs."""
+    return base64.b64decode(command.split()[1]).decode()
+
+
+@pytest.mark.parametrize(
+    "release", ["ubuntu-20.04", "ubuntu-22.04", "ubuntu-24.04", "ubuntu-26.04"]
+)
+def test_the_kernel_is_told_the_iso_and_the_seed_by_its_versions_word(release: str) -> None:
+    """By HTTP, cloud-init knows nocloud-net alone at first; the ISO is loaded once."""
+    words = FAMILY.arguments(asked.install(release))
+    old = release in ("ubuntu-20.04", "ubuntu-22.04")
+    name = "nocloud-net" if old else "nocloud"
+    assert f"ds={name};s={asked.SITE}/deployments/{asked.TOKEN}/answers/" in words
+    assert "autoinstall" in words
+    assert "cloud-config-url=/dev/null" in words
+    assert "BOOTIF=01-52-54-00-77-00-10" in words
+    assert words[-1] == "---"
+
+
+STATED: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "keys": {"users": USERS, "root": RootPolicy.KEYS, "root_keys": (asked.KEY,)},
+    "all": {
+        "users": USERS,
+        "root": RootPolicy.PASSWORD,
+        "root_password_hash": asked.HASH,
+        "ntp": ("192.0.2.3",),
+        "timezone": "Europe/Berlin",
+        "network": BOND,
+        "scripts": Scripts("echo pre", "#!/usr/bin/python3\nprint()"),
+    },
+}
+
+
+@pytest.mark.parametrize("stated", STATED)
+def test_cloud_inits_own_tool_takes_it(stated: str, tmp_path: Path) -> None:
+    """Both documents: the installer's seed, and the installed system's user-data within it."""
+    install = asked.install(RELEASE, **STATED[stated])
+    inner = nocloud.HEADER + json.dumps(data(install)["user-data"])
+    for number, text in enumerate((FAMILY.answers(install).files["user-data"], inner)):
+        file = tmp_path / f"user-data-{number}"
+        file.write_text(text)
+        done = subprocess.run(
+            ["cloud-init", "schema", "-c", file], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, ""), done
+        assert "deprecat" not in done.stdout
+
+
+MATRIX = list(itertools.product(asked.LAYOUTS, NETWORKS))
+
+
+@pytest.mark.parametrize(("layout", "network"), MATRIX, ids=["-".join(row) for row in MATRIX])
+def test_every_layout_with_every_network(layout: str, network: str) -> None:
+    """Each renders, reads back, and its scripts are a shell's."""
+    install = asked.install(
+        RELEASE, asked.LAYOUTS[layout], keys=asked.SEALED_KEYS, network=NETWORKS[network]
+    )
+    check(FAMILY, install)
+    found = data(install)
+    text = FAMILY.answers(install).files["user-data"]
+    assert FAMILY.parse("user-data", text) == {"autoinstall": found}
+    for command in (*found["early-commands"], found["late-commands"][-1]):
+        assert not syntax(script(command))
+
+
+@pytest.mark.parametrize("file", nocloud.FILES)
+def test_each_file_is_yaml_and_reads_back(file: str) -> None:
+    """Our own reader and PyYAML have the same of it."""
+    text = FAMILY.answers(asked.install(RELEASE, users=USERS)).files[file]
+    assert FAMILY.parse(file, text) == (yaml.safe_load(text) or {})
+
+
+@pytest.mark.parametrize("words", asked.NAUGHTY)
+def test_hostile_words_stay_values(words: str) -> None:
+    """They come back equal, and no key is another one."""
+    usual_keys = set(data(asked.install(RELEASE)))
+    name = words.replace(":", "").replace(",", "")
+    scripts = Scripts(f"echo {words}", f"echo {words}")
+    user = User(UserName("admin"), full_name=name)
+    found = data(asked.install(RELEASE, users=(user,), scripts=scripts))
+    assert set(found) == usual_keys
+    assert found["user-data"]["users"][0]["gecos"] == name
+    for command in (*found["early-commands"], found["late-commands"][-1]):
+        assert not syntax(script(command))
+
+
+def test_what_a_system_is_told(tmp_path: Path) -> None:
+    """Names, users, packages, sources: where the installer, or cloud-init, looks for each."""
+    found = data(
+        asked.install(
+            RELEASE,
+            hostname=HostName("web"),
+            domain=DomainName("site.example"),
+            users=USERS,
+            root=RootPolicy.KEYS,
+            root_keys=(asked.KEY,),
+            packages=("nginx-light",),
+            package_groups=("dns-server",),
+            locale="de_DE.UTF-8",
+            keyboard="de",
+            proxy="http://192.0.2.9:3128",
+            repositories=(Repository("x", "http://192.0.2.1/x", "noble", ("main",)),),
+        )
+    )
+    assert found["user-data"]["fqdn"] == "web.site.example"
+    assert [one["name"] for one in found["user-data"]["users"]] == ["admin", "guest", "root"]
+    assert found["user-data"]["disable_root"] is False
+    assert found["packages"] == ["nginx-light", "dns-server^"]
+    assert (found["locale"], found["keyboard"]) == ("de_DE.UTF-8", {"layout": "de"})
+    assert found["proxy"] == "http://192.0.2.9:3128"
+    assert found["apt"]["sources"]["x.list"]["source"] == "deb http://192.0.2.1/x noble main"
+    assert found["apt"]["fallback"] == "abort"
+    assert found["snaps"] == []
+    assert "identity" not in found
+    endpoint = f"{asked.SITE}/deployments/{asked.TOKEN}/reports"
+    assert found["reporting"] == {"ironwake": {"type": "webhook", "endpoint": endpoint}}
+
+
+def test_nothing_but_what_is_on_the_iso_needs_no_mirror() -> None:
+    """A network that is closed in itself has none."""
+    assert data(asked.install(RELEASE))["apt"]["fallback"] == "offline-install"
+
+
+def test_the_network_of_the_installer_is_the_one_that_booted_it() -> None:
+    """A bond or a VLAN is for the installed system, which gets it as a netplan file."""
+    found = data(asked.install(RELEASE, network=BOND))
+    assert list(found["network"]) == ["version", "ethernets"]
+    late = script(found["late-commands"][-1])
+    within = script(late.split("\n")[1].replace("echo ", "echo ", 1))
+    assert "/etc/netplan/50-ironwake.yaml" in within
+    assert "rm -f /etc/netplan/*.yaml" in within
+    assert f"systemctl enable {UNIT}" in within
+
+
+@pytest.mark.parametrize("uefi", [True, False])
+def test_the_guard_puts_the_chosen_disk_into_the_answers(tmp_path: Path, uefi: bool) -> None:
+    """Subiquity reads /autoinstall.yaml again after the early commands, as it has dumped it."""
+    install = asked.install(RELEASE, match="WD-1", erase=("WD-1",))
+    found = data(install)
+    machine = Machine(tmp_path, uefi=uefi)
+    machine.disk("sda", serial="WD-0")
+    machine.disk("sdb", serial="WD-1", found="gpt")
+    file = tmp_path / "autoinstall.yaml"
+    file.write_text(yaml.safe_dump({"autoinstall": found}))
+    done = machine.run(script(found["early-commands"][0]), "/autoinstall.yaml")
+    assert (done.status, done.errors) == (0, "")
+    assert "stage=installing" in done.told
+    after = yaml.safe_load(file.read_text())["autoinstall"]["storage"]["config"]
+    by_id = {action["id"]: action for action in after}
+    assert by_id["disk"]["path"] == "/dev/sdb"
+    assert by_id["disk"]["grub_device"] is not uefi
+    assert by_id["disk/ESP"]["grub_device"] is uefi
+
+
+def test_a_layout_that_the_firmware_could_not_start_ends_it(tmp_path: Path) -> None:
+    """Which firmware it is, is known on the machine."""
+    found = data(asked.install(RELEASE, asked.MSDOS))
+    machine = Machine(tmp_path)
+    machine.disk("sda", serial="WD-1")
+    file = tmp_path / "autoinstall.yaml"
+    file.write_text(yaml.safe_dump(found))
+    done = machine.run(script(found["early-commands"][0]), "/autoinstall.yaml")
+    assert "boots+by+UEFI" in done.told
+    assert "/dev/sda" not in file.read_text()
+
+
+def test_a_disk_that_is_not_blank_ends_it_before_a_write(tmp_path: Path) -> None:
+    """The refusal is reported, and the machine goes off: the answers still name no disk."""
+    found = data(asked.install(RELEASE))
+    machine = Machine(tmp_path)
+    machine.disk("sda", size=100 * GIB, serial="WD-1", found="gpt")
+    file = tmp_path / "autoinstall.yaml"
+    file.write_text(yaml.safe_dump(found))
+    done = machine.run(script(found["early-commands"][0]), "/autoinstall.yaml")
+    assert done.status != 0
+    assert "stage=failed" in done.told
+    assert "is+not+blank:+gpt" in done.told
+    assert done.told.endswith("poweroff\n")
+    assert "/dev/sda" not in file.read_text()
+
+
+@pytest.mark.parametrize("name", asked.LAYOUTS)
+def test_what_an_action_stands_on_comes_before_it(name: str) -> None:
+    """curtin goes through its list once; each id is there once."""
+    config = curtin.actions(asked.LAYOUTS[name], asked.SEALED_KEYS)["config"]
+    seen: set[str] = set()
+    for action in config:
+        below = [action[key] for key in ("device", "volume", "volgroup") if key in action]
+        below += action.get("devices", [])
+        assert seen.issuperset(below), action
+        assert action["id"] not in seen
+        seen.add(action["id"])
+    assert [one["path"] for one in config if one["type"] == "mount" and one["path"] == "/"]
+
+
+def test_an_encrypted_volume_has_its_passphrase() -> None:
+    """And what stands on it stands on the open mapping."""
+    config = curtin.actions(asked.SEALED_LVM, asked.SEALED_KEYS)["config"]
+    by_id = {action["id"]: action for action in config}
+    assert by_id["first-pv-open"]["key"] == asked.PASSPHRASE
+    assert by_id["vg0"]["devices"] == ["first-pv-open"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ({"security": Security.PERMISSIVE}, "security"),
+        ({"package_groups": ("a b",)}, "package_groups"),
+        ({"repositories": (Repository("x", "http://192.0.2.1/x"),)}, "repositories[0].suite"),
+        ({"fragments": {"ubuntu": "text"}}, "fragments.ubuntu"),
+        ({"fragments": {"ubuntu": '{"storage": {}}'}}, "fragments.ubuntu.storage"),
+        ({"fragments": {"ubuntu": '{"late-commands": 1}'}}, "fragments.ubuntu.late-commands"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_with_its_field(wrong: dict[str, Any], where: str) -> None:
+    """Never silently left out."""
+    with pytest.raises(InputError) as error:
+        check(FAMILY, asked.install(RELEASE, **wrong))
+    assert error.value.where == where
+
+
+@pytest.mark.parametrize(
+    ("layout", "where"),
+    [
+        (asked.BTRFS, "layout.disks[0].partitions[1].subvolumes"),
+        (Layout((asked.disk("a", asked.files("root", "/"), asked.part("x", "1GiB")),)),
+         "layout.disks[0].partitions[0].size"),
+        (Layout((asked.disk("a", asked.files("root", "/"), wipe=Wipe.NEVER),)),
+         "layout.disks[0].wipe"),
+        (Layout((asked.disk("a", asked.files("boot", "/boot", "1GiB"), asked.files(
+            "root", "/", encrypt=Encryption(KeySource.TPM2))),)),
+         "layout.disks[0].partitions[1].encrypt.key"),
+    ],
+)  # fmt: skip
+def test_what_curtin_cannot_do_is_refused_with_its_field(layout: Layout, where: str) -> None:
+    """A layout is never translated into something else."""
+    with pytest.raises(InputError) as error:
+        check(FAMILY, asked.install(RELEASE, layout))
+    assert error.value.where == where
+
+
+def test_a_fragment_is_joined_and_reports_of_the_end_stay_last() -> None:
+    """Lists go behind ours; the person's late commands come before the end is reported."""
+    added = {
+        "source": {"id": "ubuntu-server-minimal"},
+        "user-data": {"bootcmd": ["true"]},
+        "packages": ["jq"],
+        "late-commands": ["echo theirs"],
+    }
+    found = data(
+        asked.install(RELEASE, packages=("curl",), fragments={"ubuntu": json.dumps(added)})
+    )
+    assert found["source"] == {"id": "ubuntu-server-minimal"}
+    assert found["user-data"]["bootcmd"] == ["true"]
+    assert found["user-data"]["hostname"] == "node1"
+    assert found["packages"] == ["curl", "jq"]
+    assert found["late-commands"][0] == "echo theirs"
+    assert "stage=installed" in script(found["late-commands"][-1])
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+        ),
+    )
+)
+def test_joining_with_nothing_changes_nothing(value: object) -> None:
+    """Mappings and lists with their empty ones are themselves."""
+    empty: object = {} if isinstance(value, dict) else [] if isinstance(value, list) else value
+    assert fragment.joined(value, empty) == value
+    assert fragment.joined(empty, value) == value
+
+
+def event(name: str, kind: str = "start", result: str = "", description: str = "d") -> bytes:
+    found = {"name": name, "event_type": kind, "origin": "curtin", "description": description}
+    return json.dumps(found | ({"result": result} if result else {})).encode()
+
+
+INSTALL = "subiquity/Install/install"
+
+
+def test_subiquitys_stages_are_progress_in_their_order() -> None:
+    """Names of events as its webhook sends them; more of one stage are no news."""
+    names = [
+        "subiquity/Early/run",
+        f"{INSTALL}/configure_apt",
+        f"{INSTALL}/curtin_install/run_curtin_step/cmd-install/stage-partitioning/builtin/x",
+        f"{INSTALL}/curtin_install/run_curtin_step/cmd-install/stage-extract/builtin/x",
+        f"{INSTALL}/curtin_install/run_curtin_step/cmd-install/stage-curthooks/builtin/x",
+        f"{INSTALL}/postinstall/install_openssh-server",
+        f"{INSTALL}/postinstall/run_unattended_upgrades",
+        "subiquity/Late/run",
+    ]
+    found = [FAMILY.heard("application/json", event(name)) for name in names]
+    assert all(one is not None and one.stage is Stage.INSTALLING for one in found)
+    percents = [one.percent for one in found if one and one.percent is not None]
+    assert len(percents) == len(names)
+    assert percents == sorted(percents)
+    assert len({one.id for one in found if one}) == len(names)
+
+
+def test_a_failure_of_the_installation_is_one_and_of_a_probe_is_none() -> None:
+    """A probe is tried otherwise; the description, which may be a command, goes nowhere."""
+    fatal = f"{INSTALL}/curtin_install/run_curtin_step/cmd-install/stage-extract"
+    heard = ubuntu.heard(event(fatal, "finish", "FAIL", "secret"))
+    assert heard is not None
+    assert (heard.stage, heard.step) == (Stage.FAILED, "extracting")
+    assert "secret" not in repr(heard)
+    probe = "subiquity/Filesystem/_probe/probe_once"
+    assert ubuntu.heard(event(probe, "finish", "FAIL")) is None
+    assert ubuntu.heard(event(fatal, "finish", "SUCCESS")) is None
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_whatever_comes_is_taken(body: bytes) -> None:
+    """An installer's report is a stranger's bytes."""
+    FAMILY.heard("application/json", body)
+    FAMILY.heard("application/x-www-form-urlencoded", body)
+
+
+def test_the_usual_layout_is_made() -> None:
+    """Without one in the profile: the disk boots by UEFI and by a BIOS."""
+    config = curtin.actions(usual(), {})["config"]
+    assert [one.get("flag") for one in config if one["type"] == "partition"] == [
+        "boot", "bios_grub", None,
+    ]  # fmt: skip
