@@ -1,0 +1,68 @@
+"""A person's own answer file: rendered in a sandbox, with limits, and its mistakes told by line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ironwake.errors import InputError
+from ironwake_runtime import templates
+from ironwake_runtime.templates import Limits
+
+DATA = {"name": "a b", "users": [{"name": "x"}], "secret": "canary"}
+
+
+def test_it_is_rendered_with_the_filters_of_the_formats() -> None:
+    """Line breaks stay, and a value is quoted by the format that it stands in."""
+    text = "echo {{ name | shell }}\n<x y=\"{{ '<' | xml }}\"/>\n"
+    assert templates.render(text, DATA) == "echo 'a b'\n<x y=\"&lt;\"/>\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a\n{{ nothing }}", "line 2: 'nothing' is undefined"),
+        ("{{ users[0].password }}", "line 1"),
+        ("\n\n{% if %}", "line 3"),
+        ("{{ name | shel }}", "line 1: No filter named"),
+        ("{{ users | shell }}", "a filter takes one text"),
+        ("{{ '\\n' | preseed }}", "line break"),
+        ("{{ secret + 1 }}", "line 1: it fails with TypeError"),
+        ("{% include 'etc/passwd' %}", "line 1"),
+        ("{{ name.__class__.__mro__ }}", "unsafe"),
+        ("{{ cycler.__init__.__globals__ }}", "unsafe"),
+        ("{{ users.append(1) }}", "unsafe"),
+        ("{{ 'x'.ljust(10 ** 10) }}", "too much memory"),
+        ("{% for a in range(99999) %}{{ 'x' * 99 }}{% endfor %}", "more than 1048576 characters"),
+    ],
+)
+def test_mistakes_and_escapes_are_told_and_never_a_value(text: str, says: str) -> None:
+    """Where and what, in words that hold no secret."""
+    with pytest.raises(InputError) as caught:
+        templates.render(text, DATA)
+    assert says in caught.value.what
+    assert "canary" not in str(caught.value)
+    assert caught.value.where == "template"
+
+
+def test_one_that_has_no_end_is_ended() -> None:
+    """Processor time is bounded by the kernel, whatever the template does."""
+    text = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    with pytest.raises(InputError, match="takes too long"):
+        templates.render(text, DATA, Limits(seconds=1))
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", ".hidden", "web.yaml", "", "a" * 70])
+def test_only_a_file_beside_the_profiles_is_read(tmp_path: Path, name: str) -> None:
+    """No path leads out of the folder, and a profile is no template."""
+    with pytest.raises(InputError):
+        templates.read(tmp_path, name)
+
+
+def test_a_file_that_is_too_large_or_not_there_is_told(tmp_path: Path) -> None:
+    """With its name, and where to put it."""
+    (tmp_path / "huge").write_bytes(b"x" * (templates.LARGEST + 1))
+    for name, says in (("huge", "more than"), ("none", "cannot be read")):
+        with pytest.raises(InputError, match=says):
+            templates.read(tmp_path, name)
