@@ -38,6 +38,9 @@ FROM build AS dns-libraries
 RUN /opt/tools/bin/install-service dns
 FROM build AS http-libraries
 RUN /opt/tools/bin/install-service http
+# Nothing but what all of them have.
+FROM build AS packages-libraries
+RUN /opt/tools/bin/install-service packages
 FROM build AS imager-libraries
 RUN /opt/tools/bin/install-service imager
 
@@ -47,7 +50,10 @@ ENV PATH=/opt/ironwake/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     IRONWAKE_SECRETS_DIR=/var/lib/ironwake-secrets \
     IRONWAKE_ARTIFACTS_DIR=/var/lib/ironwake-artifacts \
     IRONWAKE_CAPTURES_DIR=/var/lib/ironwake-captures \
-    IRONWAKE_PROFILES_DIR=/etc/ironwake/profiles
+    IRONWAKE_PROFILES_DIR=/etc/ironwake/profiles \
+    IRONWAKE_PARAMETERS_DIR=/etc/ironwake/parameters \
+    IRONWAKE_CATALOGUE_DIR=/etc/ironwake/catalogue \
+    IRONWAKE_ISO_DIR=/isos
 # Volumes take over the owner of the folder that they cover.
 RUN groupadd --gid 10001 ironwake \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/ironwake ironwake \
@@ -55,7 +61,8 @@ RUN groupadd --gid 10001 ironwake \
         /var/lib/ironwake-secrets \
     && install -d -m 0755 -o ironwake -g ironwake /var/lib/ironwake-artifacts \
         /var/lib/ironwake-captures \
-    && install -d -m 0755 /etc/ironwake/profiles
+    && install -d -m 0755 /etc/ironwake/profiles /etc/ironwake/parameters \
+        /etc/ironwake/catalogue /isos
 # as-ironwake CAPABILITIES COMMAND…: from root to uid 10001, with these capabilities alone
 RUN printf '%s\n' '#!/bin/sh -eu' 'capabilities="-all,$1"' 'shift' \
         'exec setpriv --reuid 10001 --regid 10001 --clear-groups \' \
@@ -105,12 +112,23 @@ HEALTHCHECK --interval=5s --timeout=5s --retries=24 \
     CMD exec as-ironwake +net_bind_service \
         python -m ironwake_runtime.probe tcp:${IRONWAKE_HTTP_PORT:-80}
 
+FROM service AS packages
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends ca-certificates nginx \
+    && rm -rf /var/lib/apt/lists/* \
+    && install -d -m 0755 -o ironwake -g ironwake /var/cache/ironwake/packages
+COPY --from=packages-libraries /opt/ironwake /opt/ironwake
+USER ironwake
+CMD ["python", "-m", "ironwake_runtime.packageserver"]
+HEALTHCHECK --interval=5s --timeout=5s --retries=24 \
+    CMD exec python -m ironwake_runtime.probe http://127.0.0.1:${IRONWAKE_PACKAGES_PORT:-3142}/healthz
+
 # Builds media and imports images: needs the distribution's own tools, and root for the owners inside the archives.
 FROM service AS imager
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends \
-        ca-certificates cpio debian-archive-keyring dpkg-dev e2fsprogs kmod mmdebstrap qemu-utils \
-        squashfs-tools xz-utils zstd \
+        ca-certificates cpio debian-archive-keyring dpkg-dev e2fsprogs gpgv kmod mmdebstrap \
+        qemu-utils squashfs-tools xz-utils zstd \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=imager-libraries /opt/ironwake /opt/ironwake
 ENTRYPOINT ["ironwake", "media"]

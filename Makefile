@@ -5,10 +5,11 @@ PYTEST := .venv/bin/pytest
 # Two workers, each with a file at a time, in the order of tests/conftest.py.
 FILES := -n 2 --dist loadfile --no-loadscope-reorder
 MATRIX := $(addprefix tests/e2e/test_,matrix.py refused_loaders.py routers.py)
-DISKS := $(addprefix tests/e2e/test_,layouts.py roots.py disk_image.py disk_image_faults.py orders.py capture.py capture_mirror.py live.py)
+DISKS := $(addprefix tests/e2e/test_,layouts.py roots.py disk_image.py disk_image_faults.py orders.py capture.py capture_mirror.py)
+INSTALLERS := $(addprefix tests/e2e/test_,live.py installer.py wimboot.py fai.py)
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
-.PHONY: help setup demo test test-fast test-deep check e2e-first e2e-matrix e2e-disks docs constraints
+.PHONY: help setup demo test test-fast test-deep check e2e-first e2e-matrix e2e-disks e2e-installers docs constraints
 
 help: ## what there is
 	@sed -n 's/^\([a-z0-9%-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -38,6 +39,9 @@ e2e-matrix: setup ## every firmware, beside a foreign DHCP server and with ours 
 
 e2e-disks: setup ## layouts, roots and disk images on real machines, and what goes wrong there
 	@$(ROOT) $(PYTEST) $(DISKS) -v $(ARGS)
+
+e2e-installers: setup ## systems of other makers, installed or run by their own programs (WIMBOOT=file WIMBOOT_SHA256=its)
+	@$(ROOT) env WIMBOOT=$(WIMBOOT) WIMBOOT_SHA256=$(WIMBOOT_SHA256) $(PYTEST) $(INSTALLERS) -v $(ARGS)
 
 bench-%: setup ## one figure against its peer: dhcp, dhcp-lease, tftp, tftp-loss, http, render, dns, controller, storm, image, install
 	@$(ROOT) $(PYTHON) -m ironwake_bench.$(subst -,_,$*) $(ARGS)

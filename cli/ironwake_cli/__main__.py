@@ -12,6 +12,8 @@ import typer
 
 from ironwake.errors import IronwakeError
 from ironwake_cli import (
+    bundle,
+    cache,
     demo,
     deploy,
     doctor,
@@ -25,6 +27,7 @@ from ironwake_cli import (
     plan,
     power,
     profile,
+    profile_lint,
     serve,
     settings,
     site,
@@ -80,6 +83,7 @@ _NOUNS: dict[str, tuple[str, dict[str, Command]]] = {
             "list": profile.listing,
             "show": profile.show,
             "import-layout": profile.import_layout,
+            "lint": profile_lint.lint,
         },
     ),
     "firmware": (
@@ -88,7 +92,13 @@ _NOUNS: dict[str, tuple[str, dict[str, Command]]] = {
     ),
     "media": (
         "Operating systems, loaders and ramdisks.",
-        {"list": media.listing, "add": media.add, "catalogue": media.catalogue},
+        {
+            "list": media.listing,
+            "add": media.add,
+            "catalogue": media.catalogue,
+            "verify": media.verify,
+            "rm": media.remove,
+        },
     ),
     "image": (
         "Disks and root file systems that machines can be given.",
@@ -104,6 +114,14 @@ _NOUNS: dict[str, tuple[str, dict[str, Command]]] = {
             "export": image.export,
             "rm": image.remove,
         },
+    ),
+    "bundle": (
+        "Everything for a site without a network, in one file.",
+        {"export": bundle.export, "import": bundle.bring},
+    ),
+    "cache": (
+        "Packages close by: what the package cache keeps.",
+        {"status": cache.status, "clean": cache.clean},
     ),
     "lab": (
         "Virtual racks, to try everything without hardware.",

@@ -282,8 +282,8 @@ def library_of(session: Session) -> Library:
 
 def importer(session: Session, progress: Progress) -> Importer:
     """What imports need, as the settings say."""
+    from ironwake_imager.download import Limits
     from ironwake_imager.library.bring import Importer
-    from ironwake_imager.library.fetch import Limits
     from ironwake_runtime.aptsources import mirror_of
     from ironwake_runtime.builds import Workshop
 

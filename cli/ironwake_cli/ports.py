@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterable, Iterator
 
 from ironwake.errors import IronwakeError
+from ironwake_runtime.packagecache import is_wanted
 from ironwake_runtime.ports import Port, endpoint, refusal
 from ironwake_runtime.settings import Settings
 
@@ -31,6 +32,9 @@ def wanted(settings: Settings, address: str) -> tuple[Port, ...]:
         Port("dns", "tcp", settings.dns_port, "IRONWAKE_DNS_PORT", address),
         Port("http", "tcp", settings.http_port, "IRONWAKE_HTTP_PORT", address),
     ]
+    if is_wanted(settings):
+        number = settings.packages_port
+        ports.append(Port("packages", "tcp", number, "IRONWAKE_PACKAGES_PORT", address))
     return tuple(ports)
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ironwake_runtime.settings import Settings
 
 
+_SERVICES = ("controller", "dhcp", "tftp", "dns", "http")
+
+
 def serve(context: typer.Context) -> None:
     """Run the whole appliance: every service, restarted when it dies, stopped together.
 
@@ -29,10 +32,13 @@ def serve(context: typer.Context) -> None:
 
         IRONWAKE_INTERFACE=eth0 ironwake serve
     """
-    from ironwake_runtime import service
+    from ironwake_runtime import packagecache, packageserver, service
 
     session = of(context)
     settings = session.settings  # a wrong one is said here, before anything is touched
+    if packagecache.is_ours(settings):
+        # What a killed predecessor's nginx has left still has the port.
+        packageserver.end_leftovers(settings.packages_folder / packageserver.LOCK)
     check(session)
     prepare(settings_folders(session), settings.secrets)
 
@@ -68,9 +74,11 @@ def prepare(folders: tuple[Path, ...], secret: Path) -> None:
 def check(session: Session) -> None:
     """Raise the first thing that would keep a service from starting; say the others too."""
     from ironwake_cli import ports
-    from ironwake_runtime import interfaces, subnets
+    from ironwake_runtime import interfaces, packagecache, packageserver, subnets
 
     settings = session.settings
+    if packagecache.is_wanted(settings):
+        packageserver.cache_of(settings, "")
     interface = interfaces.find(settings.interface)
     subnets.of(settings, interface.network)
     found = ports.problems(ports.wanted(settings, settings.address or interface.address))
@@ -82,9 +90,10 @@ def check(session: Session) -> None:
 
 async def run(session: Session, log: Log) -> None:
     """Supervise until cancelled."""
+    from ironwake_runtime import packagecache
     from ironwake_runtime.supervise import Child, supervise
 
-    names = ["controller", "dhcp", "tftp", "dns", "http"]
+    names = list(_SERVICES)
     if session.settings.dhcp_mode == "off":
         names.remove("dhcp")
     children = [
@@ -95,6 +104,10 @@ async def run(session: Session, log: Log) -> None:
         )
         for name in names
     ]
+    if packagecache.is_ours(session.settings):
+        children.append(Child("packages", (sys.executable, "-m", "ironwake_runtime.packageserver")))
+    elif session.settings.packages == "auto":
+        log.info("no package cache: nginx is not installed; machines ask the mirrors themselves")
     await supervise(children, log)
 
 

@@ -97,10 +97,11 @@ def documents(
 
 
 def _system(deployment: dict[str, Any]) -> str:
-    from ironwake.release import BY_NAME
+    from ironwake.release import built_in
 
     release = str(deployment.get("release") or "")
-    return BY_NAME[release].title if release in BY_NAME else release or deployment["profile"]
+    row = built_in().get(release)
+    return row.title if row else release or deployment["profile"]
 
 
 def _json(document: dict[str, Any]) -> str:

@@ -14,11 +14,13 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 from ironwake.errors import BrokenError
 from ironwake_runtime.aptsources import Mirror, MirrorError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_QUOTED = '\\|{}[]<>"^~_=!@#$%&*'
 _DOWNLOAD_TIMEOUT = 1800.0  # seconds; a kernel over a slow line
 
 
@@ -100,6 +102,33 @@ class AptRoot:
                 f"apt cannot resolve {' '.join(names)} in {self.suite}: {_complaint(done)}"
             )
         return dict(re.findall(r"^Inst (\S+) (?:\[\S+\] )?\((\S+) ", done.stdout, re.MULTILINE))
+
+    def places(self, packages: Iterable[str]) -> dict[str, str]:
+        """Give {package's file as `download` names it: its URL} of what `resolve` gives.
+
+        :raises AptError: as of `resolve`
+        """
+        names = sorted(set(packages))
+        command = ["apt-get", "install", "-y", "-qq", "--print-uris", "--no-install-recommends"]
+        done = self._run([*command, *names])
+        if done.returncode != 0:
+            raise AptError(
+                f"apt cannot tell where {' '.join(names)} is in {self.suite}: {_complaint(done)}"
+            )
+        rows = re.findall(r"^'(\S+)' (\S+) \d+", done.stdout, re.MULTILINE)
+        return {name: unquote(url) for url, name in rows}
+
+    def signed(self) -> dict[str, bytes]:
+        """Give {URL: the InRelease there}, as they were fetched and verified by `update`."""
+        found = {}
+        for line in self.source_lines():
+            base, suite = line.rpartition("] ")[2].split()[:2]
+            url = f"{base}/dists/{suite}/InRelease"
+            path = self.directory / "lists" / _list_name(url)
+            if not path.is_file():
+                raise AptError(f"there is no {url} among apt's lists", "", str(path))
+            found[url] = path.read_bytes()
+        return found
 
     def _candidates(self, names: Sequence[str]) -> dict[str, str]:
         done = self._run(["apt-cache", "show", "--no-all-versions", *names])
@@ -224,6 +253,14 @@ class AptRoot:
             )
         except FileNotFoundError as error:
             raise AptError(f"{command[0]} is not on this host", "build on a Debian") from error
+
+
+def _list_name(url: str) -> str:
+    """As apt calls a list (URItoFileName in its strutl.cc)."""
+    name = "".join(
+        f"%{ord(char):02x}" if char in _QUOTED else char for char in url.partition("://")[2]
+    )
+    return name.replace("/", "_")
 
 
 def _complaint(done: subprocess.CompletedProcess[str]) -> str:

@@ -62,6 +62,10 @@ class ArtifactStore:
         """Put bytes in; adding the same bytes again changes nothing."""
         return self._add(iter((data,)))
 
+    def add_chunks(self, chunks: Iterator[bytes]) -> Artifact:
+        """Put bytes in as they come; where they end with an error, nothing is there."""
+        return self._add(chunks)
+
     def adopt(self, source: Path, artifact: Artifact) -> None:
         """Take over an immutable file whose hash is known, by a hard link where that works."""
         if self.has(artifact):

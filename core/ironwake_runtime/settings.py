@@ -32,11 +32,23 @@ class Settings(BaseSettings):
     artifacts_dir: Path | None = Field(None, description="artifacts; default: artifacts in state")
     secrets_dir: Path | None = Field(None, description="token files; default: secrets in state")
     profiles_dir: Path | None = Field(None, description="profile files; default: profiles in state")
+    parameters_dir: Path | None = Field(
+        None, description="parameters of site, groups, machines; default: parameters in state"
+    )
+    plain_passwords: bool = Field(
+        False, description="take users' plain passwords, for systems that take no other (Windows)"
+    )
     captures_dir: Path | None = Field(
         None, description="what is read of machines for images; default: captures in state"
     )
     quirks_file: Path | None = Field(
         None, description="how odd firmware is to be answered; default: quirks.yaml in state"
+    )
+    catalogue_dir: Path | None = Field(
+        None, description="your own releases and media; default: catalogue in state"
+    )
+    iso_dir: Path | None = Field(
+        None, description="where ISO files are dropped, to be recognised; default: isos in state"
     )
     cache_dir: Path = Field(Path("/var/cache/ironwake"), description="what builds may keep")
     database_url: str = Field("", description="SQLAlchemy URL; default: SQLite in the state folder")
@@ -66,6 +78,12 @@ class Settings(BaseSettings):
     )
     tftp_port: int = Field(69, description="UDP port of the TFTP service")
     http_port: int = Field(80, description="TCP port of the http service")
+    monitor_port: int = Field(
+        4711, description="TCP port on which FAI tells how it gets on (http service); 0 for none"
+    )
+    syslog_port: int = Field(
+        514, description="UDP port for lines of installers' logs (http service); 0 for none"
+    )
     dns_port: int = Field(53, description="UDP and TCP port of the DNS service")
     dns_forward: str = Field("", description="resolver for other names; default: none, refuse them")
     domain: str = Field("ironwake.internal", description="domain of the machines' names")
@@ -76,6 +94,20 @@ class Settings(BaseSettings):
         None, description="public SSH keys, one a line, that are let into rescue systems"
     )
     mirror: str = Field("", description="package mirror; default: this host's own apt mirror")
+    packages: Literal["auto", "on", "off"] = Field(
+        "auto", description="package cache before the mirrors; auto: where nginx is installed"
+    )
+    packages_port: int = Field(3142, description="TCP port of the package cache")
+    packages_dir: Path | None = Field(
+        None, description="what it keeps, and imported mirrors; default: packages in cache"
+    )
+    packages_size: str = Field("20GiB", description="how much it keeps of mirrors")
+    packages_mirrors: str = Field(
+        "", description="more mirrors that it stands before: NAME=URL, with blanks between"
+    )
+    packages_hosts: str = Field(
+        "", description="hosts that mirrors may redirect it to, with commas between"
+    )
     image_hosts: str = Field(
         "", description="hosts that images may be fetched from, with commas between; default: none"
     )
@@ -118,6 +150,10 @@ class Settings(BaseSettings):
         return self.artifacts_dir or self.state_dir / "artifacts"
 
     @property
+    def packages_folder(self) -> Path:
+        return self.packages_dir or self.cache_dir / "packages"
+
+    @property
     def captures(self) -> Path:
         return self.captures_dir or self.state_dir / "captures"
 
@@ -130,8 +166,20 @@ class Settings(BaseSettings):
         return self.profiles_dir or self.state_dir / "profiles"
 
     @property
+    def parameters(self) -> Path:
+        return self.parameters_dir or self.state_dir / "parameters"
+
+    @property
     def quirks(self) -> Path:
         return self.quirks_file or self.state_dir / "quirks.yaml"
+
+    @property
+    def catalogue(self) -> Path:
+        return self.catalogue_dir or self.state_dir / "catalogue"
+
+    @property
+    def isos(self) -> Path:
+        return self.iso_dir or self.state_dir / "isos"
 
     @property
     def views(self) -> Path:

@@ -157,7 +157,7 @@ async def _start(child: Child) -> asyncio.subprocess.Process:
             *child.command,
             stdin=asyncio.subprocess.DEVNULL,
             process_group=0,
-            preexec_fn=_die_with(os.getpid()),
+            preexec_fn=die_with(os.getpid()),
         )
     except OSError as error:
         raise BrokenError(
@@ -166,7 +166,8 @@ async def _start(child: Child) -> asyncio.subprocess.Process:
         ) from error
 
 
-def _die_with(parent: int) -> Callable[[], None]:
+def die_with(parent: int) -> Callable[[], None]:
+    """For `preexec_fn`: the kernel kills the child when this process ends in whatever way."""
     libc = ctypes.CDLL(None, use_errno=True)  # loaded here: after fork only the call is left
 
     def call() -> None:

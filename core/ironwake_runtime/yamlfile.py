@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import yaml
@@ -12,10 +13,13 @@ from ironwake.errors import InputError, IronwakeError
 T = TypeVar("T")
 
 
-def parse(kind: type[T], raw: bytes, example: str = "") -> T:
+def parse(
+    kind: type[T], raw: bytes, example: str = "", check: Callable[[T], object] | None = None
+) -> T:
     """A file's text as an instance of the dataclass `kind`.
 
     :param example: a line that a file must have at least, for whoever left it empty
+    :param check: raises InputError for what the type itself cannot know
     :raises InputError: `where` is "<line> <field>", or "<line>"
     """
     try:
@@ -31,10 +35,13 @@ def parse(kind: type[T], raw: bytes, example: str = "") -> T:
     if data is None:
         raise InputError("the file is empty", f"give at least: {example}" if example else "", "1")
     try:
-        return wire.load(kind, data)
+        found = wire.load(kind, data)
+        if check is not None:
+            check(found)
     except IronwakeError as error:
         place = f"{_line(lines, error.where)} {error.where}".strip()
         raise InputError(error.what, error.next_step, place) from None
+    return found
 
 
 def placed(error: InputError, name: str) -> InputError:

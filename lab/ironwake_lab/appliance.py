@@ -55,6 +55,8 @@ class Appliance:
             "IRONWAKE_ARTIFACTS_DIR": str(self._spec.artifacts),
             "IRONWAKE_PROFILES_DIR": str(self._spec.profiles),
             "IRONWAKE_RAMDISK": "cloud",
+            # A rack has no way to any mirror.
+            "IRONWAKE_PACKAGES": "off",
             **self._spec.settings,
         }
 

@@ -259,9 +259,9 @@ def test_media(cli: Cli, tmp_path: Path) -> None:
     assert json.loads(cli("media", "list", "--json").out) == []
     names = {row["name"] for row in json.loads(cli("media", "catalogue", "--json").out)}
     assert {"loaders", "ramdisk-generic", "ramdisk-cloud", "debian-12"} <= names
-    done = cli("media", "add", "nope", IRONWAKE_MIRROR="http://mirror.example/debian")
+    done = cli("media", "add", "zzz", IRONWAKE_MIRROR="http://mirror.example/debian")
     assert (done.code, done.out) == (3, "")
-    assert "there is no medium 'nope'; known are: " in done.err
+    assert "there is no medium 'zzz'; see: ironwake media catalogue" in done.err
 
 
 def test_settings_show_what_is_in_force(cli: Cli) -> None:

@@ -56,7 +56,7 @@ def test_an_address_of_another_host() -> None:
 
 def test_every_service_port_is_looked_at() -> None:
     """All ports of DESIGN §4; none of DHCP's where its mode is off."""
-    settings = read({"IRONWAKE_INTERFACE": "eth0"})
+    settings = read({"IRONWAKE_INTERFACE": "eth0", "IRONWAKE_PACKAGES": "on"})
     wanted = [(p.service, p.protocol, p.number) for p in ports.wanted(settings, "10.0.0.2")]
     assert wanted == [
         ("controller", "tcp", 8080),
@@ -66,6 +66,7 @@ def test_every_service_port_is_looked_at() -> None:
         ("dns", "udp", 53),
         ("dns", "tcp", 53),
         ("http", "tcp", 80),
+        ("packages", "tcp", 3142),
     ]
     off = read({"IRONWAKE_DHCP_MODE": "off"})
     assert "dhcp" not in {port.service for port in ports.wanted(off, "10.0.0.2")}

@@ -81,6 +81,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             "IRONWAKE_TFTP_PORT": str(tftp),
             "IRONWAKE_DNS_PORT": str(dns),
             "IRONWAKE_HTTP_PORT": str(http),
+            "IRONWAKE_PACKAGES": "off",
         },
     )
     yield running

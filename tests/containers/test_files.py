@@ -27,7 +27,11 @@ IMAGES_OWN = {
         "CAPTURES_DIR",
         "SECRETS_DIR",
         "PROFILES_DIR",
+        "PARAMETERS_DIR",
+        "CATALOGUE_DIR",
+        "ISO_DIR",
         "CACHE_DIR",
+        "PACKAGES_DIR",
         "CONTROLLER_LISTEN",
         "CONTROLLER_URL",
     )
@@ -41,6 +45,7 @@ ALLOWED = {
     "tftp": {"NET_BIND_SERVICE", "NET_RAW"} | _CHANGE_USER,
     "dns": {"NET_BIND_SERVICE"} | _CHANGE_USER,
     "http": {"NET_BIND_SERVICE"} | _CHANGE_USER,
+    "packages": set(),
     "media": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP", "SYS_CHROOT"}
     | _CHANGE_USER,
 }
@@ -84,7 +89,9 @@ _MEDIA = [ROOT / "cli/ironwake_cli" / f"{name}.py" for name in ("media", "image"
 def _reads(name: str) -> set[str]:
     """The settings that a service's code names, or what it takes from the runtime does."""
     own = (ROOT / "services").glob(f"*/ironwake_{name}/**/*.py")
-    files = _MEDIA if name == "media" else [*own]
+    runtime = ROOT / "core" / "ironwake_runtime"
+    known = {"media": _MEDIA, "packages": [runtime / "packageserver.py"]}
+    files = known.get(name, [*own])
     text = "\n".join(file.read_text(encoding="utf-8") for file in files)
     taken: set[str] = set()
     while fresh := _runtime(text) - taken:
@@ -170,7 +177,8 @@ def test_ports_are_told_as_they_are() -> None:
     (api,) = re.findall(r"controller :(\d+)", design)
     assert told.strip() == (
         f"{settings.dhcp_port}/{settings.dhcp_proxy_port} dhcp · {settings.tftp_port} tftp · "
-        f"{settings.dns_port} dns · {settings.http_port} http"
+        f"{settings.dns_port} dns · {settings.http_port} http · "
+        f"{settings.monitor_port}/{settings.syslog_port} logs · {settings.packages_port} packages"
     )
     assert settings.controller_listen == f"127.0.0.1:{api}"
     # A health check is a list of words, or a line of shell.
@@ -180,4 +188,5 @@ def test_ports_are_told_as_they_are() -> None:
         f"udp:${{IRONWAKE_TFTP_PORT:-{settings.tftp_port}}}",
         f"udp:${{IRONWAKE_DNS_PORT:-{settings.dns_port}}}",
         f"tcp:${{IRONWAKE_HTTP_PORT:-{settings.http_port}}}",
+        f"http://127.0.0.1:${{IRONWAKE_PACKAGES_PORT:-{settings.packages_port}}}/healthz",
     }

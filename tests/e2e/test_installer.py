@@ -1,7 +1,8 @@
-"""Method `script`: the vendor's own installer takes its answers once, and reports that it began.
+"""Method `script`: the vendor's own installer takes its answers once, reports that it began, and
+sends its log.
 
-It ends there: what the installer does next needs a whole mirror, and nothing more of ours before
-the disk is written.
+It ends at its first question: it needs a mirror, and a rack has no way to any. What it would do
+next is nothing of ours before the disk is written.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Begun:
-    """The installer has called back, and its machine is off.
+    """The installer has called back, has asked its question, and its machine is off.
 
     `url` is that of its answers, `early` what a stranger got there before the callback.
     """
@@ -88,6 +89,7 @@ def begun(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beg
         there.appliance.wait_deployment(deployment, {"answers"}, BOOT_SECONDS)
         early = _fetch(there, url)
         there.appliance.wait_deployment(deployment, {"installing"}, BOOT_SECONDS)
+        there.appliance.wait_event(deployment, lambda e: e["kind"] == "question", BOOT_SECONDS)
         there.rack.machine(machine.name).power_off()
         yield Begun(there, deployment, url, early)
 
@@ -117,6 +119,22 @@ def test_after_the_callback_nobody_gets_anything(begun: Begun) -> None:
     asked = [event["detail"].get("client") for event in begun.events("refused")]
     assert begun.address in asked
     assert len(begun.events("claimed")) == 1
+
+
+def test_the_question_that_it_waits_at_is_named(begun: Begun) -> None:
+    """By the name that an answer file has for it, out of the installer's own log."""
+    (*_, last) = begun.events("question")
+    assert re.fullmatch(r"the installer asks [a-z-]+/\S+, and waits", last["message"])
+
+
+def test_the_end_of_its_log_is_kept(begun: Begun) -> None:
+    """Lines as syslog brought them; no token of the kernel's, no value of debconf's."""
+    told = begun.events("log")
+    assert told
+    text = "\n".join(event["message"] for event in told)
+    token = begun.url.split("/")[4]
+    assert token not in text
+    assert "debconf: -->" not in text
 
 
 def test_the_disk_is_untouched(begun: Begun) -> None:

@@ -180,6 +180,21 @@ HTTP: dict[str, tuple[Row, ...]] = {
             body=_PROGRESS,
         ),
     ),
+    # What is no news is taken and forgotten; tokens of what is over are not known any more.
+    "/deployments/{token}/reports": (
+        Row(
+            _TABLE,
+            "/deployments/{token}/reports",
+            {
+                "404": (*_NEVER, *_OVER, "restored"),
+                "204": ("armed", *_KEPT, "claimed", "installed"),
+            },
+            method="POST",
+            profile="installer",
+            body=b"{}",
+        ),
+    ),
+    "/media/{sha256}/{path*}": (Row(_PUBLIC, f"/media/{'0' * 64}/README", {"404": _ALWAYS}),),
     # Of another method's deployment: nothing is ever taken.
     "/deployments/{token}/capture/{part}": (
         Row(_TABLE, "/deployments/{token}/capture/pack", {"404": _ALWAYS}),

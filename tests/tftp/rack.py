@@ -11,6 +11,7 @@ from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.names import HostName
 from ironwake.profile import Profile
+from ironwake.release import find
 from ironwake.site import Shelf, Site, Stored
 from ironwake.view import Entry, Index, View
 
@@ -54,6 +55,7 @@ def index(address: str = "", state: State = State.ARMED) -> Index:
         state=state,
         token=TOKEN,
         health_token="b" * 64,
+        release=find("debian-12"),
     )
     node1 = Machine(HostName("node1"), (ARMED,))
     node2 = replace(node1, name=HostName("node2"), macs=(UNARMED,))

@@ -133,6 +133,45 @@ MEDIA = {
     )
 }
 
+# Of these only the vendor's installer: their packages are too old, or change too often, for an
+# archive of ours. Testing has the installer of the release before it until it has its own.
+INSTALLERS = {
+    medium.name: medium
+    for medium in (
+        Medium(
+            manifest_name(f"debian-{name}", architecture),
+            suite,
+            number,
+            architecture,
+            "",
+            f"debian-installer-{number}-netboot-{architecture}",
+            "generic",
+            f"Debian {name}, {architecture}: the vendor's installer",
+        )
+        for name, suite, number in (("11", "bullseye", "11"), ("testing", "testing", "13"))
+        for architecture in Architecture
+    )
+}
+
+
+def installer(name: str, shop: Workshop) -> Manifest:
+    """Publish an installer alone: roles "installer-kernel" and "installer-initrd"."""
+    medium = INSTALLERS[name]
+    apt = shop.apt(medium.suite, medium.architecture)
+    options = {"suite": medium.suite, "installer": medium.installer}
+    recipe = Recipe(name, "media", (Path(__file__),), options)
+
+    def resolve() -> Versions:
+        apt.update()
+        return apt.resolve((medium.installer,), dependencies=False)
+
+    def make(work: Path, versions: Versions) -> Product:
+        shop.progress(name, 0.0, "unpacking the installer")
+        files = _installer(medium, apt, versions, shop.debs, work)
+        return Product(files, {"architecture": medium.architecture, "release": medium.suite})
+
+    return shop.build(recipe, resolve, make)
+
 
 def build(name: str, shop: Workshop) -> Manifest:
     """Publish a medium: roles "installer-kernel", "installer-initrd", "archive" (.tar.zst), and

@@ -43,7 +43,7 @@ class Key:
     def profile(self) -> str:
         """The line of a profile that lets its owner in."""
         public = self.file.with_suffix(".pub").read_text().strip()
-        return f'user: {{name: {USER}, ssh_keys: ["{public}"]}}\n'
+        return f'parameters: {{users: [{{name: {USER}, ssh_keys: ["{public}"]}}]}}\n'
 
 
 def accept(

@@ -10,7 +10,9 @@ from ironwake.lifecycle import State
 from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.names import HostName, UserName
-from ironwake.profile import Capture, Method, Profile, User
+from ironwake.parameters import Parameters, User
+from ironwake.profile import Capture, Method, Profile
+from ironwake.release import find
 from ironwake.site import Policy, Shelf, Site, Stored
 from ironwake.view import Entry, Index, View
 
@@ -70,8 +72,10 @@ class Bench:
             image=image,
             capture=Capture("web") if method is Method.CAPTURE else None,
         )
+        made_of = find(release) if release else None
         return dataclasses.replace(
-            self, deployment=dataclasses.replace(self.deployment, profile=profile)
+            self,
+            deployment=dataclasses.replace(self.deployment, profile=profile, release=made_of),
         )
 
     def index(self) -> Index:
@@ -81,9 +85,17 @@ class Bench:
 
 def make_bench() -> Bench:
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFake me@laptop"
-    profile = Profile("debian-12", Method.ARCHIVE, user=User(UserName("admin"), (key,)))
     deployment = Deployment(
-        "d1", "node1", "web", "f" * 64, profile, State.ARMED, "ab" * 32, "cd" * 32
+        "d1",
+        "node1",
+        "web",
+        "f" * 64,
+        Profile("debian-12", Method.ARCHIVE),
+        State.ARMED,
+        "ab" * 32,
+        "cd" * 32,
+        release=find("debian-12"),
+        parameters=Parameters(users=(User(UserName("admin"), (key,)),)),
     )
     site = Site("10.77.0.2", 24, mirror="http://mirror.example/debian")
     return Bench(Machine(HostName("node1"), (MAC,)), deployment, Policy(site, SHELF))

@@ -127,7 +127,8 @@ class Engine:
         shutil.rmtree(self._cache / "data" / "containers", ignore_errors=True)
         with self.running():
             self._import_base()
-            self.docker("compose", "--profile", "tools", "build", cwd=project)
+            every = ("--profile", "tools", "--profile", "packages")
+            self.docker("compose", *every, "build", cwd=project)
             # What these images replaced, and layers beyond what the next build will want.
             self.docker("image", "prune", "--force")
             self.docker("builder", "prune", "--force", "--keep-storage", "3GB")

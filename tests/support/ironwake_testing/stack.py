@@ -59,7 +59,8 @@ class Stack:
 
     def down(self) -> None:
         """Containers and volumes go."""
-        self.compose("--profile", "tools", "down", "--volumes", "--timeout", "5", check=False)
+        every = ("--profile", "tools", "--profile", "packages")
+        self.compose(*every, "down", "--volumes", "--timeout", "5", check=False)
 
     def stock(self, store: Path) -> None:
         """Copy an artifact store into the volume, and wait until the controller has seen it."""
