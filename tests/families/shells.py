@@ -75,6 +75,7 @@ class Machine:
         read_only: bool = False,
         usb: bool = False,
         readable: bool = True,
+        hidden: bool = False,
     ) -> None:
         """:param size: in bytes; `found` is what is on it, "" for nothing"""
         block = self.folder / ("usb1" if usb else "pci") / name
@@ -83,6 +84,7 @@ class Machine:
             "size": str(size // 512),
             "removable": str(int(removable)),
             "ro": str(int(read_only)),
+            "hidden": str(int(hidden)),
             "queue/rotational": str(int(rotates)),
         }.items():
             (block / file).write_text(f"{text}\n")

@@ -89,7 +89,7 @@ def test_every_form_of_a_match_finds_its_disk(
 
 
 def test_auto_takes_the_only_fit_disk(tmp_path: Path) -> None:
-    """A stick, a removable disk, a write-protected and a small one are no choice."""
+    """No stick, removable, write-protected or small disk; no path below NVMe's multipath."""
     others: Disks = {
         "sdc": {"usb": True},
         "sdd": {"removable": True},
@@ -97,6 +97,8 @@ def test_auto_takes_the_only_fit_disk(tmp_path: Path) -> None:
         "sdf": {"size": GIB},
         "sr0": {},
         "loop0": {},
+        "nvme0c0n1": {"hidden": True},
+        "mmcblk0boot0": {},
     }
     found = run(paper(tmp_path, {"sda": A, **others}), one("auto", 5 * GIB))
     assert found == {"disk_first": "/dev/sda"}

@@ -126,7 +126,9 @@ all() {{
     for path in "$block"/*; do
         name=${{path##*/}}
         case $name in loop*|ram*|zram*|sr*|fd*|md*|dm-*|nbd*|mtd*) continue;; esac
+        case $name in mmcblk*boot[01]|mmcblk*rpmb) continue;; esac
         [ -e "$path/size" ] || continue
+        [ "$(cat "$path/hidden" 2>/dev/null)" != 1 ] || continue
         [ "$(cat "$path"/size)" != 0 ] && echo "/dev/$(echo "$name" | tr ! /) $name"
     done
 }}
