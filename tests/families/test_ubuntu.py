@@ -262,6 +262,22 @@ def test_an_encrypted_volume_has_its_passphrase() -> None:
     assert by_id["vg0"]["devices"] == ["first-pv-open"]
 
 
+def test_a_script_is_run_from_where_programs_may_be() -> None:
+    """Ubuntu mounts /run without execution: what its first line names would not be started."""
+    told = asked.install(RELEASE, scripts=Scripts(pre="#!/usr/bin/python3\nprint()\n"))
+    early = script(data(told)["early-commands"][-1])
+    assert "\n/root/ironwake-pre\n" in early
+    assert "/run/" not in early
+
+
+def test_name_servers_are_told_without_devices_too() -> None:
+    """The card that booted asks DHCP, and the rest of what is stated holds."""
+    network = Network(name_servers=("192.0.2.53",), search=(DomainName("lab.example"),))
+    late = script(data(asked.install(RELEASE, network=network))["late-commands"][-1])
+    packed = late.split("echo ", 1)[1].split(" ", 1)[0]
+    assert "etc/netplan/50-ironwake.yaml" in base64.b64decode(packed).decode()
+
+
 @pytest.mark.parametrize(
     ("wrong", "where"),
     [

@@ -29,7 +29,7 @@ from ironwake.parameters.network import Network
 from ironwake.report import Callback, Stage
 
 _SHELL: Final = "/run/ironwake-script"  # of the installer's own system
-_PRE: Final = "run/ironwake-pre"
+_PRE: Final = "root/ironwake-pre"  # /run is mounted without execution
 _LATE: Final = "root/ironwake-late"  # of the new one
 _FORMATS: Final = {
     nocloud.USER_DATA: Format.AUTOINSTALL,
@@ -192,7 +192,7 @@ def _late(install: Install, parameters: Parameters) -> str:
         *(["update-grub"] if _words(parameters) else []),
         *inside.run(parameters.scripts.post, "root/ironwake-post"),
     ]
-    if parameters.network.devices:
+    if parameters.network != Network():
         lines.insert(1, "rm -f /etc/netplan/*.yaml")
     script = _packed("\n".join(lines) + "\n")
     done = guard.report(f"{install.urls.callbacks}?stage=installed&id=late")
@@ -211,7 +211,7 @@ def _files(install: Install, parameters: Parameters) -> Iterator[File]:
     if words:
         text = f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {words}"\n'
         yield File("etc/default/grub.d/99-ironwake.cfg", 0o644, text)
-    if parameters.network.devices:
+    if parameters.network != Network():
         network = {"network": nocloud.network_config(parameters.network, install.mac)}
         yield File("etc/netplan/50-ironwake.yaml", 0o600, nocloud.text(network))
 
