@@ -40,7 +40,7 @@ def files(network: Network, boot: Mac) -> tuple[File, ...]:
         *(File(f"{FOLDER}/10-{one.name}.netdev", 0o644, _netdev(one)) for one in virtual),
         *(
             File(
-                f"{FOLDER}/20-{base.replace(':', '-')}.network",
+                f"{FOLDER}/{20 if base in virtuals else 30}-{base.replace(':', '-')}.network",
                 0o644,
                 "\n".join(_network(base, own, above.get(base, []), network, base in virtuals)),
             )
@@ -67,6 +67,8 @@ def _network(
     base: str, own: list[Device], above: list[Device], network: Network, is_virtual: bool
 ) -> Iterator[str]:
     # A VLAN, and a bond, have the address of their card: only what is no device of a kind is meant.
+    # systemd before 251 (Debian 11) does not know Kind=: there the files' numbers do it, of which
+    # those of cards are the last.
     yield f"[Match]\nName={base}\n" if is_virtual else f"[Match]\nMACAddress={base}\nKind=!*\n"
     mtu = next((device.mtu for device in own if device.mtu), 0)
     if mtu:
