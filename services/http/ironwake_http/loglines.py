@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-_LARGEST: Final = 8192  # octets that are looked at
+_LARGEST: Final = 2048  # octets that are looked at (RFC 5424 section 6.1)
 _LONGEST: Final = 400  # characters that are kept
 _PRIORITY: Final = re.compile(rb"<(\d{1,3})>")
 _MODERN: Final = re.compile(r"1 \S+ \S+ (\S+) \S+ \S+ (.*)", re.DOTALL)
@@ -19,7 +19,7 @@ _TAG: Final = re.compile(r"([A-Za-z0-9_.()/-]{1,48})(?:\[[^\]]{0,16}\])?:\s?")
 _LAST: Final = 191
 _NOTICE: Final = 13  # user.notice (RFC 3164 §4.3.3: what has no priority)
 _SECRETS: Final = re.compile(r"[0-9a-fA-F]{32,}|\$(?:1|5|6|y|2[aby])\$[^\s'\"]+")
-_COMMAND: Final = re.compile(r"((?:preseed|late|early)[ _/]?command\b[^:]*:).*", re.DOTALL)
+_COMMAND: Final = re.compile(r"(?:preseed|late|early)[ _/]?command\b[^:]*:")
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,13 @@ def _structured(text: str) -> str:
 
 def shown(line: LogLine) -> str:
     """As a person may read it: one line, printable, without secrets."""
-    text = _COMMAND.sub(r"\1 …", line.text)
-    text = _SECRETS.sub("…", text)
+    text = _SECRETS.sub("…", _without_command(line.text))
     whole = f"{line.program}: {text}" if line.program else text
     plain = "".join(mark if mark.isprintable() else " " for mark in whole)
     return " ".join(plain.split())[:_LONGEST]
+
+
+def _without_command(text: str) -> str:
+    # Not behind the last colon: there each "command" would be followed to the end, in vain.
+    found = _COMMAND.search(text, 0, text.rfind(":") + 1)
+    return f"{text[: found.end()]} …" if found else text
