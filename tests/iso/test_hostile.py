@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ironwake.iso import wim
 from ironwake.iso.image import Image, IsoError, Limits, Place, Volume
 from ironwake.iso.read import read
 from ironwake_testing import discs
@@ -124,6 +125,27 @@ def test_rock_ridge_that_lies() -> None:
     child = entry(b"CL", synthetic.both(50))
     refused(rock_ridge(record(b"A", 30, 0, 0, child)), "damaged folder|where it should be")
     refused(rock_ridge(record(b"A", 30, 1, 0, entry(b"ZF", b"pz" + bytes(10)))), "zisofs")
+
+
+def test_rock_ridge_that_does_not_end() -> None:
+    """A link's target and a name of megabytes: each part of one costs as much as all before it."""
+    for part in (entry(b"SL", b"\0" + b"\0\1x" * 80), entry(b"NM", b"\1" + b"x" * 200)):
+        area = part * 100
+        made = rock_ridge(
+            record(b"A", 30, 1, 0, entry(b"CE", struct.pack("<I4xI4xI4x", 40, 0, len(area))))
+        )
+        made.put(40, area)
+        refused(made, "more octets than any file's")
+
+
+def test_a_windows_image_of_beginnings() -> None:
+    """Images without an end are none; looked for to the end each, they would take minutes."""
+    assert wim.editions('<IMAGE INDEX="1">' * 60_000) == ""
+    whole = '<IMAGE INDEX="2"><NAME>Two</NAME></IMAGE>'
+    assert wim.editions(f'<IMAGE INDEX="1"><NAME>One{whole}') == "2: Two"
+    assert (
+        wim.editions(f'{whole}<IMAGE INDEX="x"></IMAGE><IMAGE INDEX="3"></IMAGE>') == "2: Two; 3: ?"
+    )
 
 
 def test_a_link_to_a_folder_above_is_a_loop() -> None:

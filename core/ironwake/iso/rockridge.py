@@ -14,6 +14,7 @@ from enum import Enum, auto
 from ironwake.iso.image import Image, IsoError
 
 _AREAS = 16  # in which the entries of one record stand, at most
+_LONGEST = 4096  # octets of a name or a target, as Linux has it (PATH_MAX)
 _CONTINUES = 1
 _CURRENT, _PARENT, _ROOT = 2, 4, 8
 _WORDS = {_CURRENT: b".", _PARENT: b"..", _ROOT: b""}
@@ -69,6 +70,8 @@ def read(use: bytes, image: Image, block: int) -> Said:
             said.is_moved = True
         elif name == b"ZF":
             said.is_packed = True
+        if max(len(said.name), len(said.target)) > _LONGEST:
+            raise IsoError("this ISO has a name of more octets than any file's")
     return said
 
 
