@@ -1,7 +1,7 @@
 """What installers say by other ways than HTTP, told to the controller as callbacks.
 
-In the order in which it came, by one task; where the controller is away for long, logs are left
-out first. Nobody waits for an answer: what is refused (out of turn, over) troubles nobody.
+In the order in which it came, by one task; where the controller is away for long, the oldest logs
+are left out, and only without any of them the oldest of all. Nobody waits for an answer: what is refused (out of turn, over) troubles nobody.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ironwake.errors import IronwakeError
 from ironwake.lifecycle import ENDS
 from ironwake.mac import Mac
 from ironwake.profile import Method
-from ironwake.report import Callback, Stage
+from ironwake.report import QUESTION, Callback, Stage
 from ironwake_http.hold import held
 from ironwake_http.service import Service
 
@@ -31,7 +31,6 @@ class Hearsay:
         self._service = service
         self._waiting: deque[tuple[str, Callback]] = deque()
         self._news = asyncio.Event()
-        self._lost = 0
 
     def speaker(self, client: str) -> Deployment | None:
         """The live deployment, by method script, of the machine that has this address."""
@@ -47,13 +46,11 @@ class Hearsay:
 
     def say(self, deployment: Deployment, callback: Callback) -> None:
         """Without waiting."""
-        if len(self._waiting) >= _MOST:
-            if callback.stage is Stage.LOG:
-                self._lost += 1
-                return
-            self._waiting.popleft()
         named = callback if callback.id else _named(callback)
         self._waiting.append((deployment.token, named))
+        if len(self._waiting) > _MOST:
+            logs = (at for at, (_, one) in enumerate(self._waiting) if _is_log(one))
+            del self._waiting[next(logs, 0)]
         self._news.set()
 
     async def run(self) -> None:
@@ -74,6 +71,11 @@ class Hearsay:
                     )
                 except IronwakeError as error:
                     service.log.debug("not taken", stage=callback.stage, error=error.what)
+
+
+def _is_log(callback: Callback) -> bool:
+    """Lines for a person to read, and no news."""
+    return callback.stage is Stage.LOG and callback.step != QUESTION
 
 
 def _named(callback: Callback) -> Callback:
