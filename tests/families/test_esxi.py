@@ -18,7 +18,7 @@ from ironwake.errors import InputError, RefusedError
 from ironwake.families.base import Install, Urls
 from ironwake.families.esxi import FAMILY, KS, boot_cfg
 from ironwake.machine import Machine
-from ironwake.names import HostName
+from ironwake.names import DomainName, HostName
 from ironwake.parameters import Parameters
 from ironwake.parameters.model import RootPolicy, Scripts
 from ironwake.parameters.network import Device, Kind, Network
@@ -296,6 +296,24 @@ def test_a_fragment_stands_among_the_commands() -> None:
     """The escape hatch: a licence's number, a section of one's own."""
     install = _install(fragments={"esxi": "serialnum --esx=AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"})
     assert ["serialnum", "--esx=AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"] in _answers(install)["commands"]
+    for wrong in ("install --firstdisk --overwritevmfs", "clearpart --alldrives"):
+        with pytest.raises(InputError) as caught:
+            FAMILY.check(_install(fragments={"esxi": f"# mine\n {wrong}\n"}))
+        assert caught.value.where == "fragments.esxi"
     layout = dataclasses.replace(install, layout=object())  # type: ignore[arg-type]
     with pytest.raises(InputError, match="by itself"):
         FAMILY.check(layout)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Network((Device("lan", dhcp=True, mtu=9000),)),
+        Network((Device("lan", addresses=("192.0.2.7/24",)),), search=(DomainName("lab.example"),)),
+    ],
+)
+def test_what_its_network_cannot_be_told_is_refused(network: Network) -> None:
+    """Never silently left out."""
+    with pytest.raises(InputError) as caught:
+        FAMILY.check(_install(network=network))
+    assert caught.value.where.startswith("network")

@@ -193,6 +193,7 @@ def test_fragments_are_files_of_the_space() -> None:
     assert space(own)["package_config/MINE"] == "PACKAGES\nvim\n"
     for text in (
         '{"disk_config/IRONWAKE": "x"}',
+        '{"disk_config/OWN": "disk_config /dev/sdb"}',
         '{"../etc/passwd": "x"}',
         '{"hooks/../../x": "x"}',
         '{"hooks/x": 1}',

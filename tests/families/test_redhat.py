@@ -287,12 +287,13 @@ def test_what_anaconda_cannot_make_is_named(layout: Layout, where: str) -> None:
 
 
 def test_a_fragment_stands_at_the_end_and_is_read_first() -> None:
-    """What a person adds raw is kickstart at least; else its place is named."""
+    """What a person adds raw is kickstart at least, and about no disk that nobody has looked at."""
     added = ks(install("rocky-9", fragments={"redhat": "eula --agreed"}))
     assert added.endswith("\neula --agreed\n")
-    with pytest.raises(InputError) as caught:
-        FAMILY.check(install("rocky-9", fragments={"redhat": "%post\nno end"}))
-    assert caught.value.where == "fragments.redhat"
+    for wrong in ("%post\nno end", "eula --agreed\nclearpart --all", "ignoredisk --drives=sda"):
+        with pytest.raises(InputError) as caught:
+            FAMILY.check(install("rocky-9", fragments={"redhat": wrong}))
+        assert caught.value.where == "fragments.redhat"
 
 
 def test_a_proxy_stands_before_the_world_and_not_before_the_appliance() -> None:

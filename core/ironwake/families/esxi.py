@@ -23,7 +23,7 @@ from ironwake.families.base import Answers, Format, Install
 from ironwake.firmware import Architecture
 from ironwake.mac import Mac
 from ironwake.parameters.model import RootPolicy
-from ironwake.parameters.network import BOOT, Device, Kind
+from ironwake.parameters.network import BOOT, Device, Kind, Network
 from ironwake.release import Release
 from ironwake.report import Callback
 from ironwake.site import Shelf
@@ -33,6 +33,8 @@ BOOT_CFG: Final = "boot.cfg"
 FACT: Final = "boot_cfg"
 
 _LINE = re.compile(r"[a-z]+=[^\n\r\0]{0,20000}", re.ASCII)
+# They would write to a disk that the guard has not looked at.
+_OURS = ("install", "installorupgrade", "upgrade", "clearpart", "part", "partition", "autopart")
 _CDROM = "cdromBoot"  # the installer would look for its packages on a disc
 # XKB's layouts to the installer's names (vSphere, "Installation and Upgrade Script Commands").
 KEYBOARDS: dict[str, str] = {
@@ -186,6 +188,7 @@ def _commands(install: Install) -> Iterator[str]:
 
 def _network(install: Install) -> str:
     told = install.parameters.network
+    _check_told(told)
     if not told.devices:
         return _line({"bootproto": "dhcp", "device": str(install.mac)})
     card, vlan = _card_and_vlan(told.devices)
@@ -206,6 +209,16 @@ def _network(install: Install) -> str:
     if servers and not top.dhcp:
         words["nameserver"] = ",".join(servers)
     return _line(words)
+
+
+def _check_told(told: Network) -> None:
+    """InputError for what the one line has no words for."""
+    if told.search:
+        raise InputError(
+            "ESXi's installer takes no search domains", "set them in scripts.post", "network.search"
+        )
+    if any(device.mtu for device in told.devices):
+        raise InputError("ESXi's installer sets no MTU", "use scripts.post", "network.devices")
 
 
 def _card_and_vlan(devices: tuple[Device, ...]) -> tuple[Device, Device | None]:
@@ -229,8 +242,6 @@ def _card_and_vlan(devices: tuple[Device, ...]) -> tuple[Device, Device | None]:
 
 
 def _address(device: Device) -> IPv4Interface:
-    if device.mtu:
-        raise InputError("ESXi's installer sets no MTU", "use scripts.post", "network.devices")
     if len(device.addresses) != 1 or ":" in device.addresses[0] + device.gateway:
         raise InputError(
             "ESXi's installer takes one IPv4 address, or DHCP",
@@ -249,7 +260,15 @@ def _fragment(install: Install) -> Iterator[str]:
     text = install.parameters.fragments.get("esxi", "")
     if "\0" in text or "\r" in text:
         raise InputError("this has NULs or carriage returns", "remove them", "fragments.esxi")
-    yield from text.splitlines()
+    for line in text.splitlines():
+        word = (line.split() or [""])[0]
+        if word in _OURS:
+            raise InputError(
+                f"{word} is not a fragment's to say: the disk is looked at first",
+                "use disk.match, and --erase; or a template",
+                "fragments.esxi",
+            )
+        yield line
 
 
 def parse(text: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ CLASS: Final = "IRONWAKE"
 _OWN: Final = "ironwake"  # a folder that FAI knows nothing of
 _ROOT: Final = f"{_OWN}/root"  # below it, files of the new system
 _FRAGMENT: Final = re.compile(
-    r"(?:class|debconf|disk_config|files|hooks|package_config|scripts|tests)"
+    r"(?:class|debconf|files|hooks|package_config|scripts|tests)"
     r"(?:/[A-Za-z0-9][A-Za-z0-9_.+-]*){1,6}",
     re.ASCII,
 )
@@ -353,6 +353,12 @@ def _fragments(install: Install) -> Iterator[File]:
             "fragments.fai",
         )
     for path, content in rows.items():
+        if path.startswith("disk_config/"):
+            raise InputError(
+                f"{path!r:.80} would divide disks that nobody has looked at",
+                "use layout",
+                "fragments.fai",
+            )
         if not _FRAGMENT.fullmatch(path):
             raise InputError(
                 f"{path!r:.80} is no file of FAI's configuration space",

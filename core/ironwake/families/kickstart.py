@@ -84,6 +84,15 @@ def parse(text: str) -> dict[str, object]:
 
     InputError with the line's number as `where` for what is no kickstart.
     """
+    return data(*_read(text))
+
+
+def commands_of(text: str) -> list[Command]:
+    """Its commands, without its sections; InputError as of `parse`."""
+    return _read(text)[0]
+
+
+def _read(text: str) -> tuple[list[Command], list[Section]]:
     commands: list[Command] = []
     sections: list[Section] = []
     head: Command = ()
@@ -110,7 +119,7 @@ def parse(text: str) -> dict[str, object]:
             commands.append(words)
     if head:
         raise InputError(f"{head[0]} does not end", "add %end", str(len(text.splitlines())))
-    return data(commands, sections)
+    return commands, sections
 
 
 def _split(row: str, number: int) -> Command:

@@ -67,11 +67,8 @@ class RedHat:
         text = kickstart.dump(_commands(install), _sections(install))
         fragment = install.parameters.fragments.get(self.name, "")
         if fragment:
+            _check_fragment(fragment)
             text += f"\n{fragment.rstrip()}\n"
-            try:
-                kickstart.parse(text)
-            except InputError as error:
-                raise InputError(error.what, error.next_step, "fragments.redhat") from None
         return Answers({FILE: text})
 
     def parse(self, name: str, text: str) -> object:  # noqa: ARG002 (there is one)
@@ -79,6 +76,29 @@ class RedHat:
 
     def heard(self, content_type: str, body: bytes) -> Callback | None:  # noqa: ARG002
         return None  # its scripts make callbacks by themselves
+
+
+# They would divide disks that the guard has not looked at.
+_OURS = (
+    *("ignoredisk", "zerombr", "clearpart", "autopart", "reqpart", "mount"),
+    *("part", "partition", "raid", "volgroup", "logvol", "btrfs"),
+)
+
+
+def _check_fragment(fragment: str) -> None:
+    """InputError where it is no kickstart, or has commands about disks."""
+    where = "fragments.redhat"
+    try:
+        commands = kickstart.commands_of(fragment)
+    except InputError as error:
+        raise InputError(error.what, error.next_step, where) from None
+    for command in commands:
+        if command[0] in _OURS:
+            raise InputError(
+                f"{command[0]} is not a fragment's to say",
+                "use layout; or a template",
+                where,
+            )
 
 
 _DEFAULTS = {
