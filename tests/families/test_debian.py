@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from ironwake.disk import DiskMatch
 from ironwake.errors import InputError
 from ironwake.families.debian import FAMILY, LATE, PRE, PRESEED
 from ironwake.parameters.model import Scripts, Security
+from ironwake.profile import Disk
 from tests.families import asked, conformance
 from tests.families.conformance import base
 
@@ -88,3 +90,18 @@ def test_apparmor_is_switched_off_for_the_installed_kernel() -> None:
     """What stands after three hyphens goes on to it."""
     words = FAMILY.arguments(base(ROW, security=Security.DISABLED))
     assert words[words.index("---") :] == ("---", "apparmor=0")
+
+
+@pytest.mark.parametrize(
+    ("match", "looked_for"),
+    [
+        ("serial:auto", "ID_SERIAL_SHORT=auto"),
+        ("wwn:0x5000c500a1b2c3d4", "ID_WWN=0x5000c500a1b2c3d4"),
+    ],
+)
+def test_a_disk_is_named_by_the_words_of_every_family(match: str, looked_for: str) -> None:
+    """Else the machine would go off for want of a disk that is there."""
+    install = replace(base(ROW), disk=Disk(DiskMatch(match)))
+    hook = answer(FAMILY.answers(install).files[PRESEED], "partman/early_command")
+    assert f"-e {looked_for};" in hook
+    assert match not in hook

@@ -47,7 +47,7 @@ class Debian:
             partman.check(install.layout)
         if _match(install).criteria:
             raise InputError(
-                "the Debian installer takes a disk by its serial number or path",
+                "the Debian installer takes a disk by its serial number, its WWN or a path",
                 "name one, or use method: archive",
                 "layout.disks[0].match" if install.layout else "disk.match",
             )
@@ -338,7 +338,7 @@ def _guard(install: Install) -> str:
     if match.startswith("/dev/"):
         find, disks = f"w=$(readlink -f {shlex.quote(match)}); {_NAME_IT}", "$w"
     elif match != AUTO:
-        find, disks = _by_serial(match), "${w:-none}"
+        find, disks = _by_name(match), "${w:-none}"
     return (
         f"{find}for d in {disks}; do "
         "dd if=$d of=/dev/null count=1 2>/dev/null && blkid -p $d >/dev/null; "
@@ -350,12 +350,17 @@ def _guard(install: Install) -> str:
 _REFUSED = "the+disk+is+not+blank%2C+or+not+there"
 
 
-def _by_serial(serial: str) -> str:
-    """Shell commands that name the disk with this serial number, `$w`, to partman and to GRUB.
+def _by_name(match: str) -> str:
+    """Shell commands that name the disk with this serial number, or World Wide Name, `$w`, to
+    partman and to GRUB.
 
     Two with one number run together into the name of none, which the guard refuses.
     """
-    words = " -e ".join(shlex.quote(f"{key}={serial}") for key in _SERIALS)
+    kind, _, value = match.partition(":")
+    keys, name = _SERIALS, value if kind == "serial" and value else match
+    if kind == "wwn" and value:
+        keys, name = ("ID_WWN",), value
+    words = " -e ".join(shlex.quote(f"{key}={name}") for key in keys)
     return (
         "w=; for d in $(list-devices disk); do "
         f"if udevadm info -q property -n $d | grep -qxF -e {words}; then w=$w$d; fi; done; "
@@ -363,7 +368,7 @@ def _by_serial(serial: str) -> str:
     )
 
 
-_SERIALS = ("ID_SERIAL", "ID_SERIAL_SHORT")
+_SERIALS: tuple[str, ...] = ("ID_SERIAL", "ID_SERIAL_SHORT")
 
 
 def _spared(install: Install) -> str:
