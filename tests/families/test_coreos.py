@@ -15,7 +15,7 @@ from ironwake.errors import InputError
 from ironwake.families import FAMILIES, check, ignition, start
 from ironwake.families.base import Install
 from ironwake.firmware import Architecture
-from ironwake.names import KernelWord, UserName
+from ironwake.names import DomainName, KernelWord, UserName
 from ironwake.parameters.model import RootPolicy, Scripts, Security, User
 from ironwake.parameters.network import Device, Kind, Network
 from ironwake.release import find
@@ -196,3 +196,14 @@ def test_what_cannot_be_told_is_refused(release: str, wrong: dict[str, Any], whe
     with pytest.raises(InputError) as error:
         check(FAMILY, install(release, **wrong))
     assert where in (error.value.where or error.value.what)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_search_domains_alone_are_told(release: str) -> None:
+    """Without devices and name servers, too: the card that booted has its file then."""
+    network = Network(search=(DomainName("lab.example"),))
+    system = document(install(release, network=network), "system.ign")
+    assert any(
+        "lab.example" in base64.b64decode(one["contents"]["source"].partition(",")[2]).decode()
+        for one in system["storage"]["files"]
+    )

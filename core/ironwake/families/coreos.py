@@ -24,6 +24,7 @@ from ironwake.firmware import Architecture
 from ironwake.firstboot import File
 from ironwake.parameters import Parameters
 from ironwake.parameters.model import Security
+from ironwake.parameters.network import Network
 from ironwake.parameters.refusal import check_plain
 from ironwake.release import Release
 from ironwake.report import Callback
@@ -188,7 +189,7 @@ def _settings(install: Install) -> Iterator[File]:
     yield File("etc/hosts", 0o644, f"{_LOCALHOST}127.0.1.1 {name}.{install.domain} {name}\n")
     if parameters.keyboard != Parameters().keyboard:
         yield File("etc/vconsole.conf", 0o644, f"KEYMAP={parameters.keyboard}\n")
-    if parameters.network.devices or parameters.network.name_servers:
+    if parameters.network != Network():
         way = networkd.files if is_flatcar else keyfile.files
         yield from way(parameters.network, install.mac)
     if parameters.ntp and is_flatcar:
