@@ -180,7 +180,7 @@ def _server(cache: Cache, names: dict[Authority, str]) -> Iterator[str]:
     yield 'set $to "";'
     yield 'set $path "";'
     yield f"root {_quoted(f'{cache.folder}/{IMPORTED}')};"
-    yield "disable_symlinks on;"
+    yield "disable_symlinks on from=$document_root;"  # the folder itself may stand behind one
     yield "if ($request_method !~ ^(GET|HEAD)$) { return 405; }"
     for network in cache.networks:
         yield f"allow {_word(network)};"

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from ironwake.errors import BrokenError, InputError, RefusedError
+from ironwake.errors import BrokenError, InputError, IronwakeError, RefusedError
 from ironwake.nginx import render
 from ironwake.packagecache import FILES, IMPORTED, PARTS, Authority, Cache, hosts
 from ironwake.sizes import octets
@@ -221,8 +221,8 @@ async def serve(
     folder = Path(cache.folder)
     prepare(folder, cache.user)
     known = await asyncio.to_thread(addresses, cache, {}, ask)
-    _write(cache, known)
     with locked(folder) as lock:
+        _write(cache, known)
         command = (nginx, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf"))
         await _check(command, cache)
         names = [source.name for source in cache.sources]
@@ -269,7 +269,8 @@ async def _run(
             await asyncio.wait({counting}, timeout=_REST)
             counting.cancel()
             await asyncio.gather(counting, return_exceptions=True)
-            packagecounts.save(folder, book)
+            with contextlib.suppress(OSError):
+                packagecounts.save(folder, book)
 
 
 @contextlib.asynccontextmanager
@@ -329,18 +330,24 @@ async def _follow(
     pause: float,
 ) -> None:
     """Tell nginx when names lead elsewhere, or a bundle brought another mirror."""
+    is_news = False
     while True:
         await asyncio.sleep(pause)
         try:
             cache = look()
-        except (InputError, BrokenError, OSError) as error:
+        except (IronwakeError, OSError) as error:
             log.warning("keeping what was known", error=str(error))
         known = await asyncio.to_thread(addresses, cache, known, ask)
-        if _write(cache, known):
-            process = await asyncio.create_subprocess_exec(
-                *command, "-s", "reload", stderr=asyncio.subprocess.DEVNULL
-            )
-            log.info("mirrors have changed", status=await process.wait())
+        try:
+            is_news = _write(cache, known) or is_news
+            if is_news:
+                process = await asyncio.create_subprocess_exec(
+                    *command, "-s", "reload", stderr=asyncio.subprocess.DEVNULL
+                )
+                log.info("mirrors have changed", status=await process.wait())
+                is_news = False
+        except OSError as error:  # a full disk, no free descriptor: over at another look
+            log.warning("nginx is not told of other mirrors", error=str(error))
 
 
 async def _count(served: asyncio.StreamReader, book: packagecounts.Book) -> None:
@@ -368,9 +375,11 @@ async def _save(folder: Path, book: packagecounts.Book) -> None:
     before = ""
     while True:
         await asyncio.sleep(_WRITTEN)
-        if repr(book) != before:
-            before = repr(book)
-            packagecounts.save(folder, book)
+        now = repr(book)
+        if now != before:
+            with contextlib.suppress(OSError):  # a full disk: written once there is room
+                packagecounts.save(folder, book)
+                before = now
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

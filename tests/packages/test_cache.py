@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from ironwake.errors import BrokenError
+from ironwake.errors import BrokenError, RefusedError
 from ironwake.nginx import SLICE
-from ironwake.packagecache import Source
-from ironwake_runtime import packagecache
+from ironwake.packagecache import Authority, Source
+from ironwake_runtime import packagecache, packageserver
 from ironwake_testing.mirror import Mirror, mirror
 from ironwake_testing.packagecache import Rig, cache, folder, free_port, running, until
 
@@ -341,6 +341,52 @@ def test_one_folder_has_one_cache(rig: Rig, place: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert "is another appliance's" in done.stderr
     assert rig.get("/healthz")[0] == 200
+
+
+def test_another_appliances_cache_stays_as_it_is(there: Mirror, place: Path) -> None:
+    """Who is refused has written nothing into the folder: nginx's next look is at its own file."""
+    at = cache(place, Source("debian", f"{there.url}/debian"))
+    with packageserver.locked(place):
+        with pytest.raises(RefusedError, match="another appliance's"), running(at):
+            pass
+        assert not (place / "nginx.conf").exists()
+
+
+def test_a_disk_that_was_full_for_a_while(there: Mirror, place: Path) -> None:
+    """What cannot be written is written later: mirrors are followed on, and nginx's end is told."""
+    looks: list[object] = []
+
+    def ask(one: Authority) -> tuple[str, ...]:
+        looks.append(one)
+        return packageserver.resolve(one)
+
+    at = cache(place, Source("debian", f"{there.url}/debian"))
+    with running(at, ask) as rig:
+        (place / "nginx.new").mkdir()  # in the way, as no room would be
+        rig.cache = replace(at, sources=(*at.sources, Source("more", f"{there.url}/debian")))
+        before = len(looks)
+        until(lambda: len(looks) > before + 5)
+        (place / "nginx.new").rmdir()
+        until(lambda: rig.get(ASKED.replace("debian", "more", 1))[1] == there.files[DEB])
+        (place / "counts.new").mkdir()
+        os.kill(int((place / "nginx.pid").read_text()), signal.SIGKILL)
+        with pytest.raises(BrokenError, match="nginx ended with -9"):
+            rig.task.result(_MOST)
+
+
+def test_a_folder_behind_a_link(there: Mirror, place: Path) -> None:
+    """A person's disk for large things is often elsewhere: what was imported is served there, too.
+    A link below it is not followed."""
+    (place / "disk").mkdir()
+    (place / "packages").symlink_to("disk")
+    folder = place / "packages"
+    path = packagecache.mirror_folder(folder, "debian") / "dists/bookworm/InRelease"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"as of the bundle")
+    (path.parent / "Release").symlink_to("InRelease")
+    with running(cache(folder, Source("debian"))) as rig:
+        assert rig.get(f"/packages{RELEASE}")[1] == b"as of the bundle"
+        assert rig.get("/packages/debian/dists/bookworm/Release")[0] in (403, 404)
 
 
 def test_counts_outlive_a_restart(there: Mirror, place: Path) -> None:

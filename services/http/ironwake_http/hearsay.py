@@ -1,7 +1,8 @@
 """What installers say by other ways than HTTP, told to the controller as callbacks.
 
-In the order in which it came, by one task; where the controller is away for long, the oldest logs
-are left out, and only without any of them the oldest of all. Nobody waits for an answer: what is refused (out of turn, over) troubles nobody.
+In the order in which it came, by one task; where the controller is away for long, the oldest lines
+of logs are left out, and only without any of them the oldest of all. Nobody waits for an answer:
+what is refused (out of turn, over) troubles nobody.
 """
 
 from __future__ import annotations
