@@ -54,13 +54,13 @@ ENV PATH=/opt/ironwake/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     IRONWAKE_PARAMETERS_DIR=/etc/ironwake/parameters \
     IRONWAKE_CATALOGUE_DIR=/etc/ironwake/catalogue \
     IRONWAKE_ISO_DIR=/isos
-# Volumes take over the owner of the folder that they cover.
+# Volumes take over the owner of the folder that they cover, in whichever image is first.
 RUN groupadd --gid 10001 ironwake \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/ironwake ironwake \
     && install -d -m 0700 -o ironwake -g ironwake /var/lib/ironwake /var/lib/ironwake-epoch \
         /var/lib/ironwake-secrets \
     && install -d -m 0755 -o ironwake -g ironwake /var/lib/ironwake-artifacts \
-        /var/lib/ironwake-captures \
+        /var/lib/ironwake-captures /var/cache/ironwake/packages \
     && install -d -m 0755 /etc/ironwake/profiles /etc/ironwake/parameters \
         /etc/ironwake/catalogue /isos
 # as-ironwake CAPABILITIES COMMAND…: from root to uid 10001, with these capabilities alone
@@ -115,8 +115,7 @@ HEALTHCHECK --interval=5s --timeout=5s --retries=24 \
 FROM service AS packages
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends ca-certificates nginx \
-    && rm -rf /var/lib/apt/lists/* \
-    && install -d -m 0755 -o ironwake -g ironwake /var/cache/ironwake/packages
+    && rm -rf /var/lib/apt/lists/*
 COPY --from=packages-libraries /opt/ironwake /opt/ironwake
 USER ironwake
 CMD ["python", "-m", "ironwake_runtime.packageserver"]

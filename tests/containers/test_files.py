@@ -83,7 +83,10 @@ def test_what_is_set_is_a_setting(name: str) -> None:
 
 
 # What the builder's container runs.
-_MEDIA = [ROOT / "cli/ironwake_cli" / f"{name}.py" for name in ("media", "image", "image_capture")]
+_MEDIA = [
+    ROOT / "cli/ironwake_cli" / f"{name}.py"
+    for name in ("media", "image", "image_capture", "bundle")
+]
 
 
 def _reads(name: str) -> set[str]:
@@ -128,6 +131,56 @@ def test_every_setting_reaches_its_service() -> None:
                 assert [mount[1] for mount in mounted] == [inside.rstrip("}")]
         reached |= wanted
     assert reached == KNOWN - IMAGES_OWN
+
+
+# A person's folders: setting → may be written to by these.
+_FOLDERS = {
+    "PROFILES_DIR": {"media"},
+    "PARAMETERS_DIR": {"media"},
+    "CATALOGUE_DIR": set[str](),
+    "ISO_DIR": set[str](),
+}
+
+
+@pytest.mark.parametrize("setting", _FOLDERS)
+def test_a_persons_folder_is_where_it_is_read(setting: str) -> None:
+    """Each container that reads one has it mounted in the place that its image names; what a
+    bundle brings gets there."""
+    name = PREFIX + setting
+    (place,) = re.findall(rf"\b{name}=(\S+)", DOCKERFILE)
+    for service in set(SERVICES) - {"preflight"}:
+        mounts = [one for one in SERVICES[service]["volumes"] if f"{{{name}:" in one]
+        assert bool(mounts) == (name in _reads(service)), service
+        if mounts:
+            writes = service in _FOLDERS[setting]
+            assert [one.rsplit("}:", 1)[1] for one in mounts] == [place + ("" if writes else ":ro")]
+
+
+def test_a_volume_is_its_users_whichever_container_is_first() -> None:
+    """What two images share is in both of them, for uid 10001: the first one makes the volume."""
+    (base,) = re.findall(r"^FROM \S+ AS service\n(.*?)^FROM ", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    ours = " ".join(re.findall(r"install -d -m \d+ -o ironwake -g ironwake ([^&#]*)", base)).split()
+    places: dict[str, set[str]] = {}
+    images: dict[str, set[str]] = {}
+    for service in SERVICES.values():
+        for mount in service.get("volumes", ()):
+            volume, place, *_ = mount.split(":")
+            if re.fullmatch(r"[a-z]+", volume):
+                places.setdefault(volume, set()).add(place)
+                images.setdefault(volume, set()).add(service["image"])
+    shared = {volume for volume, found in images.items() if len(found) > 1}
+    assert {"packages", "secrets", "artifacts", "captures"} <= shared
+    for volume in shared:
+        assert places[volume] <= set(ours), volume
+
+
+def test_nothing_has_a_port_before_the_ports_were_tried() -> None:
+    """The preflight would take a service that is there already for a stranger."""
+    first = {"preflight": {"condition": "service_completed_successfully"}}
+    after = {"controller": {"condition": "service_healthy"}}
+    for name in set(SERVICES) - {"preflight", "media"}:
+        assert SERVICES[name]["depends_on"] in (first, after), name
+    assert SERVICES["controller"]["depends_on"] == first
 
 
 def test_what_env_files_say_is_a_setting() -> None:
