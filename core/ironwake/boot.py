@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ironwake import routes
-from ironwake.errors import BrokenError
+from ironwake.errors import BrokenError, InputError
 from ironwake.site import Stored
+
+# A kernel keeps 2047 characters (COMMAND_LINE_SIZE, of amd64 and arm64), and says nothing of the
+# rest. Loaders put words of their own before ours: BOOT_IMAGE= with the kernel's path, initrd=.
+_MOST_ARGUMENTS = 1800
 
 # Both stand unquoted in a loader's script.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -71,3 +75,11 @@ class KernelBoot:
     arguments: tuple[str, ...]
     form: Form = Form.LINUX
     texts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (length := len(" ".join(self.arguments))) > _MOST_ARGUMENTS:
+            raise InputError(
+                f"{length} characters of arguments are more than a kernel is sure to take",
+                f"give fewer or shorter ones: {_MOST_ARGUMENTS} are left for all",
+                "kernel_arguments",
+            )

@@ -9,12 +9,12 @@ import pytest
 
 from ironwake import loaders, plan
 from ironwake.boot import Form, KernelBoot, Named, initial
-from ironwake.errors import BrokenError
+from ironwake.errors import BrokenError, InputError
 from ironwake.firmware import BY_NAME, Firmware
 from ironwake.loaders import grub, ipxe, pxelinux
 from ironwake.localboot import LoaderName
 from ironwake.memory import Memory
-from ironwake.names import UserName
+from ironwake.names import KernelWord, UserName
 from ironwake.parameters import Parameters, User
 from ironwake.plan import BootPlan, BootRequest, Silence
 from ironwake.profile import Method
@@ -191,6 +191,22 @@ def test_every_form_has_a_loader() -> None:
     for form in Form:
         assert any(loader.starts(form) for loader in loaders.LOADERS)
     assert [loader.name for loader in loaders.LOADERS if loader.starts(Form.WIMBOOT)] == ["ipxe"]
+
+
+def test_arguments_that_a_kernel_would_cut_off_are_refused(bench: Bench) -> None:
+    """It keeps 2047 characters, with what loaders put before: the rest would be lost unseen."""
+    script = _bench(bench, "debian-12")
+    words = tuple(KernelWord(f"word{number}={'x' * 60}") for number in range(22))
+    asked = dataclasses.replace(script.deployment, parameters=Parameters(kernel_arguments=words))
+    decision = _resolve(dataclasses.replace(script, deployment=asked), UEFI)
+    assert isinstance(decision, Silence)
+    assert "characters of arguments" in decision.reason
+    kernel, _ = _linux(1)
+    with pytest.raises(InputError):
+        dataclasses.replace(kernel, arguments=("x" * 1801,))
+    with pytest.raises(InputError) as caught:
+        Parameters(kernel_arguments=(*words, *words))
+    assert caught.value.where == "kernel_arguments"
 
 
 @pytest.mark.parametrize(("name", "path"), [("a b", "x"), ("a", "x y"), ("a", "/x"), ("", "x")])

@@ -25,6 +25,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 _TEMPLATE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _LONGEST_SCRIPT = 32 << 10  # characters
 _LONGEST_KEY = 16 << 10
+_LONGEST_ARGUMENTS = 1500  # characters; a kernel takes 2047 of all, its root among them
 
 
 # Shown in the place of one; it can stand in any format, and in a URL.
@@ -174,6 +175,12 @@ class Parameters:
             match(_GROUP, group, "package_groups", "name groups as the system's own tool does")
         for server in self.ntp:
             match(_SERVER, server, "ntp", "give host names or addresses")
+        if len(" ".join(self.kernel_arguments)) > _LONGEST_ARGUMENTS:
+            raise InputError(
+                f"these are more than {_LONGEST_ARGUMENTS} characters of arguments",
+                "a kernel would cut them off: give fewer",
+                "kernel_arguments",
+            )
         if self.proxy:
             check_url(self.proxy, "proxy")
         if self.mirror:
