@@ -66,3 +66,17 @@ def test_a_wrong_template_arms_nobody(appliance: Appliance, text: str | None, sa
     reply = appliance.call("POST", "/v1/machines/node1/deploy", {"profile": "web"})
     assert reply.status_code == 422
     assert says in reply.json()["detail"]
+
+
+def test_what_is_made_of_its_fragment_is_not_shown_and_that_is_said(appliance: Appliance) -> None:
+    """Talos' configuration is its fragment, secrets and all: the reason is no mistake of theirs."""
+    cluster = "machine: {type: worker, token: canary, ca: {crt: canary}}, cluster: {id: canary}"
+    fragments = f"parameters:\n  fragments: {{talos: {{{cluster}}}}}\n"
+    profile = f"release: talos-1.11\nmethod: script\ndisk: {{match: WD-1}}\n{fragments}"
+    appliance.profile("talos", profile)
+    appliance.enrol()
+    reply = appliance.call("GET", f"/v1/plan/answer?mac={MAC}&profile=talos")
+    assert reply.status_code == 409, reply.text
+    assert "fragments.talos" in reply.json()["detail"]
+    assert "not shown" in reply.json()["detail"]
+    assert "canary" not in reply.text

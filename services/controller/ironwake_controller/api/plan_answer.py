@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 
 from ironwake import wire
 from ironwake.deployment import Deployment
-from ironwake.errors import RefusedError, UnknownError
+from ironwake.errors import InputError, RefusedError, UnknownError
 from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.methods import METHODS
@@ -58,7 +58,7 @@ def routes(house: House) -> APIRouter:
             )
         policy = house.policy()
         briefing.check(deployment, there.machine, policy)
-        grant = masked(deployment, there.machine, Mac(mac), policy)
+        grant = _shown(deployment, there.machine, Mac(mac), policy)
         return AnswerShape(
             machine=str(there.machine.name),
             profile=deployment.profile_name,
@@ -68,6 +68,20 @@ def routes(house: House) -> APIRouter:
         )
 
     return router
+
+
+def _shown(deployment: Deployment, machine: Machine, mac: Mac, policy: Policy) -> Grant:
+    """RefusedError where an answer file, which has been checked, is nothing without a fragment."""
+    try:
+        return masked(deployment, machine, mac, policy)
+    except InputError as error:
+        if not deployment.parameters.fragments:
+            raise
+        raise RefusedError(
+            f"these answers are made of {error.where}, which may have secrets and is not shown",
+            "look into the profile; it has been checked, and is right",
+            error.where,
+        ) from None
 
 
 def masked(deployment: Deployment, machine: Machine, mac: Mac, policy: Policy) -> Grant:
