@@ -175,7 +175,7 @@ def test_it_is_up_again_after_up(stack: Stack) -> None:
 @pytest.mark.parametrize("service", EFFECTIVE)
 def test_a_running_container_is_small(stack: Stack, service: str) -> None:
     """Uid 10001 for good, the counted capabilities, and nothing to write on but its volumes."""
-    found = _inspect(stack, service)
+    found = stack.inspect(service)
     status = Path(f"/proc/{found['State']['Pid']}/status").read_text(encoding="ascii")
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     assert set(fields["Uid"].split()) | set(fields["Gid"].split()) == {"10001"}
@@ -188,19 +188,16 @@ def test_a_running_container_is_small(stack: Stack, service: str) -> None:
     assert "Read-only file system" in write.stdout
 
 
-def _inspect(stack: Stack, service: str) -> dict[str, Any]:
-    identity = stack.compose("ps", "--quiet", service).stdout.strip()
-    found: dict[str, Any] = json.loads(stack.engine.docker("inspect", identity).stdout)[0]
-    return found
-
-
 def test_nothing_else_listens(stack: Stack) -> None:
-    """The API on loopback; towards the machines DHCP, PXE, TFTP, DNS and HTTP, and no more."""
+    """The API on loopback; towards the machines DHCP, PXE, TFTP, DNS, HTTP and installers' logs,
+    and no more."""
     lines = stack.rack.run(["ss", "-H", "-lntu"]).stdout.splitlines()
     open_ports = {(line.split()[0], line.split()[4]) for line in lines}
     assert open_ports == {
         ("tcp", "127.0.0.1:8080"),
         ("tcp", f"{BR0}:80"),
+        ("tcp", f"{BR0}:4711"),
+        ("udp", f"{BR0}:514"),
         ("tcp", f"{BR0}:53"),
         ("udp", f"{BR0}:53"),
         ("udp", "0.0.0.0%br0:67"),

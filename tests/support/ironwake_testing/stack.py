@@ -57,6 +57,12 @@ class Stack:
         """`docker compose up -d --wait`, and nothing is fetched or built on the way."""
         self.compose("up", "-d", "--wait", "--no-build", "--pull", "never")
 
+    def inspect(self, service: str) -> dict[str, Any]:
+        """What the engine says of a running service's container."""
+        identity = self.compose("ps", "--quiet", service).stdout.strip()
+        found: dict[str, Any] = json.loads(self.engine.docker("inspect", identity).stdout)[0]
+        return found
+
     def down(self) -> None:
         """Containers and volumes go."""
         every = ("--profile", "tools", "--profile", "packages")
