@@ -239,8 +239,9 @@ _NAMES = {
 def _expect(kind: type, data: Any) -> Any:
     # bool is an int to Python, never to a person who wrote `port: true`
     if not isinstance(data, kind) or ((data is True or data is False) and kind is not bool):
-        wanted = _NAMES.get(kind, "a number")
-        raise InputError(f"{wanted} is wanted here, not {data!r:.60}")
+        # Not the value: a password of digits, without quotes, is no text to YAML.
+        found = "nothing" if data is None else _NAMES.get(type(data), "a number")
+        raise InputError(f"{_NAMES.get(kind, 'a number')} is wanted here, not {found}")
     if isinstance(data, str) and not data.isprintable() and _half(data):
         raise InputError("this text is not Unicode: it has half a character in it")
     return data

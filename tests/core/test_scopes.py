@@ -140,3 +140,20 @@ def test_what_is_public_has_no_secret() -> None:
     public = scope.settle([Scope("site", said)]).parameters.public
     assert "canary" not in repr(public)
     public.check_together()
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"proxy": "http://me:canary word@192.0.2.1:3128"},
+        {"mirror": "http://me:canary@192.0.2.1/debian"},
+        {"users": [{"name": "a", "password": 4711}]},
+        {"root_password_hash": 4711},
+        {"vars": {"word": 4711}},
+    ],
+)
+def test_what_is_wrong_of_a_secret_is_told_without_it(stated: dict[str, Any]) -> None:
+    """A profile's mistake is shown to whoever may see profiles, and stands in their errors' log."""
+    with pytest.raises(InputError) as caught:
+        scope.check(stated)
+    assert not [word for word in ("canary", "4711") if word in str(caught.value)]

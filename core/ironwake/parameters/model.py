@@ -267,7 +267,10 @@ def check_url(text: str, where: str) -> None:
         fine = False
     # Blanks, quotes and shells' characters are percent-encoded in a URL anyhow (RFC 3986).
     if not fine or not re.fullmatch(r"[A-Za-z0-9:/?#\[\]@!&()*+,;=._~%-]{1,500}", text):
-        raise InputError(f"{text!r:.80} is no URL", "write it as in http://192.0.2.1/debian", where)
+        shown = text.rpartition("@")[2]  # without a password
+        raise InputError(
+            f"{shown!r:.80} is no URL", "write it as in http://192.0.2.1/debian", where
+        )
 
 
 def check_public_url(text: str, where: str) -> None:
