@@ -7,6 +7,7 @@ another process. `ironwake_runtime.templates` starts it, and bounds its time.
 from __future__ import annotations
 
 import json
+import re
 import resource
 import sys
 from importlib import import_module
@@ -14,6 +15,9 @@ from typing import Any
 
 from ironwake.errors import InputError
 from ironwake.quoting import FILTERS
+
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+_TYPE = re.compile(r"'(?:[a-z]+ object|str|int|float|bool|list|dict|tuple|NoneType)'").fullmatch
 
 
 def main() -> None:
@@ -41,7 +45,8 @@ def main() -> None:
         answer: dict[str, Any] = {"text": "".join(pieces)}
     except (TemplateError, InputError) as error:
         line = getattr(error, "lineno", None) or _line(error)
-        said = error.what if isinstance(error, InputError) else error.message
+        said = error.what if isinstance(error, InputError) else error.message or ""
+        said = _without_values(said, asked["text"])
         answer = {"error": said, "line": line}
     except MemoryError:
         answer = {"error": "it takes too much memory", "line": None}
@@ -55,6 +60,7 @@ def _bound(memory: int, seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))  # for root it is no limit
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -65,6 +71,11 @@ def _checked(quote: Any) -> Any:
         return str(quote(str(value)))
 
     return quoted
+
+
+def _without_values(said: str, text: str) -> str:
+    """jinja2 names what is missing: a name that is not in the template was computed of a value."""
+    return _QUOTED.sub(lambda one: one[0] if one[0][1:-1] in text or _TYPE(one[0]) else "…", said)
 
 
 def _line(error: BaseException) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,10 @@ def test_it_is_rendered_with_the_filters_of_the_formats() -> None:
         ("{{ users | shell }}", "a filter takes one text"),
         ("{{ '\\n' | preseed }}", "line break"),
         ("{{ secret + 1 }}", "line 1: it fails with TypeError"),
+        ("{{ users[secret] }}", "line 1: 'list object' has no attribute …"),
+        ('{{ name[secret ~ "\'\\""] }}', "line 1: 'str object' has no attribute …"),
+        ("{{ users | map(secret) | list }}", "line 1: No filter named …"),
+        ("{{ name['_' ~ secret ~ '__'] }}", "line 1"),
         ("{% include 'etc/passwd' %}", "line 1"),
         ("{{ name.__class__.__mro__ }}", "unsafe"),
         ("{{ cycler.__init__.__globals__ }}", "unsafe"),
@@ -44,6 +50,19 @@ def test_mistakes_and_escapes_are_told_and_never_a_value(text: str, says: str) -
     assert says in caught.value.what
     assert "canary" not in str(caught.value)
     assert caught.value.where == "template"
+
+
+def test_the_kernel_bounds_it_too() -> None:
+    """No file can be opened or written, and nobody but root could start a process in it."""
+    program = (
+        "import resource; from ironwake_runtime.template_child import _bound; _bound(1 << 30, 9)\n"
+        "print(*(resource.getrlimit(getattr(resource, f'RLIMIT_{name}'))\n"
+        "        for name in ('AS', 'CPU', 'FSIZE', 'NOFILE', 'NPROC', 'CORE')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split("\n")[0] == (
+        "(1073741824, 1073741824) (9, 9) (0, 0) (3, 3) (0, 0) (0, 0)"
+    )
 
 
 def test_one_that_has_no_end_is_ended() -> None:
