@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from ssl import SSLContext
@@ -83,8 +83,9 @@ def bring(
                 raise
 
 
-def small(url: str, limits: Limits) -> bytes:
+def small(url: str, limits: Limits, clock: Callable[[], float] = time.monotonic) -> bytes:
     """A small file whole; raises what `bring` does, and `limits.largest` is small."""
+    end = clock() + limits.seconds
     with _opened(url, limits, {}) as reply:
         if reply.status_code != 200:
             raise BrokenError(f"{url} gave the status {reply.status_code}", "correct the URL")
@@ -92,6 +93,8 @@ def small(url: str, limits: Limits) -> bytes:
         for piece in reply.iter_bytes():
             data += piece
             _within(len(data), limits, url)
+            if clock() > end:
+                raise BrokenError(f"{url} took longer than {limits.seconds:g} s", "run it again")
         return bytes(data)
 
 
@@ -113,8 +116,9 @@ def begun(folder: Path, key: str, url: str) -> Iterator[BinaryIO]:
 
 def _clear(folder: Path, now: Callable[[], float] = time.time) -> None:
     for path in folder.glob("*.part*"):
-        if path.stat().st_mtime < now() - _KEPT:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # its own run has just ended well
+            if path.stat().st_mtime < now() - _KEPT:
+                path.unlink()
 
 
 def forget(part: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from ironwake.errors import BrokenError, InputError, RefusedError
 from ironwake.medium import Medium
+from ironwake_imager import download
 from ironwake_imager.vendor.bring import fetcher
 from ironwake_imager.vendor.source import Wish
 from ironwake_testing import discs
@@ -108,6 +109,33 @@ def test_a_run_that_failed_is_taken_up_by_the_next(desk: Desk, server: Server, i
     desk.bringer.bring(medium, Wish(sha256=digest))
     assert server.asked[-1][1] == "bytes=100000-"
     assert desk.bytes_of("rocky-9", "iso") == iso
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_what_is_there_is_not_fetched_again(
+    desk: Desk, server: Server, iso: bytes, algorithm: str
+) -> None:
+    """Whichever checksum it is known by."""
+    medium = row(desk, server, file=NAME)
+    wish = Wish(sha256=hashlib.new(algorithm, iso).hexdigest())
+    manifest = desk.bringer.bring(medium, wish)
+    assert len(server.asked) == 1
+    assert desk.bringer.bring(medium, wish) == manifest
+    assert len(server.asked) == 1
+
+
+def test_a_list_that_does_not_end(desk: Desk, server: Server) -> None:
+    """A server that gives a small file for ever is let go."""
+    times = iter((0.0, 61.0))
+    with pytest.raises(BrokenError, match="took longer than 60 s"):
+        download.small(f"{server.base}CHECKSUM", desk.limits, lambda: next(times))
+
+
+def test_a_part_that_goes_while_others_are_looked_at(tmp_path: Path) -> None:
+    """Two runs at once: the one's clearing up is no error of the other's."""
+    (tmp_path / "gone.part").symlink_to("nowhere")  # listed, and not there
+    with download.begun(tmp_path, "key", "http://host.example/x") as part:
+        assert part.read() == b""
 
 
 def test_a_file_that_changes_meanwhile(desk: Desk, server: Server, iso: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -56,10 +57,12 @@ class Bringer:
             manifest = self.publisher.store.manifest(medium.name)
         except UnknownError:
             return None
-        known = {role: item.sha256 for role, item in manifest.artifacts.items()}
-        same = all(known.get(one.role) == one.checksum.digest for one in wanted)
-        whole = all(self.publisher.store.has(item) for item in manifest.artifacts.values())
-        if not (same and whole and set(known) >= set(medium.take)):
+        known, store = manifest.artifacts, self.publisher.store
+        whole = all(store.has(item) for item in known.values())
+        if not (whole and set(known) >= {*medium.take, *(one.role for one in wanted)}):
+            return None
+        paths = {one: store.path(known[one.role].sha256) for one in wanted}
+        if not all(_is(path, one.checksum) for one, path in paths.items()):
             return None
         self.publisher.progress(medium.name, 1.0, f"nothing to do: added {manifest.built}")
         return manifest
@@ -137,6 +140,15 @@ class Bringer:
             raise InputError("one checksum is not for several files", "leave it out", "sha256")
         origins = [_origin(one, wish) for one in found.values()]
         return self.publisher.files(medium, found, origins)
+
+
+def _is(path: Path, checksum: Checksum) -> bool:
+    """Whether an artifact, which is called by its SHA-256, is what was meant."""
+    if checksum.algorithm == "sha256":
+        return path.name == checksum.digest
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, checksum.algorithm).hexdigest()
+    return bool(found == checksum.digest)
 
 
 def fetcher(limits: Limits) -> Callable[[str], bytes]:
