@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from ironwake.families import unattend, winpe
+from ironwake.families.windows import unattend, winpe
 from ironwake_lab.machine import Machine
 from ironwake_testing import discs
 from ironwake_testing.scene import BOOT_SECONDS, Scene, build, copied, node, scene

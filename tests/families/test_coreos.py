@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from ironwake.errors import InputError
-from ironwake.families import FAMILIES, check, ignition, start
+from ironwake.families import FAMILIES, check, start
 from ironwake.families.base import Install
+from ironwake.families.coreos import ignition
 from ironwake.firmware import Architecture
 from ironwake.names import DomainName, KernelWord, UserName
 from ironwake.parameters.model import RootPolicy, Scripts, Security, User

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from ironwake import release as releases
 from ironwake.disk import DiskMatch
 from ironwake.errors import InputError
-from ironwake.families import fai_reports, networkd, tarball
+from ironwake.families import networkd
 from ironwake.families.base import Install, Urls
-from ironwake.families.fai import FAMILY, SPACE
-from ironwake.families.fai_disks import boot_disks, disk_config
+from ironwake.families.fai import FAMILY, SPACE, reports, tarball
+from ironwake.families.fai.disks import boot_disks, disk_config
 from ironwake.firstboot import File
 from ironwake.layout.model import (
     Array,
@@ -385,9 +385,9 @@ def test_whatever_is_no_archive_is_refused(raw: bytes) -> None:
 )
 def test_what_the_monitor_is_told(line: bytes, stage: Stage | None, step: str) -> None:
     """Lines as FAI 6.0.3 has sent them."""
-    said = fai_reports.message(line)
+    said = reports.message(line)
     assert said is not None
-    callback = fai_reports.monitored(said)
+    callback = reports.monitored(said)
     assert (callback.stage if callback else None) == stage
     if callback:
         assert callback.step == step
@@ -396,8 +396,8 @@ def test_what_the_monitor_is_told(line: bytes, stage: Stage | None, step: str) -
 @given(st.binary(max_size=300))
 def test_hostile_lines_and_forms_are_no_news(raw: bytes) -> None:
     """Nothing is raised, and no text of theirs comes through but names of tasks."""
-    said = fai_reports.message(raw)
-    callback = (fai_reports.monitored(said) if said else None) or FAMILY.heard("", raw)
+    said = reports.message(raw)
+    callback = (reports.monitored(said) if said else None) or FAMILY.heard("", raw)
     assert callback is None or callback.stage in (Stage.INSTALLING, Stage.FAILED)
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from ironwake import firstboot
-from ironwake.families import agama, autoyast, inside, kickstart, redhat, suse, yastxml
+from ironwake.families import inside, redhat, suse
 from ironwake.families.base import Family, Install
+from ironwake.families.redhat import kickstart
+from ironwake.families.suse import agama, autoyast, yastxml
 from ironwake.names import UserName
 from ironwake.parameters.model import Repository, RootPolicy, Scripts, User
 from tests.families.asked import HASH, KEY, NAUGHTY, install

@@ -15,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwake.errors import InputError
-from ironwake.families import anaconda, kickstart
 from ironwake.families.base import Install
-from ironwake.families.redhat import FAMILY, FILE
+from ironwake.families.redhat import FAMILY, FILE, anaconda, kickstart
 from ironwake.layout.model import Layout
 from ironwake.names import KernelWord, UserName
 from ironwake.parameters.model import Repository, RootPolicy, Scripts, Security, User

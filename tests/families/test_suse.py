@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwake.errors import InputError
-from ironwake.families import agama, autoyast, yastxml
 from ironwake.families.base import Install
-from ironwake.families.suse import FAMILY
-from ironwake.families.yastxml import Symbol
+from ironwake.families.suse import FAMILY, agama, autoyast, yastxml
+from ironwake.families.suse.yastxml import Symbol
 from ironwake.layout.model import Format, Layout, MountPoint
 from ironwake.names import KernelWord, UserName
 from ironwake.parameters.model import Repository, RootPolicy, Scripts, Security, User

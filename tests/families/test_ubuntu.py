@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from ironwake import nocloud
 from ironwake.errors import InputError
-from ironwake.families import FAMILIES, check, curtin, fragment, ubuntu
+from ironwake.families import FAMILIES, check, fragment, ubuntu
 from ironwake.families.base import Install
+from ironwake.families.ubuntu import curtin
 from ironwake.firstboot import UNIT
 from ironwake.layout.model import Encryption, KeySource, Layout, Wipe
 from ironwake.layout.usual import usual

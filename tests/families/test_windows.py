@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 from ironwake import families
 from ironwake.disk import DiskMatch
 from ironwake.errors import InputError
-from ironwake.families import first_logon, unattend, winpe
 from ironwake.families.base import Install, Urls
-from ironwake.families.windows import FAMILY
-from ironwake.families.windows_words import KEYBOARDS, keyboard, locale, zone
-from ironwake.families.windows_zones import ZONES
+from ironwake.families.windows import FAMILY, first_logon, unattend, winpe
+from ironwake.families.windows.words import KEYBOARDS, keyboard, locale, zone
+from ironwake.families.windows.zones import ZONES
 from ironwake.firmware import Architecture
 from ironwake.machine import Machine
 from ironwake.names import HostName, UserName

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ironwake.families import winpe
+from ironwake.families.windows import winpe
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
 URL = "http://10.77.0.2/deployments/ab/"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironwake.families.debian_log import Reader
+from ironwake.families.debian.log import Reader
 from ironwake.lifecycle import State
 from ironwake.mac import Mac
 from ironwake.report import Stage

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ironwake.deployment import Deployment
-from ironwake.families import fai_reports
+from ironwake.families.fai import reports
 from ironwake.report import Callback, Stage
 from ironwake_http.hearsay import Hearsay
 from ironwake_http.payload import TOKEN
@@ -65,8 +65,8 @@ class Monitor:
 
     def take(self, client: str, line: bytes) -> None:
         """One line; whatever it is, nothing is raised."""
-        said = fai_reports.message(line)
-        callback = fai_reports.monitored(said) if said else None
+        said = reports.message(line)
+        callback = reports.monitored(said) if said else None
         if said is None or callback is None:
             return
         known = self._hearsay.by_token(said.sender) if TOKEN.fullmatch(said.sender) else None

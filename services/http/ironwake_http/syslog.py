@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ironwake.deployment import Deployment
-from ironwake.families import debian_log
+from ironwake.families.debian import log as debian_log
 from ironwake.report import Callback, Stage
 from ironwake_http import loglines
 from ironwake_http.hearsay import Hearsay

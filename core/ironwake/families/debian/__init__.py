@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from ironwake.disk import AUTO, DiskMatch
 from ironwake.errors import InputError
-from ironwake.families import debian_late, partman
 from ironwake.families.base import Answers, Format, Install
+from ironwake.families.debian import late, partman
 from ironwake.parameters.model import RootPolicy, Security
 from ironwake.parameters.refusal import check_plain
 from ironwake.report import Callback
@@ -102,7 +102,7 @@ class Debian:
         rows = (*_basics(install), *_mirror(install), *_account(install), *disk, *_confirmed())
         lines = [_line(owner, name, kind, value) for owner, name, kind, value in rows]
         lines += [*_hooks(install), *_fragment(self, install), ""]
-        files = {PRESEED: "\n".join(("#_preseed_V1", *lines)), LATE: debian_late.script(install)}
+        files = {PRESEED: "\n".join(("#_preseed_V1", *lines)), LATE: late.script(install)}
         if install.parameters.scripts.pre:
             files[PRE] = install.parameters.scripts.pre
         return Answers(files)
@@ -152,7 +152,7 @@ def _basics(install: Install) -> tuple[Row, ...]:
         ("d-i", "keyboard-configuration/xkb-keymap", "select", parameters.keyboard),
         ("d-i", "time/zone", "string", parameters.timezone),
         ("tasksel", "tasksel/first", "multiselect", ", ".join(tasks)),
-        ("d-i", "pkgsel/include", "string", " ".join(dict.fromkeys(debian_late.packages(install)))),
+        ("d-i", "pkgsel/include", "string", " ".join(dict.fromkeys(late.packages(install)))),
         *_firmware(install),
         ("d-i", "pkgsel/upgrade", "select", "none"),
         ("d-i", "grub-installer/only_debian", "boolean", "true"),

@@ -1,7 +1,7 @@
 """FAI: Debian's Fully Automatic Installation, its whole root in memory, fetched by HTTP.
 
 What it shall do comes as a configuration space, a tar.gz made for the machine, under the token: its
-fetch is the claim. FAI tells of its work by hooks of ours and to its monitor (`fai_reports`).
+fetch is the claim. FAI tells of its work by hooks of ours and to its monitor (`fai.reports`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Final
 
 from ironwake.errors import InputError
-from ironwake.families import fai_reports, fai_space, tarball
 from ironwake.families.base import Answers, Format, Install
+from ironwake.families.fai import reports, space, tarball
 from ironwake.firmware import Architecture
 from ironwake.parameters.model import Security
 from ironwake.parameters.refusal import check_plain
@@ -50,7 +50,7 @@ class Fai:
                 "write default, enforcing or disabled",
                 "security",
             )
-        fai_space.files(install)
+        space.files(install)
 
     def arguments(self, install: Install) -> tuple[str, ...]:
         site, mac = install.site, install.mac
@@ -77,7 +77,7 @@ class Fai:
         )
 
     def answers(self, install: Install) -> Answers:
-        files = fai_space.files(install)
+        files = space.files(install)
         packed = base64.b64encode(tarball.pack(files)).decode()
         texts = "".join(f"==> {one.path} ({one.mode:04o})\n{one.text}\n" for one in files)
         return Answers({_TEXT: texts, SPACE: packed}, frozenset((SPACE,)))
@@ -93,7 +93,7 @@ class Fai:
         return {path: (file.mode, file.text) for path, file in found.items()}
 
     def heard(self, content_type: str, body: bytes) -> Callback | None:  # noqa: ARG002 (a `Family`)
-        return fai_reports.heard(body)
+        return reports.heard(body)
 
 
 def _token(install: Install) -> str:

@@ -1,4 +1,4 @@
-"""AutoYaST's control file, for SUSE until version 15, as data (`ironwake.families.yastxml`).
+"""AutoYaST's control file, for SUSE until version 15, as data (`ironwake.families.suse.yastxml`).
 
 Disks are named by the kernel's names, which only the machine knows: a pre-script, which has chosen
 them and looked at them, puts them into a copy of the control file, which AutoYaST then reads.
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ironwake.errors import InputError
-from ironwake.families import guard, inside, keyfile, storage, suse_system, yastdisks, yastnetwork
+from ironwake.families import guard, inside, keyfile, storage
 from ironwake.families.base import Install
-from ironwake.families.yastxml import Data
+from ironwake.families.suse import system, yastdisks, yastnetwork
+from ironwake.families.suse.yastxml import Data
 from ironwake.firstboot import File
 from ironwake.parameters.model import RootPolicy
 
@@ -39,7 +40,7 @@ def profile(install: Install) -> Map:
             name: {"log": True, "show": True, "timeout": 0 if name == "errors" else 10}
             for name in ("errors", "messages", "warnings", "yesno_messages")
         },
-        "language": {"language": suse_system.language(parameters.locale).partition(".")[0]},
+        "language": {"language": system.language(parameters.locale).partition(".")[0]},
         "keyboard": {"keymap": parameters.keyboard},
         "timezone": {"hwclock": "UTC", "timezone": parameters.timezone},
         "networking": yastnetwork.section(install, managed=_managed(install)),
@@ -51,7 +52,7 @@ def profile(install: Install) -> Map:
     if parameters.ntp:
         servers: list[Data] = [{"address": one, "iburst": True} for one in parameters.ntp]
         rows["ntp-client"] = {"ntp_policy": "auto", "ntp_sync": "systemd", "ntp_servers": servers}
-    if words := suse_system.kernel_words(install):
+    if words := system.kernel_words(install):
         rows["bootloader"] = {"global": {"append": " ".join(words)}}
     if parameters.proxy:
         rows["proxy"] = {
@@ -120,10 +121,10 @@ def _users(install: Install) -> Iterator[Data]:
 
 def _software(install: Install) -> Map:
     parameters, options = install.parameters, install.release.options
-    later = suse_system.later_packages(parameters)
+    later = system.later_packages(parameters)
     packages = dict.fromkeys(
         (
-            *suse_system.PACKAGES,
+            *system.PACKAGES,
             *(("NetworkManager",) if _managed(install) else ()),
             *(("kernel-firmware-all",) if parameters.firmware else ()),
             *(() if later else parameters.packages),
@@ -167,11 +168,9 @@ def _scripts(install: Install) -> Map:
     files = (*files, File("etc/tmpfiles.d/ironwake.conf", 0o644, _FORGOTTEN))
     return {
         "pre-scripts": [_script("ironwake-disks.sh", _pre(install))],
-        "postpartitioning-scripts": [
-            _script("ironwake-packages.sh", suse_system.packages(install))
-        ],
+        "postpartitioning-scripts": [_script("ironwake-packages.sh", system.packages(install))],
         "chroot-scripts": [
-            {**_script("ironwake-inside.sh", suse_system.script(install, files)), "chrooted": True}
+            {**_script("ironwake-inside.sh", system.script(install, files)), "chrooted": True}
         ],
     }
 
@@ -188,12 +187,12 @@ def _pre(install: Install) -> str:
     failed = f"{install.urls.callbacks}?stage=failed&id=guard&message="
     name = yastdisks.named(install.layout, f"{_FOLDER}/autoinst.xml", f"{_FOLDER}/modified.xml")
     parts = (
-        guard.script(disks, install.erase, failed, suse_system.OFF),
+        guard.script(disks, install.erase, failed, system.OFF),
         storage.firmware(install.layout),
-        suse_system.failing(install, "pre", suse_system.OFF),
+        system.failing(install, "pre", system.OFF),
         "set -e",
         name,
         *inside.run(install.parameters.scripts.pre, "tmp/ironwake-pre"),
-        f"{suse_system.callback(install, 'installing', 'partition', 5)} || true",
+        f"{system.callback(install, 'installing', 'partition', 5)} || true",
     )
     return "\n".join(parts) + "\n"

@@ -12,8 +12,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 
 from ironwake.errors import InputError
-from ironwake.families import guard, kickstart, storage
-from ironwake.families.kickstart import Command
+from ironwake.families import guard, storage
+from ironwake.families.redhat import kickstart
+from ironwake.families.redhat.kickstart import Command
 from ironwake.families.storage import Can, Item, Use
 from ironwake.layout.model import (
     Array,

@@ -22,7 +22,7 @@ from typing import Any
 
 from ironwake import wire
 from ironwake.errors import InputError
-from ironwake.families.unattend import PASSES
+from ironwake.families.windows.unattend import PASSES
 
 _KEY = re.compile(r"[A-Z0-9]{5}(?:-[A-Z0-9]{5}){4}", re.ASCII)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?-[A-Z]{2}", re.ASCII)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ironwake.errors import InputError
-from ironwake.families.windows_zones import ZONES
+from ironwake.families.windows.zones import ZONES
 
 _LOCALE = re.compile(r"([a-z]{2,3})_([A-Z]{2})(?:\.[A-Za-z0-9-]+)?(?:@([a-z]+))?", re.ASCII)
 _NOBODYS = re.compile(r"(?:C|POSIX)(?:\.[A-Za-z0-9-]+)?", re.ASCII)

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ironwake.errors import InputError
-from ironwake.families import guard, inside, keyfile, storage, suse_system
+from ironwake.families import guard, inside, keyfile, storage
 from ironwake.families.base import Install
 from ironwake.families.storage import Can, Item, Use
+from ironwake.families.suse import system
 from ironwake.firstboot import File
 from ironwake.layout.model import Array, Format, Layout, LogicalVolume, Partition
 from ironwake.parameters.model import RootPolicy
@@ -40,7 +41,7 @@ def profile(install: Install) -> Map:
         "product": {"id": options.get("product", "openSUSE_Leap"), **_registration(install)},
         "hostname": {"static": _full_name(install)},
         "localization": {
-            "language": suse_system.language(parameters.locale),
+            "language": system.language(parameters.locale),
             "keyboard": parameters.keyboard,
             "timezone": parameters.timezone,
         },
@@ -53,7 +54,7 @@ def profile(install: Install) -> Map:
     }
     if parameters.users:
         rows["user"] = _user(install)
-    if words := suse_system.kernel_words(install):
+    if words := system.kernel_words(install):
         rows["bootloader"] = {"extraKernelParams": " ".join(words)}
     return rows
 
@@ -89,19 +90,19 @@ def script(install: Install) -> str:
     edits = " ".join(f"-e {one}" for one in _edits(install.layout))
     parts = (
         "#!/bin/sh",
-        guard.script(disks, install.erase, failed, suse_system.OFF),
+        guard.script(disks, install.erase, failed, system.OFF),
         storage.firmware(install.layout),
         "part_of() {",
         '    name=$(echo "${1#/dev/}" | tr / !)',
         '    echo $(($(cat "$block/$name"/size) * 512 / 10000 * $2))',
         "}",
-        suse_system.failing(install, "pre", suse_system.OFF),
+        system.failing(install, "pre", system.OFF),
         "set -e",
         "umask 077",
         f"curl -fsS -m 60 -o {COPY}.new '{install.urls.answers}{FILE}'",
         f"sed {edits} {COPY}.new >{COPY}.named",
         *inside.run(install.parameters.scripts.pre, "run/ironwake-pre"),
-        f"{suse_system.callback(install, 'installing', 'partition', 5)} || true",
+        f"{system.callback(install, 'installing', 'partition', 5)} || true",
         # Last: without this file nothing is installed.
         f"mv {COPY}.named {COPY}",
     )
@@ -145,10 +146,10 @@ def _registration(install: Install) -> Map:
 
 def _software(install: Install) -> Map:
     parameters = install.parameters
-    later = suse_system.later_packages(parameters)
+    later = system.later_packages(parameters)
     packages = dict.fromkeys(
         (
-            *suse_system.PACKAGES,
+            *system.PACKAGES,
             *(("chrony",) if parameters.ntp else ()),
             *(("kernel-firmware-all",) if parameters.firmware else ()),
             *(() if later else parameters.packages),
@@ -179,10 +180,10 @@ def _user(install: Install) -> Map:
 
 def _scripts(install: Install) -> Map:
     files = keyfile.files(install.parameters.network, install.mac)
-    text = suse_system.script(install, files, _before(install))
+    text = system.script(install, files, _before(install))
     return {
         "postPartitioning": [
-            {"name": "ironwake-packages", "content": f"#!/bin/sh\n{suse_system.packages(install)}"}
+            {"name": "ironwake-packages", "content": f"#!/bin/sh\n{system.packages(install)}"}
         ],
         "post": [{"name": "ironwake-inside", "chroot": True, "content": text}],
     }

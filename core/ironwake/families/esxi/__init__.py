@@ -17,9 +17,9 @@ from typing import Any, Final
 from ironwake import routes
 from ironwake.boot import Form, KernelBoot
 from ironwake.errors import InputError, RefusedError
-from ironwake.families import esxi_scripts as scripts
 from ironwake.families import start
 from ironwake.families.base import Answers, Format, Install
+from ironwake.families.esxi import scripts
 from ironwake.firmware import Architecture
 from ironwake.mac import Mac
 from ironwake.parameters.model import RootPolicy

@@ -19,8 +19,9 @@ from typing import Any, Final
 
 from ironwake import nocloud
 from ironwake.errors import InputError
-from ironwake.families import curtin, fragment, guard, inside, storage
+from ironwake.families import fragment, guard, inside, storage
 from ironwake.families.base import Answers, Format, Install
+from ironwake.families.ubuntu import curtin
 from ironwake.firstboot import File
 from ironwake.layout.model import Layout
 from ironwake.layout.usual import usual

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ironwake.errors import InputError
-from ironwake.families import anaconda, guard, inside, keyfile, kickstart, storage
+from ironwake.families import guard, inside, keyfile, storage
 from ironwake.families.base import Answers, Format, Install
-from ironwake.families.kickstart import Command, Section
+from ironwake.families.redhat import anaconda, kickstart
+from ironwake.families.redhat.kickstart import Command, Section
 from ironwake.firstboot import File
 from ironwake.parameters.model import RootPolicy, Security, User
 from ironwake.report import Callback

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ironwake.errors import InputError
-from ironwake.families import agama, autoyast, yastdisks, yastnetwork, yastxml
 from ironwake.families.base import Answers, Format, Install
+from ironwake.families.suse import agama, autoyast, yastdisks, yastnetwork, yastxml
 from ironwake.parameters.model import Security
 from ironwake.report import Callback
 

@@ -7,7 +7,7 @@ from ipaddress import ip_interface
 
 from ironwake.errors import InputError
 from ironwake.families.base import Install
-from ironwake.families.yastxml import Data
+from ironwake.families.suse.yastxml import Data
 from ironwake.mac import Mac
 from ironwake.parameters.network import BOOT, Device, Kind
 

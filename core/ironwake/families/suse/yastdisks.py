@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from ironwake.errors import InputError
 from ironwake.families import guard, storage
 from ironwake.families.storage import Can, Item, Use
-from ironwake.families.yastxml import Data, Symbol
+from ironwake.families.suse.yastxml import Data, Symbol
 from ironwake.layout.model import Array, Format, Layout, LogicalVolume, Partition, Volume
 
 Map = dict[str, Data]

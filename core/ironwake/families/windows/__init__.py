@@ -16,12 +16,9 @@ from ironwake import routes
 from ironwake.boot import Form, KernelBoot, Named
 from ironwake.disk import AUTO, DiskMatch, Kind
 from ironwake.errors import InputError
-from ironwake.families import first_logon, start, unattend, winpe
-from ironwake.families import windows_network as network
-from ironwake.families import windows_told as told
-from ironwake.families import windows_users as users
-from ironwake.families import windows_words as words
+from ironwake.families import start
 from ironwake.families.base import Answers, Format, Install
+from ironwake.families.windows import first_logon, network, told, unattend, users, winpe, words
 from ironwake.firmware import Architecture
 from ironwake.release import Release
 from ironwake.report import Callback
@@ -262,7 +259,7 @@ def _first_logon(install: Install) -> list[dict[str, str]]:
 
 
 def _order(install: Install, asked: told.Told) -> dict[str, Any]:
-    """What the program in Windows PE is told; see `ironwake.families.winpe`."""
+    """What the program in Windows PE is told; see `ironwake.families.windows.winpe`."""
     if install.layout:
         raise InputError(
             "Windows has partitions of its own: ESP, MSR and itself", "leave layout out", "layout"

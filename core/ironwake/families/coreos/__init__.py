@@ -17,15 +17,16 @@ from typing import Final
 from ironwake import firstboot
 from ironwake.boot import KernelBoot
 from ironwake.errors import InputError
-from ironwake.families import fragment, guard, ignition, inside, keyfile, networkd, start
+from ironwake.families import fragment, guard, inside, keyfile, networkd, start
 from ironwake.families.base import Answers, Format, Install
-from ironwake.families.ignition import Config, Unit
+from ironwake.families.coreos import ignition
+from ironwake.families.coreos.ignition import Config, Unit
 from ironwake.firmware import Architecture
 from ironwake.firstboot import File
 from ironwake.parameters import Parameters
 from ironwake.parameters.model import Security
 from ironwake.parameters.network import Network
-from ironwake.parameters.refusal import check_plain
+from ironwake.parameters.refusal import check_plain, check_refused
 from ironwake.release import Release
 from ironwake.report import Callback
 from ironwake.site import Shelf
@@ -100,7 +101,7 @@ class CoreOS:
                 "layout",
             )
         if _is_flatcar(install):
-            _check_flatcar(install.parameters)
+            check_refused("Flatcar", _NOT_FLATCARS, install.parameters)
         self.answers(install)
 
     def arguments(self, install: Install) -> tuple[str, ...]:
@@ -139,14 +140,10 @@ def _kind(release: Release) -> Kind:
     return _KINDS[release.options.get("kind", "fedora-coreos")]
 
 
-def _check_flatcar(parameters: Parameters) -> None:
-    usual = Parameters()
-    for name, why in {
-        "keyboard": "it has no keyboard layouts",
-        "security": "it has no policy that is enforced",
-    }.items():
-        if getattr(parameters, name) != getattr(usual, name):
-            raise InputError(f"Flatcar takes no {name}: {why}", "leave it out", name)
+_NOT_FLATCARS: Final[Mapping[str, str]] = {
+    "keyboard": "it has no keyboard layouts",
+    "security": "it has no policy that is enforced",
+}
 
 
 def _system(install: Install) -> Config:

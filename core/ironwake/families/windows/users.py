@@ -7,8 +7,8 @@ import hashlib
 from typing import Any
 
 from ironwake.errors import InputError
-from ironwake.families import windows_words as words
 from ironwake.families.base import Install
+from ironwake.families.windows import words
 from ironwake.parameters.model import User
 
 

@@ -13,9 +13,10 @@ from typing import Final
 
 from ironwake import firstboot
 from ironwake.errors import InputError
-from ironwake.families import fai_disks, guard, networkd
+from ironwake.families import guard, networkd
 from ironwake.families.base import Install
-from ironwake.families.fai_reports import STOP, TASKS
+from ironwake.families.fai import disks
+from ironwake.families.fai.reports import STOP, TASKS
 from ironwake.firstboot import File
 from ironwake.layout.model import Layout
 from ironwake.layout.usual import usual
@@ -42,7 +43,7 @@ def files(install: Install) -> tuple[File, ...]:
         for file in (
             File("class/50-ironwake", 0o755, _CLASSES),
             File(f"class/{CLASS}.var", 0o644, _variables(install)),
-            File(f"disk_config/{CLASS}", 0o644, fai_disks.disk_config(layout)),
+            File(f"disk_config/{CLASS}", 0o644, disks.disk_config(layout)),
             File(f"package_config/{CLASS}", 0o644, _packages(install, layout)),
             File(f"debconf/{CLASS}", 0o644, ""),
             *_sources(install),
@@ -82,7 +83,7 @@ def _variables(install: Install) -> str:
 
 def _packages(install: Install, layout: Layout) -> str:
     parameters = install.parameters
-    wanted = [*fai_disks.packages(layout), *parameters.packages]
+    wanted = [*disks.packages(layout), *parameters.packages]
     if parameters.locale not in _BUILT_IN_LOCALES:
         wanted.append("locales")
     if parameters.security is Security.ENFORCING:
@@ -150,9 +151,9 @@ def _hooks(install: Install, layout: Layout) -> Iterator[File]:
             text = _result(install)
         yield File(f"hooks/{task}.{CLASS}.sh", 0o755, text)
     failed = f"{install.urls.callbacks}?stage=failed&step=disks&message="
-    disks = guard.wanted(layout, install.disk.match, install.release.least_disk)
+    chosen = guard.wanted(layout, install.disk.match, install.release.least_disk)
     names = " ".join(f"${{{guard.variable(str(one.name))}#/dev/}}" for one in layout.disks)
-    text = guard.script(disks, install.erase, failed) + f'echo "{names}"\n'
+    text = guard.script(chosen, install.erase, failed) + f'echo "{names}"\n'
     yield File(f"{_OWN}/guard", 0o755, f"#!/bin/sh\n{text}")
     if install.parameters.scripts.pre:
         yield File(f"{_OWN}/pre", 0o755, _started(install.parameters.scripts.pre))
@@ -200,8 +201,8 @@ done
 def _scripts(install: Install, layout: Layout) -> Iterator[File]:
     """fai-do-scripts runs them class by class; the class comes before GRUB's."""
     yield File(f"scripts/{CLASS}/10-system", 0o755, _system_script(install))
-    disks = " ".join(str(number + 1) for number in fai_disks.boot_disks(layout))
-    yield File("scripts/GRUB_PC/10-ironwake", 0o755, _GRUB_PC.replace("@DISKS@", disks))
+    numbers = " ".join(str(number + 1) for number in disks.boot_disks(layout))
+    yield File("scripts/GRUB_PC/10-ironwake", 0o755, _GRUB_PC.replace("@DISKS@", numbers))
     yield File("scripts/GRUB_EFI/10-ironwake", 0o755, _GRUB_EFI)
     post = install.parameters.scripts.post
     if post:
