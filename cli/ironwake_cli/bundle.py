@@ -117,7 +117,7 @@ def bring(
         packages=settings.packages_folder,
         profiles=settings.profiles,
         parameters=settings.parameters,
-        check=_read,
+        check=_check,
     )
     with drawing() as progress:
         done = bringing.bring(file, places, progress, replace)
@@ -167,26 +167,33 @@ def _packages(
 
 def _further(settings: Settings) -> list[tuple[str, ...]]:
     """Packages that the site's own files add, for whichever machines."""
-    from ironwake_runtime import yamlfile
-
     found = []
     for path in sorted(settings.parameters.rglob("*.yaml")):
-        raw, is_group = path.read_bytes(), path.parent.name == "groups"
-        try:
-            stated = _stated(raw, is_group)
-        except InputError as error:
-            raise yamlfile.placed(error, str(path)) from None
+        stated = _stated(str(path), path.read_bytes())
         found.append(tuple(str(name) for name in stated.get("packages", ())))
     return found
 
 
-def _stated(raw: bytes, is_group: bool) -> dict[str, Any]:
+def _check(path: str, raw: bytes) -> None:
+    """Of a bundle: a profile's text, or one of parameters."""
+    kind, _, name = path.partition("/")
+    if kind == "parameters":
+        _stated(path, raw)
+    else:
+        _read(name, raw)
+
+
+def _stated(path: str, raw: bytes) -> dict[str, Any]:
+    """A file of parameters; InputError with its name and line where it is none."""
     from ironwake.parameters.files import Group, Stated
     from ironwake_runtime import yamlfile
 
-    if is_group:
-        return yamlfile.parse(Group, raw).parameters
-    return yamlfile.parse(Stated, raw).parameters
+    try:
+        if Path(path).parent.name == "groups":
+            return yamlfile.parse(Group, raw).parameters
+        return yamlfile.parse(Stated, raw).parameters
+    except InputError as error:
+        raise yamlfile.placed(error, path) from None
 
 
 def _product(

@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -239,15 +241,42 @@ def test_a_damaged_bundle_changes_nothing(
 
 
 def test_a_wrong_text_is_found_before_anything_is_placed(tmp_path: Path, site: Site) -> None:
-    """A profile that is none, a manifest of bytes that are not there, one by another name."""
-    with pytest.raises(InputError, match=r"no profile"):
-        bring(bundle_of({"profiles/a.yaml": b"wrong"}, tmp_path / "1"), site.places, silent)
+    """A profile or parameters that are none, a manifest of bytes that are not there, one by
+    another name."""
+    for path in ("profiles/a.yaml", "parameters/groups/a.yaml"):
+        with pytest.raises(InputError, match=r"no profile"):
+            bring(bundle_of({path: b"wrong"}, tmp_path / path), site.places, silent)
     manifest = _medium(ArtifactStore(tmp_path / "here"))
     text = manifest.to_json().encode()
     for name, said in (("debian-12", "is not in it"), ("debian-13", "is the manifest of")):
         file = bundle_of({f"manifests/{name}.json": text}, tmp_path / name)
         with pytest.raises(BundleError, match=said):
             bring(file, site.places, silent)
+    assert site.tree() == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("profiles/a.yaml", "a.yaml:1: release"),
+        ("parameters/site.yaml", "parameters/site.yaml:1"),
+        ("parameters/groups/a.yaml", "parameters/groups/a.yaml:1"),
+    ],
+)
+def test_a_persons_wrong_file_is_named(path: str, said: str, tmp_path: Path, site: Site) -> None:
+    """By its line, before anything is placed: with it no machine could be armed any longer."""
+    file = bundle_of({path: b"release: {}\n", "parameters/machines/b.yaml": b"{}"}, tmp_path / "b")
+    outside = {key: value for key, value in os.environ.items() if not key.startswith("IRONWAKE_")}
+    folders = {"STATE_DIR": site.root, "CACHE_DIR": site.root / "cache"}
+    done = subprocess.run(
+        [sys.executable, "-m", "ironwake_cli", "bundle", "import", str(file)],
+        env={**outside, **{f"IRONWAKE_{name}": str(at) for name, at in folders.items()}},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
     assert site.tree() == {}
 
 

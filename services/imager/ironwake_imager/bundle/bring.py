@@ -49,7 +49,8 @@ class Places:
 
     :ivar cache: a folder on a disk with room for the whole bundle
     :ivar packages: the package cache's
-    :ivar check: raises IronwakeError for a profile's text that is none: name, bytes
+    :ivar check: raises IronwakeError for the text of a profile, or of parameters, that is none:
+        path in the bundle, bytes
     """
 
     cache: Path
@@ -171,9 +172,9 @@ class _Placing:
                 self._pages = pages_of(json.loads(self._stage.read(entry)))
             except ValueError as error:
                 raise BundleError(f"{PAGES}: {error}") from None
-        for entry in self._bundle.of(PROFILES):
+        for entry in (*self._bundle.of(PROFILES), *self._bundle.of(PARAMETERS)):
             if entry.path.endswith((".yaml", ".yml")):
-                self._places.check(entry.rest, self._stage.read(entry))
+                self._places.check(entry.path, self._stage.read(entry))
         here = {one.name: one for one in store.manifests()}
         for manifest in self._manifests:
             own = here.get(manifest.name)
