@@ -35,3 +35,26 @@ def test_logs_are_left_out_first() -> None:
         assert len(told(rig)) == 512
 
     run(test)
+
+
+def test_a_step_is_told_once() -> None:
+    """A datagram has no token, and a controller takes only so many reports of one deployment: a
+    stranger who repeats a line leaves room for the machine's own end."""
+
+    async def test(rig: Rig) -> None:
+        become(rig, "debian-12")
+        hearsay = Hearsay(rig.service)
+        deployment = hearsay.by_token(PRESEED_TOKEN)
+        assert deployment is not None
+        for _again in range(1000):
+            for step in ("partman-base", "pkgsel"):
+                hearsay.say(deployment, Callback(Stage.INSTALLING, step=step))
+        hearsay.say(deployment, Callback(Stage.INSTALLED))
+        task = asyncio.ensure_future(hearsay.run())
+        try:
+            await until(lambda: any(one.stage is Stage.INSTALLED for one in told(rig)))
+        finally:
+            task.cancel()
+        assert [one.step for one in told(rig)] == ["partman-base", "pkgsel", ""]
+
+    run(test)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import secrets
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Final
 
 from ironwake.deployment import Deployment
@@ -23,6 +23,7 @@ from ironwake_http.hold import held
 from ironwake_http.service import Service
 
 _MOST: Final = 512  # callbacks that wait
+_MEMORY: Final = 4096  # deployments, and which of their installer's few steps were told
 
 
 class Hearsay:
@@ -32,6 +33,7 @@ class Hearsay:
         self._service = service
         self._waiting: deque[tuple[str, Callback]] = deque()
         self._news = asyncio.Event()
+        self._steps: OrderedDict[str, set[str]] = OrderedDict()
 
     def speaker(self, client: str) -> Deployment | None:
         """The live deployment, by method script, of the machine that has this address."""
@@ -46,13 +48,28 @@ class Hearsay:
         return _live(stock.deployment(token) if stock else None)
 
     def say(self, deployment: Deployment, callback: Callback) -> None:
-        """Without waiting."""
+        """Without waiting. A step is told once.
+
+        The controller takes so many reports of one deployment, and most of these ways ask nobody
+        for a token: what anybody may repeat must not use them up.
+        """
+        if callback.stage is Stage.INSTALLING and not self._is_news(deployment, callback.step):
+            return
         named = callback if callback.id else _named(callback)
         self._waiting.append((deployment.token, named))
         if len(self._waiting) > _MOST:
             logs = (at for at, (_, one) in enumerate(self._waiting) if _is_log(one))
             del self._waiting[next(logs, 0)]
         self._news.set()
+
+    def _is_news(self, deployment: Deployment, step: str) -> bool:
+        steps = self._steps.setdefault(deployment.id, set())
+        if len(self._steps) > _MEMORY:
+            self._steps.popitem(last=False)
+        if step in steps:
+            return False
+        steps.add(step)
+        return True
 
     async def run(self) -> None:
         """Until cancelled."""
