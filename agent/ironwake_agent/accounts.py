@@ -15,6 +15,7 @@ FILES = ("etc/passwd", "etc/shadow", "etc/group", "etc/gshadow", "etc/subuid", "
 
 # login.defs of Debian: people are 1000 to 59999, and each has 65536 subordinate ids from 100000 on.
 _FIRST, _LAST = 1000, 59999
+_LAST_SYSTEM = 999
 _SUB_FIRST, _SUB_COUNT = 100_000, 65_536
 _LOCKED = "!"
 _MEMBERS = 3  # the column of group and of gshadow
@@ -41,11 +42,11 @@ def add(texts: Mapping[str, str], user: User) -> dict[str, str]:
                 f"the archive has {name!r} in /{file} already", "choose another user name"
             )
     uid = number(texts, name)
-    new = dict(texts)
+    new = _with_groups(texts, user)
     new["etc/passwd"] += f"{name}:x:{uid}:{uid}:{user.full_name}:/home/{name}:/bin/bash\n"
     new["etc/shadow"] += f"{name}:{user.password_hash or _LOCKED}:19700:0:99999:7:::\n"
-    new["etc/group"] = _join(texts["etc/group"], user) + f"{name}:x:{uid}:\n"
-    new["etc/gshadow"] = _join(texts["etc/gshadow"], user) + f"{name}:!::\n"
+    new["etc/group"] = _join(new["etc/group"], user) + f"{name}:x:{uid}:\n"
+    new["etc/gshadow"] = _join(new["etc/gshadow"], user) + f"{name}:!::\n"
     for file in ("etc/subuid", "etc/subgid"):
         ranges = [(int(row[1]), int(row[2])) for row in _rows(texts[file])]
         first = max((start + count for start, count in ranges), default=_SUB_FIRST)
@@ -58,9 +59,9 @@ def change(texts: Mapping[str, str], user: User) -> dict[str, str]:
 
     Without a hash its password stays what it is.
     """
-    new = dict(texts)
+    new = _with_groups(texts, user)
     for file in ("etc/group", "etc/gshadow"):
-        new[file] = _join(texts[file], user)
+        new[file] = _join(new[file], user)
     if user.password_hash:
         rows = _rows(texts["etc/shadow"])
         for row in rows:
@@ -91,8 +92,22 @@ def lock_root(shadow: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def _with_groups(texts: Mapping[str, str], user: User) -> dict[str, str]:
+    """With those of its groups that were not there; numbered as `groupadd -r` does it."""
+    new = dict(texts)
+    rows = _rows(texts["etc/group"])
+    there, taken = {row[0] for row in rows}, {int(row[2]) for row in rows}
+    for name in dict.fromkeys(user.groups):
+        if name not in there and name != user.name:
+            free = next(gid for gid in range(_LAST_SYSTEM, 0, -1) if gid not in taken)
+            taken.add(free)
+            new["etc/group"] += f"{name}:x:{free}:\n"
+            new["etc/gshadow"] += f"{name}:!::\n"
+    return new
+
+
 def _join(text: str, user: User) -> str:
-    """Put an account into its groups, and sudo, as far as these are there."""
+    """Put an account into its groups, and sudo, where that is there."""
     wanted = {*user.groups, *(("sudo",) if user.admin else ())}
     lines = []
     for row in _rows(text):

@@ -12,7 +12,7 @@ import pytest
 from ironwake.errors import BrokenError
 from ironwake.firstboot import File
 from ironwake.layout.work import Work
-from ironwake.names import KernelWord
+from ironwake.names import KernelWord, UserName
 from ironwake.order import Order
 from ironwake_agent import accounts, menu, target
 from tests.agent.rig import BIOS, CONSOLES, ORDER, UEFI, order
@@ -183,3 +183,18 @@ def test_files_are_written_with_their_mode(tmp_path: Path) -> None:
     """Secrets are readable by root only, scripts are executable."""
     target.write(tmp_path, File("a/b/secret", 0o600, "x"))
     assert stat.S_IMODE((tmp_path / "a/b/secret").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_group_that_is_not_there_is_made(is_there: bool) -> None:
+    """As installers do it: with a system group's number, once, and nobody else in it."""
+    user = replace(ORDER.users[0], groups=(UserName("audio"), UserName("lab")))
+    texts = {name: ARCHIVE.get(name, "") for name in accounts.FILES}
+    texts["etc/group"] += "audio:x:29:\nold:x:999:\n"
+    if is_there:
+        texts = accounts.add(texts, ORDER.users[0])
+    new = (accounts.change if is_there else accounts.add)(texts, user)
+    assert f"audio:x:29:{user.name}\n" in new["etc/group"]
+    assert f"lab:x:998:{user.name}\n" in new["etc/group"]
+    assert f"lab:!::{user.name}\n" in new["etc/gshadow"]
+    assert accounts.change(new, user) == new
