@@ -10,6 +10,8 @@ Why each word is there:
 - Names are not nginx's to resolve: its resolver is no use without DNS, and then not even what is
   kept would be served. Whoever writes this file gives addresses.
 - A mirror's own words on caching, cookies and internal redirections (X-Accel-Redirect) are ignored.
+- What comes as a page (text/html) is not kept: a network that wants a login first answers with one
+  for every name, and for a package that would be the answer for ever.
 - A redirection is followed to hosts that were named, and not told to the client, who may have no
   way there.
 """
@@ -82,6 +84,7 @@ def _http(cache: Cache) -> Iterator[str]:
     names = {one: f"mirror{number}" for number, one in enumerate(cache.authorities)}
     for one, name in names.items():
         yield from _upstream(cache, one, name)
+    yield from _pages()
     yield from _onward(names)
     yield "server {"
     yield from _indented(_server(cache, names))
@@ -140,6 +143,15 @@ def _upstream(cache: Cache, one: Authority, name: str) -> Iterator[str]:
         yield f"    server {_NOWHERE};"
     yield "    keepalive 8;"
     yield "}"
+
+
+def _pages() -> Iterator[str]:
+    yield "map $upstream_http_content_type $is_page {"
+    yield "    volatile;"
+    yield '    default "";'
+    yield '    "~*^text/html" 1;'
+    yield "}"
+    yield "proxy_no_cache $is_page;"
 
 
 def _onward(names: dict[Authority, str]) -> Iterator[str]:

@@ -142,6 +142,21 @@ def test_a_package_never_changes(rig: Rig, there: Mirror) -> None:
     assert there.gets[DEB] == 1
 
 
+def test_a_page_is_no_package(rig: Rig, there: Mirror) -> None:
+    """A network that wants a login answers everything with a page: that is not kept for ever, and
+    does not take the place of what was."""
+    package, there.files[DEB] = there.files[DEB], b"<html>who are you?</html>"
+    assert rig.get(f"/packages{RELEASE}")[1] == b"as of today"
+    release, there.files[RELEASE] = there.files[RELEASE], there.files[DEB]
+    there.types = dict.fromkeys((DEB, RELEASE), "text/html; charset=utf-8")
+    assert b"who are you" in rig.get(ASKED)[1]
+    until(lambda: b"who are you" in rig.get(f"/packages{RELEASE}")[1])
+    there.files |= {DEB: package, RELEASE: release}
+    there.types = {}
+    assert rig.get(ASKED)[1] == package
+    until(lambda: rig.get(f"/packages{RELEASE}")[1] == b"as of today")
+
+
 def test_the_size_is_bounded(there: Mirror, place: Path) -> None:
     """More is fetched than may be kept: the oldest goes, and the newest is still served."""
     names = [f"/debian/pool/{number}.deb" for number in range(40)]

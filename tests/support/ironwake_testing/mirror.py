@@ -19,7 +19,8 @@ MODIFIED = "Sun, 01 Nov 2026 00:00:00 GMT"
 
 @dataclass
 class Mirror:
-    """`files`: path → bytes; `redirects`: path → Location. What was asked is counted.
+    """`files`: path → bytes; `redirects`: path → Location; `types`: path → Content-Type. What was
+    asked is counted.
 
     :ivar gets: requests that were answered with bytes, by path
     :ivar sent: bytes of those answers, by path
@@ -29,6 +30,7 @@ class Mirror:
 
     files: dict[str, bytes] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
     gets: Counter[str] = field(default_factory=Counter)
     sent: Counter[str] = field(default_factory=Counter)
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
@@ -108,6 +110,8 @@ def _handler(mirror: Mirror) -> type[BaseHTTPRequestHandler]:
                 mirror.gets[path] += 1
                 mirror.sent[path] += len(body)
             mirror.before(path)
+            if path in mirror.types:
+                more["Content-Type"] = mirror.types[path]
             # As some mirrors say it: nobody shall keep it.
             self._answer(status, body, ETag=tag, **{"Cache-Control": "no-store", **more})
 
