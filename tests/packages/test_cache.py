@@ -43,6 +43,8 @@ def there() -> Iterator[Mirror]:
 def place() -> Iterator[Path]:
     with folder() as found:
         yield found
+        # Of nginx whose master was killed, nobody else ends the workers.
+        packageserver.end_leftovers(found / packageserver.LOCK)
 
 
 @pytest.fixture
