@@ -20,12 +20,11 @@ _DESCRIPTORS = 16384
 # at about the same time. A file that is not here comes last. `pytest --durations=0` tells.
 LONGEST_FIRST = (
     "containers/test_engine.py",
-    "e2e/test_matrix.py",
-    "e2e/test_layouts.py",
-    "e2e/test_roots.py",
     "e2e/test_disk_image.py",
-    "e2e/test_disk_image_faults.py",
     "e2e/test_orders.py",
+    "e2e/test_live.py",
+    "e2e/test_wimboot.py",
+    "e2e/test_matrix.py",
     "e2e/test_kills.py",
     "e2e/test_local_boot_uefi.py",
     "e2e/test_first_machine.py",

@@ -99,6 +99,7 @@ def test_a_clone_is_healthy_under_secure_boot(gold: Gold) -> None:
     assert sum(part.size for part in clone) > 5 * _GIB - (4 << 20)
 
 
+@pytest.mark.deep
 def test_it_can_be_written_over_its_own_disk(gold: Gold) -> None:
     """Most of it is there already, and stays; the new kernel starts without the firmware."""
     gold.deploy(CLONE, "again", erase=[f"disk-{CLONE.name}"])

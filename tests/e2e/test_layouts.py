@@ -15,7 +15,7 @@ import pytest
 from ironwake.lifecycle import State
 from ironwake_testing.scene import BOOT_SECONDS, DEPLOY_SECONDS, Scene, node, scene
 
-pytestmark = [pytest.mark.root, pytest.mark.qemu]
+pytestmark = [pytest.mark.root, pytest.mark.qemu, pytest.mark.deep]
 
 _GIB = 1 << 30
 _MIB = 1 << 20
@@ -106,7 +106,6 @@ def mirrored(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         machine.power_off()
 
 
-@pytest.mark.deep
 def test_an_encrypted_root_on_a_mirror_becomes_healthy(mirrored: Scene) -> None:
     """Both disks are alike: a boot loader each, and members of the same arrays."""
     esps = []
@@ -120,7 +119,6 @@ def test_an_encrypted_root_on_a_mirror_becomes_healthy(mirrored: Scene) -> None:
     assert "BOOTX64.EFI" in esps[0]
 
 
-@pytest.mark.deep
 def test_it_boots_with_one_disk_taken_away(mirrored: Scene) -> None:
     """The first disk is replaced by a blank one: the firmware finds the other, and so on."""
     machine = mirrored.rack.machine(PAIR.name)
@@ -161,7 +159,6 @@ def test_subvolumes_boot_by_a_bios(single: Scene) -> None:
     assert single.appliance.api("GET", f"/v1/machines/{SINGLE.name}")["state"] == State.SUCCEEDED
 
 
-@pytest.mark.deep
 def test_what_has_partitions_is_refused(single: Scene) -> None:
     """Without `erase`: the disk, what is on it and the flag are named, and not a bit is written."""
     machine = single.rack.machine(SINGLE.name)
@@ -176,7 +173,6 @@ def test_what_has_partitions_is_refused(single: Scene) -> None:
     assert machine.disk_sha256() == before
 
 
-@pytest.mark.deep
 def test_a_kept_partition_is_the_same_bit_for_bit(single: Scene) -> None:
     """With another layout before it, by which the machine boots; and a third deployment of that
     one does not even write the table anew."""
@@ -199,7 +195,6 @@ def test_a_kept_partition_is_the_same_bit_for_bit(single: Scene) -> None:
     assert _sha256(machine.disk, after[-1]) == digest
 
 
-@pytest.mark.deep
 def test_a_tpm_opens_the_root_by_itself(store: Path, tmp_path: Path) -> None:
     """Healthy, and once more after its power came back, with nobody there to type."""
     with scene(tmp_path, TRUSTED, profiles={"sealed": SEALED}, artifacts=store) as there:

@@ -76,8 +76,9 @@ def _both(
     )
 
 
-# Two that succeed have tests of their own, which `make test` runs: test_first_machine.py (uefi)
-# and test_bios.py. The first one is played with the very MAC of its capture.
+# Those that succeed have tests of their own, which `make test` runs: test_first_machine.py (uefi),
+# test_orders.py (uefi-secureboot) and test_bios.py. The first one is played with the very MAC of
+# its capture.
 CELLS: tuple[Cell, ...] = (
     *_both("bios-pxe", "bios-ipxe", None, every_day=(PROXY, SERVER)),
     *_both("uefi", "uefi-amd64-pxe", {"firmware": "uefi"}, SUCCEEDED),
@@ -86,7 +87,6 @@ CELLS: tuple[Cell, ...] = (
         "uefi-amd64-pxe",
         {"firmware": "uefi-secureboot"},
         SUCCEEDED,
-        every_day=(PROXY,),
     ),
     *_both(
         "uefi-http",
