@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+from ironwake.errors import RefusedError
 
 
 def sync_folder(folder: Path) -> None:
@@ -29,3 +35,21 @@ def replace(path: Path, data: bytes, mode: int | None = None) -> None:
         os.fsync(out.fileno())
     aside.replace(path)
     sync_folder(path.parent)
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[BinaryIO]:
+    """A new file, large as it may be, that gets its name at the end, and is gone otherwise."""
+    folder = target.absolute().parent
+    if not folder.is_dir():
+        raise RefusedError(f"there is no folder {folder}", "make it first")
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).replace(target)
+        sync_folder(folder)
+    finally:
+        Path(name).unlink(missing_ok=True)

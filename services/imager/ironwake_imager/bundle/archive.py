@@ -8,22 +8,19 @@ no owner, no size that differs. What is unpacked is bounded by the packed bytes,
 from __future__ import annotations
 
 import hashlib
-import os
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import zstandard
 
 from ironwake.bundle import NAME, Bundle, BundleError, Entry
-from ironwake.errors import BrokenError, RefusedError
+from ironwake.errors import BrokenError
 from ironwake.rootfs.member import RootError
 from ironwake.rootfs.rules import Limits
 from ironwake_imager.roots.unpacking import CHUNK, packing, plain
-from ironwake_runtime.durable import sync_folder
+from ironwake_runtime import durable
 
 BLOCK = 512
 _LEVEL = 3  # most of it is packed already
@@ -62,7 +59,7 @@ def write(target: Path, bundle: Bundle, files: Mapping[str, Path], told: Told) -
         _LEVEL, threads=-1, write_checksum=True
     )
     text = bundle.to_json()
-    with _aside(target) as stream:
+    with durable.whole(target) as stream:
         packer = zstandard.ZstdCompressor(compression_params=parameters)
         with packer.stream_writer(stream, closefd=False) as out:
             out.write(header(NAME, len(text)) + text + _padding(len(text)))
@@ -182,21 +179,3 @@ def _size(block: bytes) -> int:
         return int(block[124:136].rstrip(b"\0 "), 8)
     except ValueError:
         return 0
-
-
-@contextmanager
-def _aside(target: Path) -> Iterator[BinaryIO]:
-    """A file that gets its name when it is whole, and is gone otherwise."""
-    folder = target.absolute().parent
-    if not folder.is_dir():
-        raise RefusedError(f"there is no folder {folder}", "make it first")
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(target)
-        sync_folder(folder)
-    finally:
-        Path(name).unlink(missing_ok=True)

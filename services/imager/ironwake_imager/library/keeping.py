@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,8 +14,8 @@ from ironwake.progress import Progress
 from ironwake.sizes import size_text
 from ironwake_imager.library import differ, packages, packing
 from ironwake_imager.library.library import Library
+from ironwake_runtime import durable
 from ironwake_runtime.artifacts import ArtifactStore
-from ironwake_runtime.durable import sync_folder
 
 _PIECE = 1 << 20
 
@@ -76,7 +72,7 @@ def export(
     image, manifest = library.find(reference)
     if target.exists() and not force:
         raise RefusedError(f"{target} is there already", "name another file, or give --force")
-    with _aside(target) as stream:
+    with durable.whole(target) as stream:
         if image.kind is ImageKind.DISK:
             _write_disk(library.store, image, manifest, stream, progress)
         else:
@@ -123,24 +119,6 @@ def _write_root(
             told(stream.tell(), artifact.size)
     if digest.hexdigest() != artifact.sha256:
         raise ArtifactError(f"the archive of {image.name} is damaged", _again(image))
-
-
-@contextmanager
-def _aside(target: Path) -> Iterator[BinaryIO]:
-    """A file that gets its name when it is whole, and is gone otherwise."""
-    folder = target.absolute().parent
-    if not folder.is_dir():
-        raise RefusedError(f"there is no folder {folder}", "make it first")
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(target)
-        sync_folder(folder)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _check(image: Image, index: Index) -> None:
