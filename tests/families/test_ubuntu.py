@@ -288,6 +288,7 @@ def test_name_servers_are_told_without_devices_too() -> None:
         ({"fragments": {"ubuntu": "text"}}, "fragments.ubuntu"),
         ({"fragments": {"ubuntu": '{"storage": {}}'}}, "fragments.ubuntu.storage"),
         ({"fragments": {"ubuntu": '{"late-commands": 1}'}}, "fragments.ubuntu.late-commands"),
+        ({"fragments": {"ubuntu": '{"early-commands": "x"}'}}, "fragments.ubuntu.early-commands"),
     ],
 )
 def test_what_cannot_be_told_is_refused_with_its_field(wrong: dict[str, Any], where: str) -> None:
@@ -404,3 +405,12 @@ def test_the_usual_layout_is_made() -> None:
     assert [one.get("flag") for one in config if one["type"] == "partition"] == [
         "boot", "bios_grub", None,
     ]  # fmt: skip
+
+
+def test_the_longest_script_is_one_word_of_the_kernels() -> None:
+    """Our commands are words of a shell, and the kernel takes 128 KiB for one (MAX_ARG_STRLEN)."""
+    text = "ü" * (16 << 10)
+    late = data(asked.install(RELEASE, scripts=Scripts(post=text)))["late-commands"][-1]
+    assert len(late) < 128 << 10
+    with pytest.raises(InputError):
+        Scripts(post=f"{text}x")

@@ -23,7 +23,7 @@ _GROUP = re.compile(r"[A-Za-z0-9@^][A-Za-z0-9 +._@^-]{0,127}", re.ASCII)
 _SERVER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 _TEMPLATE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
-_LONGEST_SCRIPT = 32 << 10  # characters
+_LONGEST_SCRIPT = 32 << 10  # octets
 _LONGEST_KEY = 16 << 10
 _LONGEST_ARGUMENTS = 1500  # characters; a kernel takes 2047 of all, its root among them
 
@@ -123,9 +123,9 @@ class Scripts:
     def __post_init__(self) -> None:
         for name in ("pre", "post"):
             text: str = getattr(self, name)
-            if len(text) > _LONGEST_SCRIPT or "\0" in text or "\r" in text:
+            if len(text.encode(errors="replace")) > _LONGEST_SCRIPT or "\0" in text or "\r" in text:
                 raise InputError(
-                    f"this is no script of {_LONGEST_SCRIPT} characters at most",
+                    f"this is no script of {_LONGEST_SCRIPT} octets at most",
                     "put the rest into a file that it fetches; end lines with line feeds",
                     name,
                 )

@@ -108,9 +108,10 @@ def _autoinstall(install: Install) -> dict[str, Any]:
     parameters = install.parameters
     layout = install.layout or usual(install.disk.match)
     added = fragment.read(parameters.fragments, "ubuntu", _OURS)
+    for name in ("early-commands", "late-commands", "error-commands"):  # else in the place of ours
+        if not isinstance(added.get(name, []), list):
+            raise InputError("commands are a list", "", f"fragments.ubuntu.{name}")
     theirs = added.pop("late-commands", [])
-    if not isinstance(theirs, list):
-        raise InputError("commands are a list", "", "fragments.ubuntu.late-commands")
     packages = [*parameters.packages, *(f"{group}^" for group in parameters.package_groups)]
     ours: dict[str, Any] = {
         "version": 1,
