@@ -14,6 +14,8 @@ from ironwake.site import Stored
 # A kernel keeps 2047 characters (COMMAND_LINE_SIZE, of amd64 and arm64), and says nothing of the
 # rest. Loaders put words of their own before ours: BOOT_IMAGE= with the kernel's path, initrd=.
 _MOST_ARGUMENTS = 1800
+# `ironwake.names.KernelWord`, and what URLs and cloud-init's `ds=` have besides.
+_WORD = re.compile(r"[A-Za-z0-9_.,:=/@%+*~;&!?#()\[\]-]+", re.ASCII)
 
 # Both stand unquoted in a loader's script.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -77,6 +79,9 @@ class KernelBoot:
     texts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for word in self.arguments:
+            if not _WORD.fullmatch(word):
+                raise BrokenError(f"{word!r:.60} cannot stand on a kernel's command line")
         if (length := len(" ".join(self.arguments))) > _MOST_ARGUMENTS:
             raise InputError(
                 f"{length} characters of arguments are more than a kernel is sure to take",

@@ -14,6 +14,8 @@ from ironwake.firmware import Architecture
 from ironwake.sizes import octets
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,55}", re.ASCII)
+# It is shown by boot scripts, between quotes or without.
+_TITLE = re.compile(r"[\w .,:()/+@'-]{1,80}")
 _MOST_REBOOTS = 20
 
 
@@ -69,6 +71,12 @@ class Row:
                 raise InputError(
                     f"{getattr(self, name)!r:.60} is not right here", "use a-z, 0-9, . _ -", name
                 )
+        if not _TITLE.fullmatch(self.title):
+            raise InputError(
+                f"{self.title!r:.60} is no title",
+                "use 1 to 80 letters, digits, blanks and . , : ( ) / + @ ' -",
+                "title",
+            )
         if not self.architectures:
             raise InputError("there is no architecture", "give one at least", "architectures")
         if not 0 <= self.expected_reboots <= _MOST_REBOOTS:

@@ -209,6 +209,23 @@ def test_arguments_that_a_kernel_would_cut_off_are_refused(bench: Bench) -> None
     assert caught.value.where == "kernel_arguments"
 
 
+@pytest.mark.parametrize("word", ["a b", "a\nboot", "it's", "$(x)", "${net0/mac}", "a|b", ""])
+def test_no_argument_is_more_than_a_word_of_a_script(word: str) -> None:
+    """Whatever it was made of: an option of a site's own release, a mirror's URL."""
+    kernel, _ = _linux(1)
+    with pytest.raises(BrokenError):
+        dataclasses.replace(kernel, arguments=("quiet", word))
+
+
+def test_grub_takes_a_url_with_an_ampersand_for_one_word() -> None:
+    """An ampersand would be a mistake of grammar to it, a semicolon the command's end."""
+    kernel, _ = _linux(1)
+    words = ("inst.repo=http://192.0.2.1/a&d=e", "ds=nocloud;s=x", "quiet")
+    told = dataclasses.replace(kernel, arguments=words)
+    line = grub.LOADER.boot_script(told, Site("10.77.0.2", 24)).splitlines()[1]
+    assert line.endswith(" 'inst.repo=http://192.0.2.1/a&d=e' 'ds=nocloud;s=x' quiet")
+
+
 @pytest.mark.parametrize(("name", "path"), [("a b", "x"), ("a", "x y"), ("a", "/x"), ("", "x")])
 def test_a_name_that_a_script_would_misread_is_ours_to_mend(name: str, path: str) -> None:
     """Both stand in scripts without quotes."""

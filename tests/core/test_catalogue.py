@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,12 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="not UTF-8"):
         site.releases(tmp_path)
+
+
+@pytest.mark.parametrize("title", ['My "system"', "it; reboot", "$(x)", "a\\nb", "`id`", "x" * 81])
+def test_a_title_is_a_line_that_a_boot_script_may_show(title: str) -> None:
+    """It stands there between quotes, or without any: GRUB and iPXE would run the rest."""
+    text = RELEASE.replace('title = "Mine"', f"title = {json.dumps(title)}")
+    with pytest.raises(InputError) as caught:
+        release.releases([Text("own.toml", text)])
+    assert "title" in caught.value.where

@@ -80,10 +80,10 @@ done
 
 
 def _word(argument: str) -> str:
-    """As GRUB's shell takes it for one word: a semicolon would end the command, and there are
-    patterns for files' names.
+    """As GRUB's shell takes it for one word: a semicolon would end the command, an ampersand is a
+    mistake of grammar, and there are patterns for files' names.
     """
-    return f"'{argument}'" if set(argument) & set(";*?[") else argument
+    return f"'{argument}'" if set(argument) & set(";&*?[") else argument
 
 
 LOADER = Grub()
