@@ -27,8 +27,10 @@ from ironwake.report import Seen
 from ironwake.site import Policy, Shelf, Site
 from ironwake.view import Index
 from ironwake_imager.vendor.publish import Origin, Publisher
+from ironwake_runtime.shortage import is_one
 from ironwake_testing import discs
 from tests.http.rig import ARMED, HEALTH, TOKEN, Rig, read_reply, run, view_of
+from tests.runtime.test_shortage import no_more_files
 
 NAME = "rocky-9"
 RPM = "BaseOS/Packages/l/libstdc++-11.4.1-3.el9.x86_64.rpm"
@@ -193,6 +195,31 @@ def test_a_table_that_was_damaged(disc: discs.Disc) -> None:
         for path, status in ((kernel, 200), (tree + ".treeinfo", 503), (kernel, 200)):
             writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
             assert (await read_reply(reader)).status == status
+        writer.close()
+
+    serving(disc, test)
+
+
+@pytest.mark.parametrize("first", ["kernel", "nothing"])
+def test_without_a_descriptor_a_table_is_not_damaged(disc: discs.Disc, first: str) -> None:
+    """503 to ask again, on the carriers' way and the loop's, and it is said; then all is there."""
+
+    async def test(rig: Rig, tree: str) -> None:
+        said: list[dict[str, Any]] = []
+        rig.service.loop.set_exception_handler(lambda _, context: said.append(context))
+        before = rig.path(NAME, "installer-kernel") if first == "kernel" else tree + "../x"
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        asked = f"GET {tree}media.repo HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+        writer.write(f"GET {before} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        await read_reply(reader)
+        with no_more_files():
+            writer.write(asked)
+            short = await read_reply(reader)
+        assert (short.status, b"no descriptor is free" in short.body) == (503, True)
+        assert said
+        assert all(is_one(context["exception"]) for context in said)
+        writer.write(asked)
+        assert (await read_reply(reader)).status == 200
         writer.close()
 
     serving(disc, test)

@@ -161,7 +161,11 @@ class Inside(Files):
         tree = service.stock.tree(parts["sha256"]) if service.stock else None
         if tree is None:
             return None
-        table = service.trees.table(tree)
+        try:
+            table = service.trees.table(tree)
+        except ShortageError as error:
+            _say_shortage(service, error)
+            raise
         place = table.tree.find(parts["path"])
         if place is None:
             return None
@@ -220,11 +224,15 @@ def _open(service: Service, piece: Piece) -> int:
         return open_exactly(_path(service, piece.holder), piece.whole)
     except BrokenError as error:
         if isinstance(error, ShortageError):
-            failed = {"message": "artifact not served", "exception": error.__cause__}
-            service.tell(service.loop.call_exception_handler, failed)
+            _say_shortage(service, error)
             raise
         service.log.error("artifact not served", error=str(error))
         raise BrokenError("the bytes of this artifact are damaged or gone") from None
+
+
+def _say_shortage(service: Service, error: ShortageError) -> None:
+    failed = {"message": "artifact not served", "exception": error.__cause__}
+    service.tell(service.loop.call_exception_handler, failed)
 
 
 def _more(item: Stored, part: Part, cache: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from ironwake.artifact import ArtifactError
 from ironwake.errors import BrokenError
 from ironwake.iso.table import Table, decode
 from ironwake.site import Stored
+from ironwake_runtime import shortage
 from ironwake_runtime.artifacts import ArtifactStore
 
 _KEPT = 16  # tables; one of a full DVD takes some megabytes
@@ -23,7 +24,8 @@ class Trees:
         self._tables: OrderedDict[str, Table] = OrderedDict()
 
     def table(self, item: Stored) -> Table:
-        """The table that this artifact is; BrokenError where it is damaged or gone."""
+        """The table that this artifact is; BrokenError where it is damaged or gone, ShortageError
+        where no descriptor is free."""
         found = self._tables.get(item.sha256)
         if found is None:
             found = self._tables[item.sha256] = self._read(item)
@@ -36,6 +38,8 @@ class Trees:
         try:
             return decode(path.read_bytes())
         except (OSError, ArtifactError) as error:
+            if shortage.is_one(error):
+                raise shortage.ShortageError from error
             raise BrokenError(
                 f"the table of {item.manifest} cannot be read: {error}",
                 f"see: ironwake media verify {item.manifest}",
