@@ -280,6 +280,17 @@ def test_a_persons_wrong_file_is_named(path: str, said: str, tmp_path: Path, sit
     assert site.tree() == {}
 
 
+def test_what_nobody_goes_on_with_is_cleared_away(tmp_path: Path, site: Site) -> None:
+    """A bundle that was refused, or given up, does not keep its gigabytes for ever."""
+    begun = site.root / "cache/bundles"
+    for name in ("old", "new"):
+        (begun / name).mkdir(parents=True)
+        (begun / name / "file").write_bytes(b"x")
+    os.utime(begun / "old", (0, 0))
+    bring(bundle_of(WHOLE, tmp_path / "b", debian=()), site.places, silent)
+    assert [path.name for path in begun.iterdir()] == ["new"]
+
+
 def test_another_image_of_that_name_is_refused(tmp_path: Path, site: Site) -> None:
     """A version is given once: whoever has another web@1 already keeps it."""
     here = ArtifactStore(tmp_path / "here")

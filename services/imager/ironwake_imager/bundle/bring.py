@@ -2,7 +2,8 @@
 
     <cache>/bundles/<sha256 of bundle.json>/<sha256>    verified files, until all of them are there
 
-A run that was interrupted leaves what it had verified, and the next one goes on there. Putting in
+A run that was interrupted leaves what it had verified, and the next one goes on there; what nobody
+has gone on with for a week is cleared away by the next import. Putting in
 place may be done any number of times: what is there already stays.
 """
 
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +43,7 @@ from ironwake_runtime.artifacts import FILE_MODE, ArtifactStore
 
 _STEP = "bundle"
 _ROOM = 64 << 20  # bytes that shall be left on the disk
+_KEPT = 7 * 86400  # seconds
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,9 @@ class _Stage:
     def __init__(self, folder: Path, text: bytes) -> None:
         self.folder = folder / hashlib.sha256(text).hexdigest()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for other in folder.iterdir():
+            if other != self.folder and other.stat().st_mtime < time.time() - _KEPT:
+                shutil.rmtree(other)
 
     def path(self, entry: Entry) -> Path:
         return self.folder / entry.sha256
