@@ -414,3 +414,14 @@ def test_the_longest_script_is_one_word_of_the_kernels() -> None:
     assert len(late) < 128 << 10
     with pytest.raises(InputError):
         Scripts(post=f"{text}x")
+
+
+def test_the_first_boot_removes_what_the_installer_keeps_of_its_answers() -> None:
+    """It copies them into the new system after the late commands, passphrases and all."""
+    told = asked.install(RELEASE, asked.SEALED_LVM, keys=asked.SEALED_KEYS)
+    late = script(data(told)["late-commands"][-1])
+    inner = base64.b64decode(late.split("echo ", 1)[1].split(" ", 1)[0]).decode()
+    assert "/etc/tmpfiles.d/ironwake.conf" in inner
+    rules = base64.b64encode(ubuntu.FORGOTTEN.encode()).decode()
+    assert rules in inner
+    assert "r! /var/log/installer/autoinstall-user-data\n" in ubuntu.FORGOTTEN

@@ -38,6 +38,13 @@ _FORMATS: Final = {
     nocloud.VENDOR_DATA: Format.CLOUD_CONFIG,
     nocloud.NETWORK_CONFIG: Format.NETWORK_CONFIG,
 }
+# Subiquity keeps its answers and curtin its configuration in the new system at the end;
+# the first boot removes them.
+FORGOTTEN: Final = """\
+r! /var/log/installer/autoinstall-user-data
+R! /var/log/installer/curtin-install
+r! /var/log/installer/subiquity-curtin-install.conf
+"""
 _OURS: Final = {
     "version": "it is settled",
     "storage": "the disk guard knows the layout's disks only: give a layout",
@@ -209,6 +216,7 @@ def _late(install: Install, parameters: Parameters) -> str:
 
 def _files(install: Install, parameters: Parameters) -> Iterator[File]:
     yield File("etc/hostname", 0o644, f"{install.hostname}\n")
+    yield File("etc/tmpfiles.d/ironwake.conf", 0o644, FORGOTTEN)
     words = " ".join(_words(parameters))
     if words:
         text = f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {words}"\n'
