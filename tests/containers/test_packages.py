@@ -15,7 +15,7 @@ from ironwake_testing.packagecache import until
 from ironwake_testing.stack import Stack
 from tests.packages.test_bundle import bundle_of
 
-pytestmark = [pytest.mark.root, pytest.mark.docker]
+pytestmark = [pytest.mark.root, pytest.mark.docker, pytest.mark.deep]
 
 BR0, PORT = "10.77.0.2", 8099  # in the rack's own namespace: nobody else is there
 MIRROR = f"http://{BR0}:{PORT}/debian"
