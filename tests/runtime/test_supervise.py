@@ -24,7 +24,7 @@ Run = Callable[..., Supervisor]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
-    """Start a supervisor of children with these names; killed at the end of the test."""
+    """Start a supervisor of children with these names; ended at the end of the test."""
     started: list[Supervisor] = []
 
     def start(*names: str) -> Supervisor:
@@ -39,7 +39,8 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
     yield start
     for process in started:
-        process.kill()
+        # Not killed: it ends the workers of its children, too, which else would keep its pipes.
+        process.terminate()
         process.communicate(timeout=_PATIENCE)
 
 
