@@ -129,10 +129,12 @@ def _import(artifacts: ArtifactStore, folder: Path) -> None:
     importer.bring(Wish(str(layers.finish()), "source"))
 
 
-def install(there: Scene, name: str, profile: str, **more: object) -> None:
+def install(
+    there: Scene, name: str, profile: str, seconds: float = DEPLOY_SECONDS, **more: object
+) -> None:
     """Put a system on it, and leave it off: its file systems are closed, it never ran."""
     deployment = there.deploy(name, profile, **more)
-    there.appliance.wait_event(deployment, lambda e: e["kind"] == "installed", DEPLOY_SECONDS)
+    there.appliance.wait_event(deployment, lambda e: e["kind"] == "installed", seconds)
     wait_off(there, name)
     there.appliance.cli("cancel", name, check=True)
 

@@ -8,7 +8,7 @@ import pytest
 
 from ironwake.image import Image, ImageKind
 from ironwake_runtime.artifacts import ArtifactStore
-from ironwake_testing.scene import copied, node, scene
+from ironwake_testing.scene import DEPLOY_SECONDS, copied, node, scene
 from tests.e2e.test_capture import capture, digest, install, tree
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
@@ -50,7 +50,8 @@ def test_a_root_on_lvm_on_a_mirror_is_captured(store: Path, tmp_path: Path) -> N
     profiles = {"mirrored": MIRRORED}
     with scene(tmp_path, PAIR, profiles=profiles, artifacts=artifacts) as there:
         there.enrol(PAIR)
-        install(there, PAIR.name, "mirrored")
+        # Packages are unpacked, and an initrd is made: in emulation, both take minutes.
+        install(there, PAIR.name, "mirrored", 2 * DEPLOY_SECONDS)
         second = there.rack.machine(PAIR.name).disks[1]
         before = digest(second)
         manifest = capture(there, PAIR.name, "mirror", root="auto")
