@@ -129,7 +129,10 @@ def test_packages_come_from_the_mirror_once(cached: Cached) -> None:
     assert served > 0
     assert again <= served * 0.05
     cached.up.unplug()
+    asked = cached.up.asked.total()
     cached.install(MACHINE, cached.there.rack.machine(MACHINE.name).spec.disk_serial)
+    # A connection that was kept open would go on.
+    assert cached.up.asked.total() == asked
 
 
 def _steps(there: Scene, deployment: str) -> list[str]:
