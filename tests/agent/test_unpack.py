@@ -1,4 +1,4 @@
-"""The archive's way to the disk: a real server that misbehaves, the real zstd and tar."""
+"""The archive's way to the disk: a real server that misbehaves, the real libzstd and tar."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_a_damaged_archive_is_a_failure(
 
 
 def test_a_wrong_hash_names_both(packed: bytes, tmp_path: Path) -> None:
-    """A whole archive that is not the ordered one: zstd and tar can't tell, the hash does."""
+    """A whole archive that is not the ordered one: libzstd and tar can't tell, the hash does."""
     item = Archive("http://unused", "0" * 64, len(packed), 1)
     with pytest.raises(DamagedError) as error:
         unpack(item, iter([packed]), tmp_path, lambda _: None)
@@ -199,7 +199,7 @@ def test_a_wrong_hash_names_both(packed: bytes, tmp_path: Path) -> None:
 
 
 def test_a_flipped_bit_names_both_hashes_too(packed: bytes, tmp_path: Path) -> None:
-    """zstd gives up in the middle; all is hashed all the same, for the hash says whose fault it is.
+    """libzstd gives up in the middle; all is hashed all the same: the hash says whose fault it is.
 
     A wrong hash: the bytes are at fault. A right one: what unpacks them is, and says why itself.
     """
@@ -218,14 +218,23 @@ def test_tar_speaks_for_itself(packed: bytes, tmp_path: Path) -> None:
         unpack(item, iter([packed] * 1), tmp_path / "missing", lambda _: None)
 
 
-def test_zstd_speaks_for_itself(tmp_path: Path) -> None:
-    """The error carries zstd's last line, not tar's complaint about what follows from it."""
-    with pytest.raises(DamagedError, match="zstd could not unpack"):
+@pytest.mark.parametrize("cut", [1, -1], ids=["a byte", "all but one"])
+def test_libzstd_speaks_for_itself(packed: bytes, tmp_path: Path, cut: int) -> None:
+    """The error carries libzstd's words, not tar's complaint about what follows from it."""
+    data = packed[:cut]
+    item = Archive("http://unused", hashlib.sha256(data).hexdigest(), len(data), 1)
+    with pytest.raises(DamagedError, match=r"could not be unpacked.* cut off"):
+        unpack(item, iter([data]), tmp_path, lambda _: None)
+
+
+def test_bytes_that_are_no_archive_are_called_that(tmp_path: Path) -> None:
+    """With the right hash, whoever made it is at fault, and libzstd says why."""
+    with pytest.raises(DamagedError, match="cannot be decompressed: Unknown frame"):
         unpack(archive("http://unused", b"nonsense"), iter([b"nonsense"]), tmp_path, lambda _: None)
 
 
 def test_whoever_watches_may_stop_it(packed: bytes, tmp_path: Path) -> None:
-    """An error out of `progress` ends zstd and tar, and comes out unchanged."""
+    """An error out of `progress` ends tar, and comes out unchanged."""
 
     def stop(_: float) -> None:
         raise KeyError("cancelled")

@@ -49,11 +49,10 @@ class Reader:
         self._long: dict[bytes, bytes] = {}
         self._ended = False
 
-    def feed(self, data: bytes) -> Iterator[Event]:
-        """Take the next bytes; what is whole now comes out."""
-        buffer = self._held + data if self._held else data
-        view = memoryview(buffer)
-        place, length = 0, len(buffer)
+    def feed(self, data: bytes | memoryview) -> Iterator[Event]:
+        """Take the next bytes; what is whole now comes out. Of `data` nothing is kept."""
+        view = memoryview(self._held + data if self._held else data)
+        place, length = 0, len(view)
         while True:
             if self._contents:
                 taken = min(self._contents, length - place)
@@ -70,11 +69,11 @@ class Reader:
                 taken = self._need
                 if length - place < taken:
                     break
-                member = self._step(buffer[place : place + taken])
+                member = self._step(bytes(view[place : place + taken]))
                 if member is not None:
                     yield member
             place += taken
-        self._held = buffer[place:]
+        self._held = bytes(view[place:])
 
     def close(self) -> None:
         """Say that nothing more comes."""
