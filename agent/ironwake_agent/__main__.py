@@ -1,6 +1,8 @@
 """The agent's start: reads the kernel command line, builds what it works with, and reports the end.
 
 It never repeats an installation by itself: after a failure it stays at its message.
+
+What an order is not for is not imported: the machine's start waits for each module.
 """
 
 from __future__ import annotations
@@ -24,10 +26,8 @@ from ironwake_agent import (
     network,
     order,
     probe,
-    rescue,
-    wipe,
+    tools,
 )
-from ironwake_agent.capture import front
 from ironwake_agent.cmdline import Boot
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.console import Console
@@ -68,6 +68,9 @@ def work(boot: Boot, screen: Console, run: Runner) -> None:
         with reported(reporter, screen, run):
             _send_facts(reporter, run)
             task = _order(boot, screen)
+            order.check_machine(task, facts.cards().values())
+            if tools.are_needed(task):
+                tools.bring(boot.tools, screen.say)
             patient = commands.watched(run, reporter.alive)
             end = carry_out(Hands(patient, reporter, screen.say, boot.consoles), task, lease)
     except NothingToDoError as error:
@@ -89,18 +92,23 @@ def work(boot: Boot, screen: Console, run: Runner) -> None:
 
 def carry_out(hands: Hands, task: Order, lease: Lease) -> Ending:
     """Whatever the order is for; the last word is given to the reporter."""
-    order.check_machine(task, facts.cards().values())
     if task.wipe:
+        from ironwake_agent import wipe
+
         told = wipe.wipe(hands, task.wipe)
         hands.say(f"wiped: {told}; telling the appliance")
         hands.reporter.done(told)
         return ending.plain(task.finish)
     if task.capture:
+        from ironwake_agent.capture import front
+
         told = front.capture(hands, task.capture)
         hands.say(f"captured: {told}; telling the appliance")
         hands.reporter.done(told)
         return ending.plain(task.finish)
     if task.rescue:
+        from ironwake_agent import rescue
+
         return rescue.stay(hands, task, task.rescue, lease)
     end = install(hands, task, lease)
     hands.say("installed; telling the appliance")

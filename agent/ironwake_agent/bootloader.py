@@ -151,9 +151,11 @@ def register(run: Runner, entry: Entry, boot_order: BootOrder, say: Callable[[st
     """
     esp = entry.esp
     try:
-        for number in stale(run("efibootmgr", "-v"), entry.dead):
+        found = run("efibootmgr", "-v")
+        gone = stale(found, entry.dead)
+        for number in gone:
             run("efibootmgr", "-q", "-b", number, "-B")
-        before = {number for number, _ in entries(run("efibootmgr"))}
+        before = {number for number, _ in entries(found)} - set(gone)
         # -C: create only; the boot order stays as it is
         run("efibootmgr", "-q", "-C", "-d", esp.disk, "-p", str(esp.number),
             "-L", LABEL, "-l", f"\\{entry.path}".replace("/", "\\"))  # fmt: skip

@@ -9,7 +9,9 @@ from ironwake import routes
 from ironwake.errors import InputError
 from ironwake.mac import Mac
 from ironwake.names import KernelWord
+from ironwake.order import Archive
 
+_TOOLS = re.compile(r"(artifacts/([0-9a-f]{64})/[A-Za-z0-9._-]+),([0-9]{1,12})", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{8,256}", re.ASCII)
 
 
@@ -18,13 +20,14 @@ class Boot:
     """`url` has no slash at the end; `mac` is the card that booted, where the loader said it.
 
     `consoles` are the `console=` words, for the installed system: who boots a machine by its serial
-    line wants to read it afterwards too.
+    line wants to read it afterwards too. `tools` is the ramdisk's second part.
     """
 
     url: str
     token: str
     mac: Mac | None
     consoles: tuple[KernelWord, ...]
+    tools: Archive | None = None
 
     @property
     def order(self) -> str:
@@ -46,7 +49,18 @@ def parse(text: str) -> Boot:
     if not _TOKEN.fullmatch(token):
         raise _missing("ironwake.token", "the deployment's token")
     consoles = tuple(KernelWord(word) for word in words if word.startswith("console="))
-    return Boot(url, token, _card(values.get("BOOTIF", "")), consoles)
+    tools = _tools(url, values.get(routes.TOOLS_WORD, ""))
+    return Boot(url, token, _card(values.get("BOOTIF", "")), consoles, tools)
+
+
+def _tools(url: str, word: str) -> Archive | None:
+    if not word:
+        return None
+    found = _TOOLS.fullmatch(word)
+    if not found:
+        raise _missing(routes.TOOLS_WORD, "the ramdisk's second part")
+    path, sha256, size = found.groups()
+    return Archive(f"{url}/{path}", sha256, int(size), 0)
 
 
 def _card(text: str) -> Mac | None:

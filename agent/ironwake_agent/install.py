@@ -30,8 +30,6 @@ from ironwake_agent import (
 )
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.ending import Ending
-from ironwake_agent.image import deploy
-from ironwake_agent.image.fetch import Ways
 from ironwake_agent.network import Lease
 from ironwake_agent.patience import Patience
 from ironwake_agent.report import Reporter
@@ -83,6 +81,9 @@ def install(hands: Hands, order: Order, lease: Lease) -> Ending:
 
 def _copy(hands: Hands, order: Order, image: DiskImage, lease: Lease) -> Ending:
     """The same with the image of a whole disk, which has partitions and a boot loader already."""
+    from ironwake_agent.image import deploy  # an archive does not wait for these
+    from ironwake_agent.image.fetch import Ways
+
     run, say, reporter = hands.run, hands.say, hands.reporter
     ends: list[Ending] = []
 

@@ -107,6 +107,14 @@ def unpack(
         raise trouble
 
 
+def check(archive: Archive, chunks: Iterable[bytes]) -> None:
+    """Raise DamagedError unless these are all bytes of the archive, and no others."""
+    tally = _Tally(archive, iter(chunks), lambda _: None)
+    for _ in tally:
+        pass
+    tally.check()
+
+
 def _carry(tally: _Tally, target: Path, allowed: Limits) -> IronwakeError | None:
     """All the way, by one thread and one program: pipes between more of them take longer than the
     work itself where processors are few. What went wrong comes back, for of a damaged archive the

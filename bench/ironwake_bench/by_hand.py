@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,7 +204,9 @@ def make(folder: Path, store: ArtifactStore, address: str, golden: Path) -> ByHa
     for role in _MEDIA["loaders"]:
         shutil.copyfile(_path(store, loaders, role), tftp / role.rpartition("/")[2])
     shutil.copyfile(_path(store, ramdisk, "kernel"), files / "vmlinuz")
-    _ramdisk(folder / "ramdisk", _path(store, ramdisk, "initrd"), files / "initrd.img")
+    whole = folder / "ramdisk/whole"
+    modules = _unpacked(store, ramdisk, whole)
+    _ramdisk(folder / "ramdisk/tree", whole, modules, files / "initrd.img")
     medium = store.manifest("debian-12-cloud")
     (files / "archive.tar.zst").symlink_to(_path(store, medium, "archive"))
     health = f"http://{address}/health"
@@ -276,13 +279,23 @@ def _write(path: Path, text: str, mode: int) -> None:
     path.chmod(mode)
 
 
-def _ramdisk(work: Path, initrd: Path, target: Path) -> None:
-    """busybox and a handful of programs out of the appliance's ramdisk, and all of its modules."""
-    programs, modules = _parts(initrd)
-    whole, tree = work / "whole", work / "tree"
+def _unpacked(store: ArtifactStore, ramdisk: Manifest, whole: Path) -> bytes:
+    """All programs of the appliance's ramdisk, both of its parts, in a folder; the first part's
+    modules as they are."""
+    programs, modules = _parts(_path(store, ramdisk, "initrd"))
     whole.mkdir(parents=True)
     unpack = [peers.need("cpio", "cpio"), "-idm", "--quiet", "--no-absolute-filenames"]
     subprocess.run(unpack, input=programs, cwd=whole, check=True)
+    with (
+        zstandard.open(_path(store, ramdisk, "tools"), "rb") as plain,
+        tarfile.open(fileobj=plain, mode="r|") as tools,
+    ):
+        tools.extractall(whole, filter="data")
+    return modules
+
+
+def _ramdisk(tree: Path, whole: Path, modules: bytes, target: Path) -> None:
+    """busybox and a handful of programs, and the modules that the appliance's loader brings."""
     userland.make_skeleton(tree)
     for name in ("dev", "mnt", "proc", "run", "sys", "tmp"):
         (tree / name).mkdir()
@@ -302,7 +315,7 @@ def _ramdisk(work: Path, initrd: Path, target: Path) -> None:
         (tree / name).symlink_to(to)
     _write(tree / "init", _init(), 0o755)
     _write(tree / "lease", _LEASE, 0o755)
-    plain = work / "tree.cpio"
+    plain = tree.with_name("tree.cpio")
     with plain.open("wb") as stream:
         archive = CpioWriter(stream)
         archive.tree(tree)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ironwake.mac import Mac
-from ironwake.site import Stored
+
+if TYPE_CHECKING:  # the agent has no site, and each module that it loads is a part of its start
+    from ironwake.site import Stored
 
 GRUB_CONFIG = "grub/grub.cfg"  # where Debian's signed network GRUB looks, whatever came before
 
@@ -33,6 +37,9 @@ def artifact(item: Stored) -> str:
     """An immutable artifact's path, without a leading slash."""
     return f"artifacts/{item.sha256}/{item.file}"
 
+
+# The kernel's word for the ramdisk's second part: its path here, a comma, its size in bytes.
+TOOLS_WORD = "ironwake.tools"
 
 # Where the agent says in which boot it asks: a later boot of the same machine is another client.
 BOOT_HEADER = "X-Ironwake-Boot"

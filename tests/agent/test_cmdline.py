@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ironwake.errors import InputError
 from ironwake.mac import Mac
+from ironwake.order import Archive
 from ironwake_agent import cmdline
 
 LINE = (
@@ -27,6 +28,14 @@ def test_a_line_as_our_loaders_give_it() -> None:
     assert boot.consoles == ("console=tty0", "console=ttyS0,115200")
 
 
+def test_the_second_part_of_the_ramdisk_is_named_by_its_hash() -> None:
+    """Path and size, as the boot script has them; the address is the appliance's."""
+    boot = cmdline.parse(f"{LINE} ironwake.tools=artifacts/{'ab' * 32}/tools.tar.zst,9000000")
+    url = f"http://10.77.0.2/artifacts/{'ab' * 32}/tools.tar.zst"
+    assert boot.tools == Archive(url, "ab" * 32, 9_000_000, 0)
+    assert cmdline.parse(LINE).tools is None
+
+
 def test_a_loader_may_leave_the_card_out() -> None:
     """Without BOOTIF any card will do; a port and a slash at the end of the URL are fine."""
     boot = cmdline.parse("ironwake.url=http://10.77.0.2:8000/ ironwake.token=00ffee11")
@@ -41,6 +50,8 @@ def test_a_loader_may_leave_the_card_out() -> None:
         ("ironwake.url=http://x", "ironwake.token"),
         ("ironwake.url=http://x ironwake.token=../../etc", "ironwake.token"),
         ("ironwake.url=http://x ironwake.token=00ffee11 BOOTIF=eth0", "eth0"),
+        (f"{LINE} ironwake.tools=artifacts/../tools.tar.zst,9", "ironwake.tools"),
+        (f"{LINE} ironwake.tools=artifacts/{'ab' * 32}/tools.tar.zst", "ironwake.tools"),
     ],
 )
 def test_what_is_missing_is_named(line: str, name: str) -> None:

@@ -97,7 +97,7 @@ def add_media(folder: Path) -> None:
     """What `ironwake media add` would publish, in small."""
     store = ArtifactStore(folder)
     for name, kind, roles in (
-        ("ramdisk-generic", "ramdisk", ("kernel", "initrd")),
+        ("ramdisk-generic", "ramdisk", ("kernel", "initrd", "tools")),
         ("loaders", "loaders", ("sb/shimx64.efi", "ipxe/undionly.kpxe")),
         (
             "debian-12",

@@ -37,6 +37,7 @@ _ITEMS = (
     ("loaders", "sb/shimaa64.efi"),
     ("loaders", "ipxe/undionly.kpxe"),
     ("loaders", "ipxe/snponly.efi"),
+    ("ramdisk-generic", "tools"),
 )
 SHELF = Shelf(
     tuple(

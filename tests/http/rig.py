@@ -40,6 +40,7 @@ STRANGER = Mac("52:54:00:77:00:99")
 TOKEN, PRESEED_TOKEN, HEALTH = "a1" * 32, "b2" * 32, "c3" * 32
 UNKNOWN_TOKEN = "d4" * 32
 KERNEL, INITRD, ARCHIVE = b"kernel" * 1000, b"initrd" * 5000, bytes(range(256)) * 12000
+TOOLS = b"tools" * 3000
 SHIM, GRUB = b"MZ shim" * 100, b"MZ grub" * 200
 HIDDEN = b"bytes in the store that are on no shelf"
 LOADER, ALIVE = "/sb/shimx64.efi", "/healthz"  # of whom a carrier sends one
@@ -218,7 +219,7 @@ def stocked(store: ArtifactStore) -> Shelf:
     put(store, HIDDEN)
     parts = {
         "loaders": {"sb/shimx64.efi": SHIM, "sb/grubx64.efi": GRUB, "ipxe/undionly.kpxe": b"ipxe"},
-        "ramdisk-generic": {"kernel": KERNEL, "initrd": INITRD},
+        "ramdisk-generic": {"kernel": KERNEL, "initrd": INITRD, "tools": TOOLS},
         "debian-12": {
             "archive": ARCHIVE,
             "installer-kernel": KERNEL[::-1],

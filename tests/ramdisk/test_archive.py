@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ironwake.firmware import Architecture
 from ironwake_ramdisk import agentzip, modules
 from ironwake_ramdisk.cpio import CpioWriter
 
@@ -92,6 +94,31 @@ def test_dependencies_come_along() -> None:
         "kernel/lib/dim.ko",
         "kernel/net/core/failover.ko",
     ]
+
+
+def test_what_comes_later_is_not_in_the_first_part() -> None:
+    """Of modules that both parts want, the first has what it needs; the second only the rest."""
+    table = modules.read_dependencies(
+        "kernel/fs/ext4/ext4.ko: kernel/lib/crc16.ko\nkernel/lib/crc16.ko:\n"
+        "kernel/fs/xfs/xfs.ko: kernel/lib/crc16.ko kernel/lib/xor.ko\nkernel/lib/xor.ko:\n"
+    )
+    first, later = modules.FLAVOURS["cloud"].wanted(Architecture.AMD64)
+    own = set(modules.select(table, first))
+    assert own == {"kernel/fs/ext4/ext4.ko", "kernel/lib/crc16.ko"}
+    assert set(modules.select(table, later)) - own == {"kernel/fs/xfs/xfs.ko", "kernel/lib/xor.ko"}
+
+
+def test_the_agent_starts_without_what_few_orders_need() -> None:
+    """Each module that it imports is a part of every machine's start."""
+    script = "import sys, ironwake_agent.__main__; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    found = set(done.stdout.split())
+    assert "ironwake_agent.install" in found
+    late = ("image.deploy", "capture", "rescue", "wipe")
+    assert not found & {f"ironwake_agent.{name}" for name in late}
+    assert not found & {"ironwake.site", "ironwake.view", "ironwake.plan"}
 
 
 def test_the_agent_is_the_same_bytes_from_the_same_sources(tmp_path: Path) -> None:

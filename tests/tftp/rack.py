@@ -43,6 +43,7 @@ def index(address: str = "", state: State = State.ARMED) -> Index:
     for manifest, role in (
         ("ramdisk-generic", "kernel"),
         ("ramdisk-generic", "initrd"),
+        ("ramdisk-generic", "tools"),
         ("debian-12", "archive"),
     ):
         items.append(Stored(manifest, role, "0" * 64, 1, role))

@@ -23,26 +23,44 @@ class Flavour:
     :ivar kernel: Debian's meta package, without the architecture at its end
     :ivar modules: regular expressions of wanted paths below `kernel/`, without `.ko`; what they
         depend on comes along
-    :ivar arm64: more of them, on that architecture
+    :ivar later: the same, of modules that the second part of the ramdisk brings
+    :ivar arm64: more of `modules`, on that architecture
     """
 
     name: str
     kernel: str
     modules: tuple[str, ...]
+    later: tuple[str, ...]
     title: str
     arm64: tuple[str, ...] = ()
 
-    def wanted(self, architecture: Architecture) -> tuple[str, ...]:
+    def wanted(self, architecture: Architecture) -> Wanted:
         """The expressions for one architecture."""
-        return self.modules + (self.arm64 if architecture is Architecture.ARM64 else ())
+        first = self.modules + (self.arm64 if architecture is Architecture.ARM64 else ())
+        return first, self.later
 
+
+Wanted = tuple[tuple[str, ...], tuple[str, ...]]
+"""What the first part of the ramdisk shall have, and what the second."""
+
+Places = tuple[Path, Path]
+"""The same: where they are put."""
+
+
+# No device asks for these: layouts and images do, by their programs, which come with them.
+_LATER = (
+    r"fs/(xfs|btrfs|squashfs|overlayfs|isofs|udf)/.*",
+    r"drivers/block/zram/zram",
+    r"drivers/md/(dm-mod|dm-crypt|dm-snapshot|dm-thin-pool|dm-raid|raid0|raid1|raid10|raid456)",
+    r"drivers/nvme/host/nvme-(fabrics|fc|rdma|tcp)",
+    r"crypto/(xts|af_alg|algif_skcipher)",
+)
 
 _FILE_SYSTEMS = (
-    r"fs/(ext4|fat|xfs|btrfs|squashfs|overlayfs|efivarfs|isofs|udf)/.*",
+    r"fs/(ext4|fat|efivarfs)/.*",
     r"fs/nls/nls_(cp437|ascii|iso8859-1|utf8)",
-    r"drivers/block/(loop|zram/zram|virtio_blk|xen-blkfront)",
-    r"drivers/md/(dm-mod|dm-crypt|dm-snapshot|dm-thin-pool|dm-raid|raid0|raid1|raid10|raid456)",
-    r"crypto/(crc32c_generic|xts|af_alg|algif_skcipher)",
+    r"drivers/block/(loop|virtio_blk|xen-blkfront)",
+    r"crypto/crc32c_generic",
     # without the processor's own AES, encrypted volumes are ten times slower
     r"arch/x86/crypto/aesni-intel",
     r"arch/arm64/crypto/aes-ce-.*",
@@ -58,7 +76,8 @@ _VIRTUAL = (
     r"drivers/net/(virtio_net|net_failover|vmxnet3/.*|xen-netfront|hyperv/.*|macvlan|dummy)",
     r"drivers/net/ethernet/(amazon|google|microsoft|intel/e1000|intel/e1000e|realtek/8139cp)/.*",
     r"drivers/scsi/(virtio_scsi|vmw_pvscsi|hv_storvsc|sd_mod|sr_mod|sg|xen-scsifront)",
-    r"drivers/(nvme/host|ata)/.*",
+    r"drivers/ata/.*",
+    r"drivers/nvme/host/nvme(-core)?",
     r"drivers/hv/.*",
     r"drivers/char/hw_random/virtio-rng",
     r"drivers/firmware/.*",
@@ -68,7 +87,8 @@ _HARDWARE = (
     r"drivers/net/ethernet/.*",
     r"drivers/net/(phy|pcs|mdio|usb|fjes|thunderbolt)/.*",
     r"drivers/net/(mii|mdio)",
-    r"drivers/(ata|nvme/host|nvme/common|scsi|message/fusion|nvdimm|ufs)/.*",
+    r"drivers/(ata|scsi|message/fusion|nvdimm|ufs)/.*",
+    r"drivers/nvme/(common/.*|host/nvme(-core|-apple)?)",
     r"drivers/scsi/.*",
     r"drivers/mmc/(core|host)/.*",
     r"drivers/usb/(storage|host|common|core|typec/ucsi)/.*",
@@ -99,6 +119,7 @@ FLAVOURS = {
             "generic",
             "linux-image",
             (*_FILE_SYSTEMS, *_VIRTUAL, *_HARDWARE),
+            _LATER,
             "deploy ramdisk for real hardware",
             _BOARDS,
         ),
@@ -106,27 +127,30 @@ FLAVOURS = {
             "cloud",
             "linux-image-cloud",
             (*_FILE_SYSTEMS, *_VIRTUAL),
+            _LATER,
             "deploy ramdisk for virtual machines, smaller",
         ),
     )
 }
 
 
-def assemble(
-    bench: Path, toolbox: Path, release: str, patterns: tuple[str, ...], target: Path
-) -> int:
-    """Copy modules of one kernel from the toolbox into a root at `target`.
+def assemble(bench: Path, toolbox: Path, release: str, wanted: Wanted, places: Places) -> int:
+    """Copy modules of one kernel from the toolbox into two folders.
 
-    :param bench: both stand inside it
+    The first has the lists of all: what is not there yet is then found where it will be.
+
+    :param bench: all stand inside it
     :param release: as `uname -r` would say
     :returns: how many modules were taken
     """
+    target, later = places
     folder = f"usr/lib/modules/{release}"
     _unpack_modules(toolbox / folder)
     _depmod(bench, toolbox / "usr", release)
     dependencies = read_dependencies((toolbox / folder / "modules.dep").read_text())
-    wanted = select(dependencies, patterns)
-    for module in wanted:
+    first, second = (select(dependencies, patterns) for patterns in wanted)
+    every = sorted({*first, *second})
+    for module in every:
         destination = target / folder / module
         destination.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(toolbox / folder / module, destination)
@@ -137,7 +161,11 @@ def assemble(
         # the binary indexes are for kmod only, and busybox reads the texts
         if path.name not in _TEXTS:
             path.unlink()
-    return len(wanted)
+    for module in set(every) - set(first):
+        destination = later / folder / module
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(target / folder / module, destination)
+    return len(every)
 
 
 _TEXTS = ("modules.dep", "modules.alias", "modules.softdep", "modules.builtin")

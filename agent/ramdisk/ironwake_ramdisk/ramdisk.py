@@ -1,6 +1,8 @@
 """Builds the deploy ramdisk: a signed kernel, and an initrd of three archives one after the other.
 
-    userland (zstd) · modules (zstd) · agent (plain)
+    userland (zstd) · modules (zstd) · agent (zstd)
+
+And `tools`, a tar.zst of what few orders need: the agent lays it over the others when one does.
 
 Userland and modules change with Debian and are built once per package set; the agent changes with
 us and is only put at the end, so a new agent costs a second.
@@ -31,7 +33,7 @@ _SETTINGS = {"etc/lvm/lvm.conf": "lvm.conf"}
 
 
 def build(flavour: str, architecture: Architecture, agent_zipapp: Path, shop: Workshop) -> Manifest:
-    """Publish `ramdisk-<flavour>`, for ARM64 with `-arm64` behind it: roles "kernel" and "initrd".
+    """Publish `ramdisk-<flavour>`, for ARM64 with `-arm64` behind it; roles: `methods.ramdisk`.
 
     :param flavour: a key of modules.FLAVOURS
     :param agent_zipapp: run by the ramdisk's init as `python3 agent.pyz`
@@ -53,17 +55,26 @@ def build(flavour: str, architecture: Architecture, agent_zipapp: Path, shop: Wo
             for role in ("userland", "modules"):
                 data = parts[role].read_bytes()
                 stream.write(data + padding(len(data)))
-            archive = CpioWriter(stream)
-            archive.file("ironwake/agent.pyz", agentzip.precompile(agent_zipapp, bench))
-            archive.close()
+            stream.write(_agent(agent_zipapp, bench))
+        tools = work / "tools.tar.zst"
+        shutil.copyfile(parts["tools"], tools)
         facts = {key: value for key, value in base.facts.items() if key != "recipe"}
-        return Product({"kernel": kernel, "initrd": initrd}, facts)
+        return Product({"kernel": kernel, "initrd": initrd, "tools": tools}, facts)
 
     return shop.build(recipe, dict, make)
 
 
+def _agent(zipapp: Path, bench: Path) -> bytes:
+    plain = bench / "agent.cpio"
+    with plain.open("wb") as stream:
+        archive = CpioWriter(stream)
+        archive.file("ironwake/agent.pyz", agentzip.precompile(zipapp, bench))
+        archive.close()
+    return _compress(bench, plain).read_bytes()
+
+
 def _base(flavour: modules.Flavour, architecture: Architecture, shop: Workshop) -> Manifest:
-    """Give kernel, userland and modules, compressed, and the bench, in the cache."""
+    """Give kernel, userland, modules and tools, compressed, and the bench, in the cache."""
     own, host = shop.apt(SUITE, architecture), shop.apt(SUITE, host_architecture())
     name = ramdisk_name(f"base-{flavour.name}", architecture)
     sources = tuple(_HERE / file for file in _SOURCES)
@@ -81,27 +92,30 @@ def _base(flavour: modules.Flavour, architecture: Architecture, shop: Workshop) 
 
     def make(work: Path, versions: Versions) -> Product:
         shop.progress(name, 0.0, f"downloading {len(versions)} packages")
-        bench, toolbox, tree, module_tree = _places(work)
+        bench, toolbox, tree, module_tree, later = _places(work)
         userland.unpack(host.download(_of(versions, _ON_BENCH), shop.debs), bench)
         files = {"bench": work / "bench.tar"}
         subprocess.run(["tar", "-cf", files["bench"], "-C", bench, "."], check=True)
-        for folder in (toolbox, tree, module_tree):
+        for folder in (toolbox, tree, module_tree, later):
             folder.mkdir()
         debs = own.download(_of(versions, ""), shop.debs)
         shop.progress(name, 0.2, "unpacking")
         userland.unpack(debs, toolbox)
         release = _kernel_release(toolbox)
         userland.assemble(bench, toolbox, tree)
+        userland.copy_part(toolbox, userland.TOOLS, later, there=tree)
         shop.progress(name, 0.4, f"choosing modules of {release}")
         wanted = flavour.wanted(architecture)
-        count = modules.assemble(bench, toolbox, release, wanted, module_tree)
-        plain = {"userland": bench / "userland.cpio", "modules": bench / "modules.cpio"}
+        count = modules.assemble(bench, toolbox, release, wanted, (module_tree, later))
+        plain = {role: bench / f"{role}.cpio" for role in ("userland", "modules")}
+        plain["tools"] = bench / "tools.tar"
         _pack_userland(tree, plain["userland"])
         _pack(module_tree, plain["modules"])
+        _pack_tools(later, plain["tools"])
         shop.progress(name, 0.5, "compressing")
         files |= {role: _compress(bench, path) for role, path in plain.items()}
         files["kernel"] = toolbox / f"boot/vmlinuz-{release}"
-        size = sum(path.stat().st_size for path in plain.values())
+        size = sum(plain[role].stat().st_size for role in ("userland", "modules"))
         facts: dict[str, Fact] = {
             "kernel_version": release,
             "architecture": architecture,
@@ -113,11 +127,11 @@ def _base(flavour: modules.Flavour, architecture: Architecture, shop: Workshop) 
     return shop.cached(recipe, resolve, make)
 
 
-def _places(work: Path) -> tuple[Path, Path, Path, Path]:
-    """Bench, toolbox, userland's root and modules' root: all inside the bench, for its chroot."""
+def _places(work: Path) -> tuple[Path, Path, Path, Path, Path]:
+    """Bench, toolbox; roots of userland, modules, tools: all inside the bench, for its chroot."""
     bench = work / "bench"
     bench.mkdir()
-    return bench, bench / "toolbox", bench / "tree", bench / "modules"
+    return bench, bench / "toolbox", bench / "tree", bench / "modules", bench / "later"
 
 
 def _of(versions: Versions, prefix: str) -> Versions:
@@ -155,6 +169,18 @@ def _pack(tree: Path, target: Path) -> None:
         archive = CpioWriter(stream)
         archive.tree(tree)
         archive.close()
+
+
+def _pack_tools(tree: Path, target: Path) -> None:
+    same = (
+        "--sort=name",
+        "--mtime=@0",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        "--mode=go=rX",
+    )
+    subprocess.run(["tar", *same, "-cf", target, "-C", tree, "usr"], check=True)
 
 
 def _compress(bench: Path, path: Path) -> Path:

@@ -1,5 +1,8 @@
 """The deploy ramdisk's programs, picked out of Debian 13's packages with the libraries they need.
 
+There are two parts: what the loader brings, and what the agent fetches when its order needs more.
+Loaders fetch slowly (GRUB a few MB/s on some firmware), and every machine waits for them.
+
 Nothing is installed: packages are unpacked into a *toolbox*, and what the agent needs is copied out
 of it. The few programs that must run at build time (Python's compiler, depmod, zstd, busybox to
 list its applets) stand on a *bench*: packages of this host's architecture, of the same release, run
@@ -11,7 +14,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ironwake.errors import BrokenError
@@ -44,39 +48,66 @@ BENCH = (
     *("libssl3t64", "libxxhash0", "libzstd1", "zlib1g"),
 )
 
-TOOLS = (
-    *("usr/bin/busybox", f"usr/bin/{PYTHON}", "usr/bin/efibootmgr", "usr/bin/findmnt"),
-    *("usr/bin/lsblk", "usr/bin/mount", "usr/bin/partx", "usr/bin/tar", "usr/bin/umount"),
-    *("usr/bin/zstd", "usr/sbin/blkdiscard", "usr/sbin/blkid", "usr/sbin/blockdev"),
-    *("usr/sbin/e2fsck", "usr/sbin/mke2fs", "usr/sbin/mkfs.fat", "usr/sbin/mkswap"),
-    *("usr/sbin/resize2fs", "usr/sbin/sfdisk", "usr/sbin/tune2fs", "usr/sbin/wipefs"),
-    *("usr/bin/btrfs", "usr/sbin/cryptsetup", "usr/sbin/lvm", "usr/sbin/mdadm"),
-    *("usr/sbin/mkfs.btrfs", "usr/sbin/mkfs.xfs", "usr/sbin/xfs_repair"),
-    # for images of disks; the agent loads libzstd itself, which btrfs brings along
-    *("usr/bin/btrfstune", "usr/sbin/fatlabel", "usr/sbin/swaplabel", "usr/sbin/xfs_db"),
-    *("usr/sbin/xfs_growfs",),
-    *("usr/bin/dropbearkey", "usr/sbin/dropbear", "usr/sbin/nvme"),
+
+@dataclass(frozen=True)
+class Part:
+    """Programs, libraries that Python loads by name, and links to programs."""
+
+    programs: tuple[str, ...]
+    libraries: tuple[str, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+# What the loader brings, and so every machine waits for: what an archive needs on the usual layout.
+FIRST = Part(
+    (
+        *("usr/bin/busybox", f"usr/bin/{PYTHON}", "usr/bin/efibootmgr", "usr/bin/mount"),
+        *("usr/bin/tar", "usr/bin/umount", "usr/sbin/blkdiscard", "usr/sbin/blockdev"),
+        *("usr/sbin/mke2fs", "usr/sbin/mkfs.fat", "usr/sbin/mkswap", "usr/sbin/sfdisk"),
+        "usr/sbin/wipefs",
+    ),
+    ("libzstd.so.1",),  # the agent unpacks by it
+    {
+        "usr/bin/python3": PYTHON,
+        "usr/sbin/mkfs.ext4": "mke2fs",
+        "usr/sbin/mkfs.vfat": "mkfs.fat",
+    },
 )
 
-LINKS = {
-    "usr/bin/python3": PYTHON,
-    "usr/sbin/mkfs.ext4": "mke2fs",
-    "usr/sbin/mkfs.vfat": "mkfs.fat",
-    "usr/sbin/fsck.ext4": "e2fsck",
-    **{f"usr/sbin/{name}": "lvm" for name in ("pvcreate", "vgcreate", "lvcreate", "vgchange")},
-}
+# What the agent fetches when its order needs more.
+TOOLS = Part(
+    (
+        *("usr/bin/findmnt", "usr/bin/lsblk", "usr/bin/partx", "usr/sbin/blkid"),
+        # for layouts
+        *("usr/bin/btrfs", "usr/sbin/cryptsetup", "usr/sbin/lvm", "usr/sbin/mdadm"),
+        *("usr/sbin/mkfs.btrfs", "usr/sbin/mkfs.xfs", "usr/sbin/xfs_repair"),
+        # for images
+        *("usr/bin/btrfstune", "usr/bin/zstd", "usr/sbin/e2fsck", "usr/sbin/fatlabel"),
+        *("usr/sbin/resize2fs", "usr/sbin/swaplabel", "usr/sbin/tune2fs", "usr/sbin/xfs_db"),
+        *("usr/sbin/xfs_growfs",),
+        # to wipe, and to let a person in
+        *("usr/bin/dropbearkey", "usr/sbin/dropbear", "usr/sbin/nvme"),
+    ),
+    links={
+        "usr/sbin/fsck.ext4": "e2fsck",
+        **{f"usr/sbin/{name}": "lvm" for name in ("pvcreate", "vgcreate", "lvcreate", "vgchange")},
+    },
+)
 
 # Merged /usr, as in Debian: shebangs and the kernel's own calls (/sbin/modprobe) work either way.
 _MERGED = ("bin", "sbin", "lib", "lib64")
 _MOUNT_POINTS = ("dev", "mnt", "proc", "run", "sys", "tmp", "root", "var")
 
 # Of the standard library, what neither an HTTP, JSON, subprocess and hashing program needs, nor the
-# compiler. hashlib has OpenSSL's code: cryptsetup brings libcrypto along, and images of disks are
-# hashed six times faster by it than by Python's own.
+# compiler. hashlib has OpenSSL's code: whatever is installed is hashed, and six times faster by it
+# than by Python's own.
 _PYTHON_OUT = (
-    *("__phello__", "_pydecimal", "_pyrepl", "ctypes/macholib", "ctypes/test", "curses", "dbm"),
-    *("decimal", "doctest", "ensurepip", "idlelib", "lib2to3", "multiprocessing", "pdb", "pydoc"),
-    *("pydoc_data", "sqlite3", "sysconfig", "test", "tkinter", "turtle", "turtledemo"),
+    *("__phello__", "_pydecimal", "_pyio", "_pyrepl", "asyncio", "bdb", "cProfile"),
+    *("ctypes/macholib", "ctypes/test", "curses", "dbm", "decimal", "doctest", "ensurepip"),
+    *("ftplib", "html", "idlelib", "imaplib", "lib2to3", "mailbox", "multiprocessing", "optparse"),
+    *("pdb", "pickletools", "plistlib", "poplib", "profile", "pstats", "pydoc", "pydoc_data"),
+    *("smtplib", "sqlite3", "statistics", "sysconfig", "test", "tkinter", "trace", "turtle"),
+    *("turtledemo", "xml"),
     *("unittest", "venv", "wsgiref", "xmlrpc", "_ios_support", "_android_support", "_osx_support"),
 )
 _SHARED_OUT = (
@@ -106,28 +137,38 @@ def make_skeleton(root: Path) -> None:
 
 
 def assemble(bench: Path, toolbox: Path, target: Path) -> None:
-    """Copy tools, libraries and Python from the toolbox into a new root at `target`.
+    """Copy the first part and Python from the toolbox into a new root at `target`.
 
     :param bench: both stand inside it
     """
     make_skeleton(target)
     for name in _MOUNT_POINTS:
         (target / name).mkdir()
-    for tool in TOOLS:
-        _copy(toolbox, target, tool)
-    for name, to in LINKS.items():
-        (target / name).symlink_to(to)
     _copy_python(toolbox, target)
     extensions = sorted((target / "usr/lib" / PYTHON / "lib-dynload").glob("*.so"))
-    programs = [*TOOLS, *(path.relative_to(target).as_posix() for path in extensions)]
-    for name in sorted(libraries(toolbox, programs)):
-        _copy(toolbox, target, name)
+    copy_part(toolbox, FIRST, target, [path.relative_to(target).as_posix() for path in extensions])
     _link_busybox(bench, target)
     library = f"usr/lib/{PYTHON}"
     inside = f"/{(target / library).relative_to(bench).as_posix()}"
     compile_python(bench, inside, f"/{library}", optimize=2)
     for source in sorted((target / "usr/lib" / PYTHON).rglob("*.py")):
         source.unlink()
+
+
+def copy_part(
+    toolbox: Path, part: Part, target: Path, more: Iterable[str] = (), there: Path | None = None
+) -> None:
+    """Copy a part's programs, with the libraries that they need, into a folder.
+
+    :param more: what stands in the toolbox, too, and needs libraries
+    :param there: a root that has some of them already, and is below this one
+    """
+    own = [*part.programs, *(_need(toolbox, name) for name in part.libraries)]
+    for name in sorted({*own, *libraries(toolbox, [*own, *more])}):
+        if there is None or not (there / name).exists():
+            _copy(toolbox, target, name)
+    for name, to in part.links.items():
+        (target / name).symlink_to(to)
 
 
 def in_root(root: Path, *command: str) -> str:
@@ -184,6 +225,13 @@ def libraries(toolbox: Path, programs: Iterable[str]) -> set[str]:
     return found
 
 
+def _need(toolbox: Path, name: str) -> str:
+    library = _find(toolbox, name)
+    if library is None:
+        raise BrokenError(f"no unpacked package has {name}", "add its package to PACKAGES")
+    return library
+
+
 def _find(toolbox: Path, name: str) -> str | None:
     """Where a library stands: the linker has its name in full, the others the last part only."""
     if name.startswith("/"):
@@ -234,11 +282,12 @@ def _python_wanted(folder: str, name: str) -> bool:
 
 
 def _link_busybox(bench: Path, target: Path) -> None:
-    """Give each applet a name, except where the real program is there.
+    """Give each applet a name, except where the real program is there, or may come.
 
     Debian builds it with the same applets for every architecture, so the bench's own may list them.
     """
     taken = {path.name for folder in ("bin", "sbin") for path in (target / folder).iterdir()}
+    taken |= {name.rpartition("/")[2] for name in (*TOOLS.programs, *TOOLS.links)}
     for applet in in_root(bench, "/usr/bin/busybox", "--list").split():
         if applet not in taken:
             folder = "sbin" if applet in ("modprobe", "udhcpc") else "bin"

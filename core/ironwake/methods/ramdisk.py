@@ -20,7 +20,8 @@ from ironwake.parameters.refusal import check_plain, check_refused
 from ironwake.report import Grant
 from ironwake.site import Policy
 
-ROLES: Final = ("kernel", "initrd")
+TOOLS: Final = "tools"
+ROLES: Final = ("kernel", "initrd", TOOLS)
 
 _NOT_YET = "our agent does not set it"
 # What the agent has no hand for: refused where it is stated, never silently left out.
@@ -59,6 +60,7 @@ def boot(
 ) -> KernelBoot:
     """The kernel that starts the agent; `title` says for what."""
     ramdisk = name(machine, policy)
+    tools = policy.shelf.need(ramdisk, TOOLS)
     return KernelBoot(
         f"Ironwake: {title}",
         policy.shelf.need(ramdisk, "kernel"),
@@ -66,6 +68,8 @@ def boot(
         (
             f"ironwake.url={policy.site.url}",
             f"ironwake.token={deployment.token}",
+            # named where the ramdisk is, for it is the same kernel's, and as well to be trusted
+            f"{routes.TOOLS_WORD}={routes.artifact(tools)},{tools.size}",
             f"BOOTIF={mac.bootif}",
             *machine.architecture.consoles,
             "quiet",

@@ -143,7 +143,11 @@ def fill(store: ArtifactStore, sizes: Sizes) -> None:
         (
             "ramdisk-cloud",
             "ramdisk",
-            {"kernel": ("vmlinuz", sizes.kernel), "initrd": ("initrd.img", sizes.initrd)},
+            {
+                "kernel": ("vmlinuz", sizes.kernel),
+                "initrd": ("initrd.img", sizes.initrd),
+                "tools": ("tools.tar.zst", 1000),  # no storm's order needs them
+            },
         ),
         ("debian-12-cloud", "media", {"archive": ("debian-12.tar.zst", sizes.archive)}),
     )

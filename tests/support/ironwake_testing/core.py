@@ -35,6 +35,7 @@ _FILES = [
     ("debian-12", "installer-initrd", "initrd.gz"),
     ("web@1", "pack", "disk.pack"),
     ("web@1", "index", "disk.index"),
+    ("ramdisk-generic", "tools", "tools.tar.zst"),
 ]
 SHELF = Shelf(
     tuple(

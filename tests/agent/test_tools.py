@@ -1,0 +1,90 @@
+"""The ramdisk's second part: who needs it, and that nothing else is ever laid over the ramdisk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ironwake.disk import DiskMatch
+from ironwake.errors import BrokenError
+from ironwake.order import Archive, Capture, DiskImage, Order, Rescue, Wipe
+from ironwake_agent import tools
+from ironwake_agent.unpack import DamagedError
+from ironwake_testing.archives import Entry, tar
+from tests.agent.rig import ORDER, Clock, appliance, order, reply
+from tests.layout.rig import layout
+
+PROGRAM = b"\x7fELF and so on"
+PLAIN = """
+disks:
+  - {name: disk, partitions: [
+      {name: esp, role: esp, size: 256MiB},
+      {name: swap, format: swap, size: 1GiB},
+      {name: root, format: ext4, mount: /}]}
+"""
+
+
+@pytest.fixture(scope="module")
+def packed() -> bytes:
+    whole = tar(
+        (Entry("usr", "dir"), Entry("usr/sbin", "dir"), Entry("usr/sbin/lvm", data=PROGRAM)),
+        owner=os.getuid(),
+    )
+    return subprocess.run(["zstd", "-q", "-c"], input=whole, stdout=-1, check=True).stdout
+
+
+def named(url: str, data: bytes) -> Archive:
+    return Archive(f"{url}/tools.tar.zst", hashlib.sha256(data).hexdigest(), len(data), 0)
+
+
+def test_they_are_laid_over_the_ramdisk(packed: bytes, tmp_path: Path) -> None:
+    """Below a root that has its own folders already, a program is there afterwards."""
+    (tmp_path / "usr/sbin").mkdir(parents=True)
+    (tmp_path / "usr/sbin/sfdisk").write_text("as it was")
+    (tmp_path / "sbin").symlink_to("usr/sbin")
+    said: list[str] = []
+    with appliance(lambda request, _: reply(request, 200, packed)) as url:
+        tools.bring(named(url, packed), said.append, tmp_path, Clock().patience(5))
+    assert (tmp_path / "sbin/lvm").read_bytes() == PROGRAM
+    assert (tmp_path / "sbin/sfdisk").read_text() == "as it was"
+    assert len(said) == 1
+    assert said[0].startswith("fetching more programs")
+
+
+def test_other_bytes_are_never_unpacked(packed: bytes, tmp_path: Path) -> None:
+    """Of the right length, but not what the boot script named: the ramdisk stays as it is."""
+    wished = Archive("http://unused", "0" * 64, len(packed), 0)
+    with appliance(lambda request, _: reply(request, 200, packed)) as url:
+        item = Archive(f"{url}/tools.tar.zst", wished.sha256, wished.size, 0)
+        with pytest.raises(DamagedError, match="0000"):
+            tools.bring(item, lambda _: None, tmp_path, Clock().patience(5))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_script_that_names_none_is_told_plainly(tmp_path: Path) -> None:
+    """A boot script of another version: said before anything is written."""
+    with pytest.raises(BrokenError, match="second part"):
+        tools.bring(None, lambda _: None, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "one"),
+    [
+        (False, ORDER),
+        (False, order(layout=layout(PLAIN))),
+        (True, order(layout=layout(PLAIN.replace("ext4", "xfs")))),
+        (True, order(layout=layout(PLAIN.replace("ext4", "btrfs")))),
+        (True, order(archive=None, wipe=Wipe(("S1",)))),
+        (True, order(archive=None, rescue=Rescue(()))),
+        (True, order(archive=None, capture=Capture("http://x", DiskMatch("auto")))),
+        (True, order(archive=None, image=DiskImage("n", "u", 1, "i", "h", 1, 1, DiskMatch("a")))),
+    ],
+    ids=["usual", "plain", "xfs", "btrfs", "wipe", "rescue", "capture", "image"],
+)
+def test_only_an_archive_on_plain_partitions_does_without(wanted: bool, one: Order) -> None:
+    """All others have programs to call that the first part of the ramdisk has not."""
+    assert tools.are_needed(one) is wanted
