@@ -145,17 +145,16 @@ def _bring(hands: Hands, archive: Archive, folder: Path) -> None:
 
 
 def _finish(hands: Hands, order: Order, todo: Work, lease: Lease) -> None:
-    reporter = hands.reporter
+    reporter, run = hands.reporter, prepare.with_kernel(hands.run, TARGET)
     reporter.check()
     hands.say("configuring")
     reporter.step(Step.CONFIGURING)
-    prepare.mount_kernel(hands.run, TARGET)
-    packages.install(hands.run, TARGET, order, lease)
+    packages.install(run, TARGET, order, lease)
     target.configure(TARGET, order, todo, hands.consoles)
-    packages.make_locale(hands.run, TARGET, order)
-    packages.for_layout(hands.run, TARGET, order, lambda *it: _bring(hands, *it))
-    unlocking.prepare(hands.run, TARGET, todo, order.keys)
+    packages.make_locale(run, TARGET, order)
+    packages.for_layout(run, TARGET, order, lambda *it: _bring(hands, *it))
+    unlocking.prepare(run, TARGET, todo, order.keys)
     reporter.check()
     hands.say("boot loader")
     reporter.step(Step.BOOT_LOADER)
-    bootloader.install(hands.run, TARGET, todo)
+    bootloader.install(run, TARGET, todo)

@@ -68,6 +68,21 @@ def mount_kernel(run: Runner, target: Path) -> None:
         run("mount", "--bind", f"/{name}", str(here))
 
 
+def with_kernel(run: Runner, target: Path) -> Runner:
+    """The same runner, which mounts those before the first program of the new system: an archive
+    on the usual layout runs none."""
+    mounted = False
+
+    def call(*words: str, stdin: str = "", timeout: float = 300.0) -> str:
+        nonlocal mounted
+        if words[0] == "chroot" and not mounted:
+            mount_kernel(run, target)
+            mounted = True
+        return run(*words, stdin=stdin, timeout=timeout)
+
+    return call
+
+
 def unmount(run: Runner, target: Path, say: Callable[[str], None]) -> None:
     """Bring everything to the disk; BrokenError where that fails."""
     run("sync")

@@ -128,3 +128,16 @@ def test_a_disk_that_is_gone_cannot_be_had() -> None:
     """The claim says which disk and why."""
     with pytest.raises(RefusedError, match="/dev/nowhere"):
         prepare.claim("/dev/nowhere")
+
+
+def test_the_kernel_is_mounted_for_programs_of_the_new_system_only(tmp_path: Path) -> None:
+    """Once, before the first of them; where there is none, nothing is mounted for it."""
+    run = Recorder()
+    inside = prepare.with_kernel(run, tmp_path)
+    inside("mount", "-t", "vfat", "/dev/vda1", "/run/aside")
+    assert run.programs == ["mount"]
+    inside("chroot", str(tmp_path), "locale-gen")
+    inside("chroot", str(tmp_path), "apt-get", "update")
+    binds = [words[-1] for words in run.calls if "--bind" in words]
+    assert binds == [str(tmp_path / name) for name in ("dev", "proc", "sys")]
+    assert run.programs[-5:] == ["mount", "mount", "mount", "chroot", "chroot"]
