@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -112,7 +111,6 @@ def test_partitions_are_counted_as_people_do(tmp_path: Path) -> None:
     assert probe.partitions(tmp_path / "sys" / VIRTIO) == ("vda1", "vda2", "vda10")
 
 
-@pytest.mark.skipif(not shutil.which("wipefs"), reason="needs util-linux")
 @pytest.mark.parametrize(
     "make", [[], ["mkfs.ext4", "-q", "-F"], ["mkswap", "-q"], ["sfdisk", "-q"]]
 )

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -239,10 +238,6 @@ def _wim(folder: Path) -> bytes:
     not WIMBOOT,
     reason="wimboot itself is not run: WIMBOOT does not say where one is (that iPXE"
     " fetches all of its files, by their names, is tested above)",
-)
-@pytest.mark.skipif(
-    not (shutil.which("grub-mkstandalone") and shutil.which("wimlib-imagex")),
-    reason="wimboot itself is not run: grub-mkstandalone or wimlib-imagex is not installed",
 )
 def test_wimboot_starts_what_is_in_the_image_with_this_machines_files(started: Booted) -> None:
     """It finds the WIM by its name, takes the loader out of it, and shows it our files."""

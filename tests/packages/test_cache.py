@@ -24,8 +24,6 @@ from ironwake_runtime import packagecache, packageserver
 from ironwake_testing.mirror import Mirror, mirror
 from ironwake_testing.packagecache import Rig, cache, folder, free_port, running, until
 
-pytestmark = pytest.mark.skipif(packagecache.program() is None, reason="nginx is not installed")
-
 DEB = "/debian/pool/main/t/tree/tree_2.1.0-1_amd64.deb"
 ASKED = f"/packages{DEB}"
 RELEASE = "/debian/dists/bookworm/InRelease"

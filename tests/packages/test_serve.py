@@ -67,7 +67,6 @@ def cli(environ: dict[str, str], *words: str) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.skipif(packagecache.program() is None, reason="nginx is not installed")
 def test_it_lives_on(environ: dict[str, str], there: Mirror, tmp_path: Path) -> None:
     """Killed, with the mirror away: it is back with what it had; its counts and files are told,
     and the API tells machines of it."""
