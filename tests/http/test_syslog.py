@@ -142,6 +142,39 @@ def test_a_flood_is_cut_off_and_time_makes_room() -> None:
     run(test, neighbour=from_the_machine)
 
 
+def test_strangers_make_no_room_for_a_flood() -> None:
+    """Who invents addresses has each of them forgotten again, and not what a machine has sent."""
+
+    async def test(rig: Rig) -> None:
+        become(rig, "debian-12")
+        async with listening(rig, Clock(), Bounds(rate=1, burst=3)) as (receiver, _):
+            for number in range(5):
+                receiver.datagram_received(f"<13>m: {number}".encode(), ("192.0.2.1", 9))
+                for low in range(3000):
+                    address = f"198.51.{100 + low // 256}.{low % 256}"
+                    receiver.datagram_received(b"<13>m: a stranger's", (address, 9))
+            receiver.flush()
+            await until(lambda: bool(told(rig)))
+        assert told(rig)[0].message.split("\n") == ["m: 0", "m: 1", "m: 2"]
+
+    run(test, neighbour=lambda address: PRESEED if address == "192.0.2.1" else None)
+
+
+def test_all_addresses_of_a_machine_have_one_share() -> None:
+    """Of lines, as they have one log."""
+
+    async def test(rig: Rig) -> None:
+        become(rig, "debian-12")
+        async with listening(rig, Clock(), Bounds(rate=1, burst=3)) as (receiver, _):
+            for number in range(8):
+                receiver.datagram_received(f"<13>m: {number}".encode(), (f"192.0.2.{number}", 9))
+            receiver.flush()
+            await until(lambda: bool(told(rig)))
+        assert told(rig)[0].message.split("\n") == ["m: 0", "m: 1", "m: 2"]
+
+    run(test, neighbour=from_the_machine)
+
+
 @pytest.mark.parametrize(
     ("data", "severity", "program", "text"),
     [

@@ -3,6 +3,9 @@
 In the order in which it came, by one task; where the controller is away for long, the oldest lines
 of logs are left out, and only without any of them the oldest of all. Nobody waits for an answer:
 what is refused (out of turn, over) troubles nobody.
+
+What comes without a token is only overheard: a datagram's source is whatever its sender writes. So
+it moves no deployment, closes no claim, and does not use up what is heard of a deployment.
 """
 
 from __future__ import annotations
@@ -11,11 +14,12 @@ import asyncio
 import dataclasses
 import secrets
 from collections import OrderedDict, deque
+from dataclasses import dataclass, field
 from typing import Final
 
 from ironwake.deployment import Deployment
 from ironwake.errors import IronwakeError
-from ironwake.lifecycle import ENDS
+from ironwake.lifecycle import ENDS, State
 from ironwake.mac import Mac
 from ironwake.profile import Method
 from ironwake.report import QUESTION, Callback, Stage
@@ -23,7 +27,16 @@ from ironwake_http.hold import held
 from ironwake_http.service import Service
 
 _MOST: Final = 512  # callbacks that wait
-_MEMORY: Final = 4096  # deployments, and which of their installer's few steps were told
+_MEMORY: Final = 4096  # deployments, and what of them was overheard
+_LOGS: Final = 5000  # pieces of one deployment's log: seven hours of them
+
+
+@dataclass
+class _Overheard:
+    """What was told of one deployment that nobody proved: its installer's few steps, its log."""
+
+    steps: set[str] = field(default_factory=set)
+    logs: int = 0
 
 
 class Hearsay:
@@ -33,12 +46,15 @@ class Hearsay:
         self._service = service
         self._waiting: deque[tuple[str, Callback]] = deque()
         self._news = asyncio.Event()
-        self._steps: OrderedDict[str, set[str]] = OrderedDict()
+        self._overheard: OrderedDict[str, _Overheard] = OrderedDict()
 
     def speaker(self, client: str) -> Deployment | None:
-        """The live deployment, by method script, of the machine that has this address."""
-        index = self._service.index
-        mac = self._service.witness.mac_of(index, client)
+        """The live deployment, by method script, of the machine that has this address.
+
+        Where its card is seen, that card tells, and no memory of whose the address was.
+        """
+        index, witness = self._service.index, self._service.witness
+        mac = witness.card(client) or witness.mac_of(index, client)
         entry = index.by_mac(Mac(mac)) if index is not None and mac else None
         return _live(entry.deployment if entry else None)
 
@@ -47,29 +63,33 @@ class Hearsay:
         stock = self._service.stock
         return _live(stock.deployment(token) if stock else None)
 
-    def say(self, deployment: Deployment, callback: Callback) -> None:
-        """Without waiting. A step is told once.
+    def overhear(self, deployment: Deployment, callback: Callback) -> None:
+        """Tell what came without a token, without waiting: lines of a log, and each step once, of
+        an installation that has begun by a word with its token.
 
-        The controller takes so many reports of one deployment, and most of these ways ask nobody
-        for a token: what anybody may repeat must not use them up.
+        The controller takes so many reports of one deployment: what anybody may repeat must not
+        use them up, nor be its first one, for that one closes the claim.
         """
-        if callback.stage is Stage.INSTALLING and not self._is_news(deployment, callback.step):
-            return
+        known = self._overheard.setdefault(deployment.id, _Overheard())
+        if len(self._overheard) > _MEMORY:
+            self._overheard.popitem(last=False)
+        if callback.stage is Stage.LOG and known.logs < _LOGS:
+            known.logs += 1
+            self.say(deployment, callback if known.logs < _LOGS else _the_last(callback))
+        elif callback.stage is Stage.INSTALLING and callback.step not in known.steps:
+            now = self.by_token(deployment.token)
+            if now is not None and now.state is State.INSTALLING:
+                known.steps.add(callback.step)
+                self.say(deployment, callback)
+
+    def say(self, deployment: Deployment, callback: Callback) -> None:
+        """Tell what came with the deployment's token, without waiting."""
         named = callback if callback.id else _named(callback)
         self._waiting.append((deployment.token, named))
         if len(self._waiting) > _MOST:
             logs = (at for at, (_, one) in enumerate(self._waiting) if _is_log(one))
             del self._waiting[next(logs, 0)]
         self._news.set()
-
-    def _is_news(self, deployment: Deployment, step: str) -> bool:
-        steps = self._steps.setdefault(deployment.id, set())
-        if len(self._steps) > _MEMORY:
-            self._steps.popitem(last=False)
-        if step in steps:
-            return False
-        steps.add(step)
-        return True
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -94,6 +114,11 @@ class Hearsay:
 def _is_log(callback: Callback) -> bool:
     """Lines for a person to read, and no news."""
     return callback.stage is Stage.LOG and callback.step != QUESTION
+
+
+def _the_last(callback: Callback) -> Callback:
+    text = f"{callback.message}\n… no more is taken of this log"
+    return dataclasses.replace(callback, message=text)
 
 
 def _named(callback: Callback) -> Callback:

@@ -73,9 +73,12 @@ class Monitor:
         speaker = known or self._hearsay.speaker(client)
         if not _is_fai(speaker) or speaker is None:
             return
-        if callback.stage is Stage.INSTALLING:
-            self._hearsay.say(speaker, callback)
-        elif known:
+        if known is None:
+            if callback.stage is Stage.INSTALLING:
+                self._hearsay.overhear(speaker, callback)
+        elif callback.stage is Stage.INSTALLING:
+            self._hearsay.say(known, callback)
+        else:
             self._fail(known, callback)
 
     def _fail(self, deployment: Deployment, callback: Callback) -> None:

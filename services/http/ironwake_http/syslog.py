@@ -1,7 +1,8 @@
 """Lines of installers' logs, by UDP: kept for a moment, then told in pieces, the newest of many.
 
 Only machines with a live deployment are listened to, and each may send so many lines a second: a
-log is for a person, who reads its end. What a line says of progress is told at once.
+log is for a person, who reads its end. What a line says of progress is told at once. Who sends it
+is told by an address that anybody can write into a datagram: nothing of it is proof.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from ironwake_http import loglines
 from ironwake_http.hearsay import Hearsay
 
 _DEBUG: Final = 7
-_MEMORY: Final = 1024  # addresses
+_MEMORY: Final = 1024  # addresses of machines that are heard, and as many of strangers
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """`rate`: lines a second of one address, `burst` of them at once. `kept`: lines of a piece,
+    """`rate`: lines a second of one deployment, `burst` of them at once. `kept`: lines of a piece,
     every `seconds`. `known`: seconds for which it is remembered whose an address is.
     """
 
@@ -37,21 +38,13 @@ class Bounds:
     known: float = 3.0
 
 
-@dataclass
-class _Client:
-    """An address: whose it is, looked up at `looked`, and how many lines it may send at `at`."""
-
-    deployment: Deployment | None
-    looked: float
-    at: float
-    room: float
-
-
-@dataclass
+@dataclass(slots=True)
 class _Log:
-    """Of one deployment; `more`: lines that were not kept."""
+    """Of one deployment, which may send `room` lines at `at`; `more`: lines that were not kept."""
 
     deployment: Deployment
+    at: float
+    room: float
     reader: debian_log.Reader = field(default_factory=debian_log.Reader)
     lines: deque[str] = field(default_factory=deque)
     more: int = 0
@@ -64,19 +57,22 @@ class Receiver(asyncio.DatagramProtocol):
         self._hearsay = hearsay
         self._bounds = bounds
         self._clock = clock
-        self._clients: OrderedDict[str, _Client] = OrderedDict()
+        # Apart: strangers, of whom one sender can make as many as it likes, push out no machine.
+        self._heard: OrderedDict[str, tuple[float, Deployment]] = OrderedDict()
+        self._strangers: OrderedDict[str, float] = OrderedDict()
         self._logs: dict[str, _Log] = {}
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         """One line; whatever it is, nothing is raised."""
-        deployment = self._admit(address[0])
-        if deployment is None:
+        now = self._clock()
+        deployment = self._speaker(address[0], now)
+        log = self._admit(deployment, now) if deployment else None
+        if log is None:
             return
-        log = self._logs.setdefault(deployment.id, _Log(deployment))
         line = loglines.parse(data)
         news = log.reader.heard(line.program, line.text)
         if news is not None:
-            self._hearsay.say(deployment, news)
+            self._hearsay.overhear(log.deployment, news)
         if line.severity == _DEBUG or debian_log.is_secret(line.program, line.text):
             return
         text = loglines.shown(line)
@@ -91,11 +87,13 @@ class Receiver(asyncio.DatagramProtocol):
         """Tell what was kept, and forget whose deployment is over."""
         for key, log in list(self._logs.items()):
             if question := log.reader.turn():
-                self._hearsay.say(log.deployment, question)
+                self._hearsay.overhear(log.deployment, question)
             if log.lines:
                 head = [f"… {log.more} more lines"] if log.more else []
                 text = "\n".join((*head, *log.lines))
-                self._hearsay.say(log.deployment, Callback(Stage.LOG, step="log", message=text))
+                self._hearsay.overhear(
+                    log.deployment, Callback(Stage.LOG, step="log", message=text)
+                )
                 log.lines.clear()
                 log.more = 0
             if self._hearsay.by_token(log.deployment.token) is None:
@@ -107,25 +105,37 @@ class Receiver(asyncio.DatagramProtocol):
             await asyncio.sleep(self._bounds.seconds)
             self.flush()
 
-    def _admit(self, address: str) -> Deployment | None:
-        """The deployment that this line is of; None where it is not to be read."""
-        now = self._clock()
-        client = self._clients.get(address)
-        if client is None:
-            burst = self._bounds.burst
-            client = _Client(self._hearsay.speaker(address), now, now, burst)
-            self._clients[address] = client
-            if len(self._clients) > _MEMORY:
-                self._clients.popitem(last=False)
-        elif now - client.looked > self._bounds.known:
-            client.deployment, client.looked = self._hearsay.speaker(address), now
-        self._clients.move_to_end(address)
-        room = client.room + (now - client.at) * self._bounds.rate
-        client.at, client.room = now, min(room, self._bounds.burst)
-        if client.room < 1:
+    def _speaker(self, address: str, now: float) -> Deployment | None:
+        """Whose line it is; looked up every few seconds."""
+        since = now - self._bounds.known
+        looked, deployment = self._heard.get(address, (self._strangers.get(address), None))
+        if looked is not None and looked >= since:
+            return deployment
+        deployment = self._hearsay.speaker(address)
+        self._heard.pop(address, None)
+        self._strangers.pop(address, None)
+        if deployment is not None:
+            self._heard[address] = now, deployment
+            if len(self._heard) > _MEMORY:
+                self._heard.popitem(last=False)
+        else:
+            self._strangers[address] = now
+            if len(self._strangers) > _MEMORY:
+                self._strangers.popitem(last=False)
+        return deployment
+
+    def _admit(self, deployment: Deployment, now: float) -> _Log | None:
+        """The log that a line goes to, if there is room for it."""
+        bounds = self._bounds
+        log = self._logs.get(deployment.id)
+        if log is None:
+            log = self._logs[deployment.id] = _Log(deployment, now, bounds.burst)
+        log.room = min(log.room + (now - log.at) * bounds.rate, bounds.burst)
+        log.at = now
+        if log.room < 1:
             return None
-        client.room -= 1
-        return client.deployment
+        log.room -= 1
+        return log
 
 
 @contextlib.asynccontextmanager
