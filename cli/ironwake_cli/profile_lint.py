@@ -60,6 +60,8 @@ def lint(
     else:
         for finding in report.findings:
             say(line(finding))
+        for said in report.notes:
+            note(f"note: {line(said)}")
         _close(report)
     if report.findings:
         raise typer.Exit(1)

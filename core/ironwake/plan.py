@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ironwake import loaders, wire
+from ironwake import families, loaders, wire
 from ironwake.boot import Form, KernelBoot
 from ironwake.deployment import Deployment
 from ironwake.errors import IronwakeError
@@ -182,7 +182,10 @@ def _boot(
         reason=f"{machine.name} is {deployment.state} for {deployment.profile_name}",
         led=_lead(loader, loader.boot_script(kernel, policy.site), request, subject, policy),
         kernel=kernel,
-        warnings=tuple(_warnings(loader, form, request, subject, policy)),
+        warnings=(
+            *_unseen(deployment),
+            *_warnings(loader, form, request, subject, policy),
+        ),
     )
 
 
@@ -303,6 +306,14 @@ def _warnings(
             f"{named}: {loader.name} goes out instead of shim, which would ask that server for its "
             "second stage; remove the boot file there, or leave Secure Boot off on this machine"
         )
+
+
+def _unseen(deployment: Deployment) -> Iterator[str]:
+    """Where the installer will refuse every disk, for none is named that it may write."""
+    if deployment.erase or not deployment.release or not deployment.profile.method.is_vendors:
+        return
+    if why := families.unseen(families.of(deployment.release)):
+        yield f"{why}, or it will refuse to write, and say which disks are there"
 
 
 def _quirk(request: BootRequest, subject: Subject, policy: Policy, what: str) -> Quirk | None:

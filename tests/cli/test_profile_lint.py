@@ -135,6 +135,29 @@ def test_right_ones_end_with_status_0(folder: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("talos-1.11", "without a look"), ("windows-11", "nothing of a disk but its partitions")],
+)
+def test_who_cannot_look_at_a_disk_is_told_of_before_anything_is_deployed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, says: str
+) -> None:
+    """The profile is right; but a deployment of it will have to name the disk."""
+    machine = {"type": "worker", "token": "t", "ca": {"crt": "c"}}
+    more = {
+        "talos-1.11": {"fragments": {"talos": {"machine": machine, "cluster": {}}}},
+        "windows-11": {"users": [{"name": "admin", "password": "a plain one"}]},
+    }[name]
+    profile = {"release": name, "method": "script", "disk": {"match": "WD-1"}, "parameters": more}
+    path = tmp_path / "one.yaml"
+    path.write_text(json.dumps(profile))
+    assert run(("profile", "lint", str(path)), {}) == 0
+    (said, _) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"note: {path}:1: disk: ")
+    assert says in said
+    assert said.endswith("name the disk with --erase")
+
+
 def test_the_scopes_of_a_machine_are_joined(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

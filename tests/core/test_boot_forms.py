@@ -44,6 +44,7 @@ def _bench(bench: Bench, release: str) -> Bench:
         row.deployment,
         profile=profile,
         release=find(release),
+        erase=("WD-1",),
         parameters=Parameters(users=(User(UserName("admin"), password="hunter2"),)).public,
     )
     policy = Policy(bench.policy.site, FULL)
@@ -104,6 +105,16 @@ def test_secure_boot_must_be_off_for_it_and_that_is_said(bench: Bench) -> None:
         decision = _resolve(windows, firmware)
         assert isinstance(decision, BootPlan)
         assert not decision.warnings
+
+
+def test_that_windows_pe_writes_only_to_a_disk_that_is_named_is_said_before(bench: Bench) -> None:
+    """It will refuse the others, whatever is on them: nobody shall learn it at the machine."""
+    there = _bench(bench, "windows-11")
+    unnamed = dataclasses.replace(there.deployment, erase=())
+    decision = _resolve(dataclasses.replace(there, deployment=unnamed), BIOS)
+    assert isinstance(decision, BootPlan)
+    (warning,) = decision.warnings
+    assert "sees nothing of a disk but its partitions: name the disk with --erase" in warning
 
 
 def test_a_loader_that_asks_and_cannot_goes_to_the_disk(bench: Bench) -> None:

@@ -20,9 +20,8 @@ function run(command) {
   traces.push(command);
   const diskpart = command.match(/diskpart\.exe \/s (\S+)/);
   if (diskpart) {
-    const script = files[diskpart[1]];
-    traces.push(script);
-    files["X:\\ironwake.txt"] = script.includes("uniqueid") ? rig.uniqueid : "";
+    traces.push(files[diskpart[1]]);
+    files["X:\\ironwake.txt"] = "";
   }
   const curl = command.match(/curl\.exe .*-o "([^"]+)" "([^"]+)"/);
   if (curl) {

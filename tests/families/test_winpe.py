@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,6 @@ import pytest
 
 from ironwake.families.windows import winpe
 
-pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
 URL = "http://10.77.0.2/deployments/ab/"
 TREE = "http://10.77.0.2/media/ee/"
 GIB = 1 << 30
@@ -24,7 +22,7 @@ PNP = '<component name="Microsoft-Windows-PnpCustomizationsWinPE" x="y">\n<a/></
 XML = f"{PNP}<DiskID>ironwake-disk</DiskID><PartitionID>ironwake-partition</PartitionID>"
 ORDER: dict[str, Any] = {
     "disk": {"serial": "", "pick": "", "nvme": False, "least": 0, "most": 0, "room": 64 * GIB},
-    "erase": [],
+    "erase": ["WD-0", "WD-1"],
     "staging": 12288,
     "images": [f"{TREE}sources/install.wim", f"{TREE}sources/install.esd"],
     "share": None,
@@ -39,17 +37,17 @@ def _disk(number: int = 0, gib: int = 100, **more: Any) -> dict[str, Any]:
         "Size": str(gib * GIB),
         "SerialNumber": f"WD-{number} ",
         "Partitions": 0,
+        "PNPDeviceID": f"SCSI\\DISK&VEN_X\\4&{number}",
     }
     return {**usual, "Model": "Disk", "InterfaceType": "SCSI", "MediaType": "Fixed", **more}
 
 
 @dataclass
 class Rig:
-    """What the machine is, and what it finds; `uniqueid` is what diskpart says of its disks."""
+    """What the machine is, and what it finds."""
 
     order: dict[str, Any] = field(default_factory=lambda: dict(ORDER))
     disks: list[dict[str, Any]] = field(default_factory=lambda: [_disk()])
-    uniqueid: str = "\r\nDisk ID: 00000000\r\n"
     firmware: int = 2
     curl: bool = True
     codes: dict[str, int] = field(default_factory=dict)
@@ -71,7 +69,6 @@ class Rig:
         rig = {
             "program": winpe.texts(f"{URL}answers/", self.drivers)[winpe.PROGRAM],
             "disks": self.disks,
-            "uniqueid": self.uniqueid,
             "firmware": self.firmware,
             "codes": self.codes,
             "served": served | self.served,
@@ -127,34 +124,44 @@ def test_a_bios_machine_gets_a_table_of_its_kind() -> None:
 
 
 @pytest.mark.parametrize(
-    "rig",
-    [
-        Rig(uniqueid="Datenträger-ID: {0A1B2C3D-0000-4000-8000-00000000000A}\r\n"),
-        Rig(uniqueid="Disk ID: 1A2B3C4D\r\n"),
-        Rig(uniqueid="nobody knows\r\n"),
-        Rig(codes={"diskpart": 1}),
-        Rig(disks=[_disk(Partitions=1)]),
-    ],
-    ids=["gpt", "mbr", "unreadable", "failed", "parts"],
+    ("parts", "seen"),
+    [(0, "sees%20nothing%20but%20partitions"), (1, "partitions%20are%20on%20it")],
+    ids=["raw", "parts"],
 )
-def test_a_disk_that_is_not_blank_is_left_alone(rig: Rig) -> None:
-    """A table, a partition, or that nobody knows: nothing is written, and it is said."""
-    traces, files = rig.run()
+@pytest.mark.parametrize("erase", [[], ["WD-1"], [""]], ids=["none", "another", "empty"])
+def test_a_disk_that_nobody_named_is_left_alone(parts: int, seen: str, erase: list[str]) -> None:
+    """One without a partition table, too: a file system may stand on it whole, and Windows PE has
+    nothing to see it by. What is said names the disk, and the way out.
+    """
+    order = {**ORDER, "erase": erase}
+    traces, files = Rig(order=order, disks=[_disk(Partitions=parts)]).run()
     assert "X:\\divide.txt" not in files
-    assert not [line for line in traces if "setup.exe" in line]
+    assert not [line for line in traces if "setup.exe" in line or "diskpart" in line]
     last = _told(traces)[-1]
     assert last.startswith("stage=failed&step=&id=guard")
-    assert "not%20blank" in last
+    assert seen in last
+    assert last.endswith("--erase%20WD-0")
 
 
 def test_the_disk_that_is_named_may_be_erased_and_no_other() -> None:
     """The deployment's word counts for this serial number, whatever case Windows gives it."""
-    table = "Disk ID: 1A2B3C4D\r\n"
-    traces, files = Rig(order={**ORDER, "erase": ["wd-0"]}, uniqueid=table).run()
+    disks = [_disk(Partitions=2)]
+    _, files = Rig(order={**ORDER, "erase": ["wd-0"]}, disks=disks).run()
     assert "X:\\divide.txt" in files
-    _, files = Rig(order={**ORDER, "erase": ["WD-1"]}, uniqueid=table).run()
+    _, files = Rig(order={**ORDER, "erase": ["WD-1"]}, disks=disks).run()
     assert "X:\\divide.txt" not in files
-    assert traces
+
+
+def test_a_disk_without_a_serial_number_has_the_name_that_windows_gives_it() -> None:
+    """Virtual disks often have none: the refusal says how else to name it, and that counts."""
+    nameless = _disk(SerialNumber=None)
+    traces, files = Rig(disks=[nameless]).run()
+    assert "X:\\divide.txt" not in files
+    assert _told(traces)[-1].endswith("--erase%20%22SCSI%5CDISK%26VEN_X%5C4%260%22")
+    name = r"scsi\disk&ven_x\4&0"
+    wanted = {**ORDER["disk"], "serial": name}
+    _, files = Rig(order={**ORDER, "disk": wanted, "erase": [name]}, disks=[nameless]).run()
+    assert files["X:\\divide.txt"].startswith("select disk 0\r\n")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ironwake.errors import InputError
-from ironwake.families.base import Family, check
+from ironwake.families.base import Family, check, unseen
 from ironwake.families.coreos import FAMILY as COREOS
 from ironwake.families.debian import FAMILY as DEBIAN
 from ironwake.families.esxi import FAMILY as ESXI
@@ -16,7 +16,7 @@ from ironwake.families.ubuntu import FAMILY as UBUNTU
 from ironwake.families.windows import FAMILY as WINDOWS
 from ironwake.release import Release
 
-__all__ = ["FAMILIES", "Family", "check", "of"]
+__all__ = ["FAMILIES", "Family", "check", "of", "unseen"]
 
 FAMILIES: dict[str, Family] = {
     family.name: family

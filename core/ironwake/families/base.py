@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ironwake.layout.model import Layout
 from ironwake.mac import Mac
@@ -143,6 +143,23 @@ class Family(Protocol):
 
     def heard(self, content_type: str, body: bytes) -> Callback | None:
         """What the installer's own report says; None for what is no news. Never raises."""
+
+
+@runtime_checkable
+class Blind(Protocol):
+    """What a family has besides, whose installer writes without a look at what is on the disk.
+
+    It writes only to a disk that the deployment names with `erase`.
+    """
+
+    @property
+    def unseen(self) -> str:
+        """Why nobody can look, for a person."""
+
+
+def unseen(family: Family) -> str:
+    """Why each of its deployments must name the disk; "" for installers that can look."""
+    return f"{family.unseen}: name the disk with --erase" if isinstance(family, Blind) else ""
 
 
 def check(family: Family, install: Install) -> None:

@@ -64,6 +64,7 @@ class Talos:
     formats: Mapping[str, Format] = field(default_factory=lambda: {CONFIG: Format.YAML})
     roles: tuple[str, ...] = ()
     refuses: Mapping[str, str] = field(default_factory=lambda: _REFUSES)
+    unseen: str = "Talos writes without a look at what is on its disk"
 
     def check(self, install: Install) -> None:
         if install.layout:

@@ -59,9 +59,13 @@ class Finding:
 
 @dataclass
 class Report:
-    """`absent`: judges that are not installed, with the formats that they judge."""
+    """`absent`: judges that are not installed, with the formats that they judge.
+
+    `notes`: what is right in the file, and will be wanted of whoever deploys it.
+    """
 
     findings: list[Finding] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)
     looked_at: list[str] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
 
@@ -116,6 +120,7 @@ class Lint:
         release = self._release(profile.release) if profile.release else None
         machine = self._machine
         if release:
+            self._note(path, profile, release)
             machine = replace(machine, architecture=release.architectures[0])
         reader = Briefing(
             self._scopes or Scopes(path.parent / ".no-parameters"),
@@ -139,6 +144,10 @@ class Lint:
         except IronwakeError as error:
             raise InputError(error.what, error.next_step) from None
         self._judge(path, release, grant)
+
+    def _note(self, path: Path, profile: Profile, release: Release) -> None:
+        if profile.method.is_vendors and (why := families.unseen(families.of(release))):
+            self.report.notes.append(Finding(str(path), 1, "disk", why))
 
     def _judge(self, path: Path, release: Release, grant: Grant) -> None:
         for name, form, verdict in judged(release, grant):

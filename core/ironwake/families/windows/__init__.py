@@ -59,6 +59,7 @@ class Windows:
     )
     roles: tuple[str, ...] = (start.TREE,)
     refuses: Mapping[str, str] = field(default_factory=lambda: _REFUSES)
+    unseen: str = "Windows PE sees nothing of a disk but its partitions"
 
     def needs(self, release: Release, architecture: Architecture) -> Mapping[str, tuple[str, ...]]:
         return {WIMBOOT: (start.KERNEL_ITSELF,), release.medium(architecture): self.roles}

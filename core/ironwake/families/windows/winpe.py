@@ -122,7 +122,7 @@ function disksHere() {
     var row = rows.item();
     found.push({
       number: row.Index, size: Number(row.Size || 0), serial: bare(row.SerialNumber),
-      model: bare(row.Model), parts: Number(row.Partitions || 0),
+      id: bare(row.PNPDeviceID), model: bare(row.Model), parts: Number(row.Partitions || 0),
       usb: String(row.InterfaceType) === "USB",
       removable: /removable/i.test(String(row.MediaType || "")),
       nvme: /nvme/i.test(String(row.PNPDeviceID || "") + row.Model)
@@ -130,9 +130,16 @@ function disksHere() {
   }
   return found;
 }
+// By its serial number, or by Windows' own name of it: virtual disks often have no number.
+function isCalled(disk, name) {
+  var wanted = name.toLowerCase();
+  return wanted !== "" &&
+    (disk.serial.toLowerCase() === wanted || disk.id.toLowerCase() === wanted);
+}
 function named(disk) {
-  return "disk " + disk.number + " (" + disk.model + ", serial " + (disk.serial || "unknown") +
-    ", " + Math.round(disk.size / 1073741824) + " GiB)";
+  return "disk " + disk.number + " (" + disk.model + ", " +
+    (disk.serial ? "serial " + disk.serial : disk.id) + ", " +
+    Math.round(disk.size / 1073741824) + " GiB)";
 }
 function listed(disks) {
   var names = [];
@@ -145,7 +152,7 @@ function choose(disks, wanted) {
   for (i = 0; i < disks.length; i++) {
     disk = disks[i];
     if (wanted.serial) {
-      if (disk.serial.toLowerCase() === wanted.serial.toLowerCase()) { fit.push(disk); }
+      if (isCalled(disk, wanted.serial)) { fit.push(disk); }
     } else if (!disk.usb && !disk.removable && disk.size >= wanted.least &&
         (!wanted.most || disk.size <= wanted.most) && (!wanted.nvme || disk.nvme)) {
       fit.push(disk);
@@ -170,22 +177,14 @@ function choose(disks, wanted) {
   }
   return fit[0];
 }
-// diskpart's last word of `uniqueid disk`, in every language: zeros where there is no table.
-function tableOf(disk) {
-  write(HERE + "ask.txt", "select disk " + disk.number + "\r\nuniqueid disk\r\n");
-  if (run("diskpart.exe /s " + HERE + "ask.txt") !== 0) { return "unreadable"; }
-  var found = read(OUTPUT).match(/[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{8}\b(?![-.])/ig);
-  return found ? found[found.length - 1] : "unreadable";
-}
+// Windows PE has no means to read a disk's first sectors, so one without partitions may be full of
+// data: one of a RAID, a file system on the whole of it. It writes only to a disk that is named.
 function guard(disk, erase) {
-  for (var i = 0; i < erase.length; i++) {
-    if (disk.serial && erase[i].toLowerCase() === disk.serial.toLowerCase()) { return; }
-  }
-  var table = tableOf(disk);
-  if (disk.parts > 0 || !/^0+$/.test(table)) {
-    stop(named(disk) + " is not blank; if all of that may go, deploy again with --erase " +
-      (disk.serial || "and its serial number"), "guard");
-  }
+  for (var i = 0; i < erase.length; i++) { if (isCalled(disk, erase[i])) { return; } }
+  var seen = disk.parts > 0 ? disk.parts + " partitions are on it"
+    : "Windows PE sees nothing but partitions, and none is on it";
+  stop(named(disk) + " is not written: " + seen + "; if all that is there may go, " +
+    "deploy again with --erase " + (disk.serial || '"' + disk.id + '"'), "guard");
 }
 function isUefi() {
   try {
