@@ -6,7 +6,7 @@ from configparser import ConfigParser
 
 import pytest
 
-from ironwake.families import keyfile
+from ironwake import keyfile
 from ironwake.parameters.network import BondMode, Device, Kind, Network
 from ironwake_testing.core import MAC
 

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from ironwake import firstboot
+from ironwake import firstboot, keyfile, networkd
 from ironwake.boot import KernelBoot
 from ironwake.errors import InputError
-from ironwake.families import fragment, guard, inside, keyfile, networkd, start
+from ironwake.families import fragment, guard, inside, start
 from ironwake.families.base import Answers, Format, Install
 from ironwake.families.coreos import ignition
 from ironwake.families.coreos.ignition import Config, Unit

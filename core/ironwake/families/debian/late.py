@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ironwake.families import guard, inside, networkd
+from ironwake import networkd
+from ironwake.families import guard, inside
 from ironwake.families.base import Install
 from ironwake.firstboot import File
 from ironwake.parameters.model import Repository

@@ -11,9 +11,9 @@ import shlex
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from ironwake import firstboot
+from ironwake import firstboot, networkd
 from ironwake.errors import InputError
-from ironwake.families import guard, networkd
+from ironwake.families import guard
 from ironwake.families.base import Install
 from ironwake.families.fai import disks
 from ironwake.families.fai.reports import STOP, TASKS

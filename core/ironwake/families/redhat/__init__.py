@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from ironwake import keyfile
 from ironwake.errors import InputError
-from ironwake.families import guard, inside, keyfile, storage
+from ironwake.families import guard, inside, storage
 from ironwake.families.base import Answers, Format, Install
 from ironwake.families.redhat import anaconda, kickstart
 from ironwake.families.redhat.kickstart import Command, Section

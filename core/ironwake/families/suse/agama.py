@@ -10,8 +10,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ironwake import keyfile
 from ironwake.errors import InputError
-from ironwake.families import guard, inside, keyfile, storage
+from ironwake.families import guard, inside, storage
 from ironwake.families.base import Install
 from ironwake.families.storage import Can, Item, Use
 from ironwake.families.suse import system

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ironwake import keyfile
 from ironwake.errors import InputError
-from ironwake.families import guard, inside, keyfile, storage
+from ironwake.families import guard, inside, storage
 from ironwake.families.base import Install
 from ironwake.families.suse import system, yastdisks, yastnetwork
 from ironwake.families.suse.yastxml import Data
