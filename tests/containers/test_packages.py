@@ -75,8 +75,7 @@ def site(bare: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
         media = ("run", "--rm", "-T", "-v", f"{folder}/bundle:/bundle", "--entrypoint", "ironwake")
         said = stack.compose(*media, "media", "bundle", "import", "/bundle/site.iwb", "--json")
         stack.up()
-        imported = json.loads(said.stdout[said.stdout.index("{") :])
-        yield Site(stack, mirror, parameters, imported)
+        yield Site(stack, mirror, parameters, json.loads(said.stdout))
     finally:
         mirror.kill()
         mirror.wait()
@@ -126,5 +125,5 @@ def test_it_outlives_the_mirror_and_its_own_restart(site: Site) -> None:
     assert site.get(FETCHED) == whole
     status = ("exec", "-T", "packages", "ironwake", "cache", "status", "--json")
     said = site.stack.compose(*status).stdout
-    row = json.loads(said[said.index("{") :])["sources"]["debian"]
+    row = json.loads(said)["sources"]["debian"]
     assert (row["files"], row["fetched"]) == (1, len(whole))

@@ -67,13 +67,13 @@ class Engine:
             ["/usr/bin/docker", *words],
             env=environment,
             text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
             check=False,
             **options,
         )
         if check and done.returncode:
-            raise AssertionError(f"docker {' '.join(words)} failed:\n{done.stdout[-8000:]}")
+            told = f"{done.stdout[-8000:]}{done.stderr[-8000:]}"
+            raise AssertionError(f"docker {' '.join(words)} failed:\n{told}")
         return done
 
     @contextlib.contextmanager

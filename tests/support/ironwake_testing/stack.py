@@ -49,7 +49,7 @@ class Stack:
     def compose(
         self, *words: str, check: bool = True, **settings: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run `docker compose …` in the project; standard output holds both streams."""
+        """Run `docker compose …` in the project; what Compose itself tells is on standard error."""
         environment = {**self.environment, **settings}
         return self.engine.docker("compose", *words, env=environment, cwd=PROJECT, check=check)
 
@@ -113,5 +113,5 @@ class Stack:
             return "succeeded"
         events = self.api("GET", f"/v1/deployments/{deployment}/events")["items"]
         lines = [f"{event['at']} {event['kind']}: {event['message']}" for event in events]
-        logs = self.compose("logs", "--tail", "20", check=False).stdout
-        return "\n".join((f"{found['state']} {found['stuck']}", *lines, logs))
+        logs = self.compose("logs", "--tail", "20", check=False)
+        return "\n".join((f"{found['state']} {found['stuck']}", *lines, logs.stdout, logs.stderr))
