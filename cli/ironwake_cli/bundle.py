@@ -135,6 +135,8 @@ def bring(
         say(f"wheels: pip install --no-index --find-links {place} 'ironwake[all]'")
     for kept in done.kept:
         say(f"kept as it is here: {kept}")
+    if done.kept and not replace:
+        say("of profiles and parameters, --replace takes the bundle's")
 
 
 def _document(done: Brought, loaded: list[Path]) -> dict[str, object]:

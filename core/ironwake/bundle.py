@@ -29,6 +29,19 @@ ARTIFACTS, MANIFESTS, PAGES = "artifacts", "manifests", "images.json"
 PROFILES, PARAMETERS, PACKAGES = "profiles", "parameters", "packages"
 WHEELS, CONTAINERS = "wheels", "containers"
 _FOLDERS: Final = (*(ARTIFACTS, MANIFESTS, PROFILES, PARAMETERS, PACKAGES, WHEELS, CONTAINERS),)
+# What the product itself has brought to the folders of people's files: path → SHA-256 of each text
+# that it ever had. Who left such a file as it came has said nothing with it.
+SHIPPED: Final[Mapping[str, frozenset[str]]] = {
+    "parameters/site.yaml": frozenset(
+        ("3077ab94f7428f4d473b09bcc11f09b077874ac0f1ae2353e778080c0544f492",)
+    ),
+    "profiles/debian-12.yaml": frozenset(
+        ("7b82c98adbb775a2ebeb05b44c999df3ed7e19482c510b9fe7be8030d0e5207d",)
+    ),
+    "profiles/debian-12-installer.yaml": frozenset(
+        ("69ac3b43abeca05b618ab2eb53cc3035942fe2b033422003462e03ba6ea25b01",)
+    ),
+}
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+~@%=:-]{0,199}", re.ASCII)
 _LONGEST = 400
 _MOST = 500_000

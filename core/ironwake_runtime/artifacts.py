@@ -22,12 +22,10 @@ from typing import BinaryIO
 
 from ironwake.artifact import Artifact, ArtifactError, Manifest, is_manifest_name
 from ironwake.errors import UnknownError
-from ironwake_runtime.durable import sync_folder
+from ironwake_runtime.durable import FILE_MODE, open_folder, sync_folder
 
 _CHUNK = 1 << 20
 _INCOMING = ".incoming-"
-# Writers' umask must not hide artifacts from services that run as another user.
-FILE_MODE = 0o644
 _MEND = "delete the file and add the media again"
 
 
@@ -71,7 +69,7 @@ class ArtifactStore:
         if self.has(artifact):
             return
         target = self.path(artifact.sha256)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        open_folder(target.parent)
         try:
             os.link(source, target)
         except OSError:  # another file system, or one without hard links
@@ -85,7 +83,7 @@ class ArtifactStore:
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Be the only one who publishes, or takes away; others wait. Not to be nested."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        open_folder(self.directory)
         with (self.directory / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -106,7 +104,7 @@ class ArtifactStore:
 
     def _add(self, chunks: Iterator[bytes]) -> Artifact:
         root = self.directory / "sha256"
-        root.mkdir(parents=True, exist_ok=True)
+        open_folder(root)
         digest = hashlib.sha256()
         with _incoming(root) as (stream, temporary):
             for chunk in chunks:
@@ -126,7 +124,7 @@ class ArtifactStore:
                     "add them before the manifest is published",
                 )
         folder = self.directory / "manifests"
-        folder.mkdir(parents=True, exist_ok=True)
+        open_folder(folder)
         with _incoming(folder) as (stream, temporary):
             stream.write(manifest.to_json().encode())
             _settle(stream, temporary, folder / f"{manifest.name}.json")
@@ -176,7 +174,7 @@ def _settle(stream: BinaryIO, temporary: Path, target: Path) -> None:
     stream.flush()
     os.fchmod(stream.fileno(), FILE_MODE)
     os.fsync(stream.fileno())
-    target.parent.mkdir(parents=True, exist_ok=True)
+    open_folder(target.parent)
     temporary.replace(target)
     for folder in (target.parent, target.parent.parent):
         sync_folder(folder)

@@ -11,6 +11,23 @@ from typing import BinaryIO
 
 from ironwake.errors import RefusedError
 
+# Writers' umask must not hide what services read that run as another user.
+FILE_MODE, FOLDER_MODE = 0o644, 0o755
+
+
+def open_folder(path: Path) -> None:
+    """Make what is missing of the path, for everybody to read; what is there stays as it is."""
+    missing = []
+    while not path.exists():
+        missing.append(path)
+        path = path.parent
+    for one in reversed(missing):
+        try:
+            one.mkdir()
+        except FileExistsError:  # another process was first
+            continue
+        one.chmod(FOLDER_MODE)
+
 
 def sync_folder(folder: Path) -> None:
     """Returns once the folder's names are on the disk (fsync(2): the file's own is not enough)."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ironwake.errors import BrokenError
 from ironwake.image import Catalogue, Page, pages_document, pages_of
 from ironwake_runtime import durable
-from ironwake_runtime.artifacts import FILE_MODE, ArtifactStore
+from ironwake_runtime.artifacts import ArtifactStore
 
 _FILE = "images.json"
 
@@ -35,7 +35,7 @@ def pages(store: ArtifactStore) -> dict[str, Page]:
 def write(store: ArtifactStore, now: Mapping[str, Page]) -> None:
     """Replace it, on the disk when this returns; the caller has the store's lock."""
     text = json.dumps(pages_document(now), indent=2, sort_keys=True) + "\n"
-    durable.replace(store.directory / _FILE, text.encode(), FILE_MODE)
+    durable.replace(store.directory / _FILE, text.encode(), durable.FILE_MODE)
 
 
 def catalogue(store: ArtifactStore) -> Catalogue:

@@ -86,9 +86,14 @@ def imported(folder: Path) -> tuple[Source, ...]:
     return tuple(found)
 
 
+def mirrors_folder(folder: Path) -> Path:
+    """Where bundles' mirrors lie, as nginx serves them."""
+    return folder / IMPORTED / PREFIX
+
+
 def mirror_folder(folder: Path, source: str) -> Path:
-    """Where a bundle's mirror lies, as nginx serves it."""
-    return folder / IMPORTED / PREFIX / source
+    """Where one of them lies."""
+    return mirrors_folder(folder) / source
 
 
 def remember(folder: Path, source: Source) -> None:
@@ -97,11 +102,11 @@ def remember(folder: Path, source: Source) -> None:
     urls = [url for url in joined((known, source))[0].also if url]
     if source.url and source.url not in urls:
         urls.append(source.url)
-    (folder / IMPORTED).mkdir(parents=True, exist_ok=True)
+    durable.open_folder(folder / IMPORTED)
     durable.replace(
         folder / IMPORTED / f"{source.name}.json",
         f"{json.dumps({'urls': urls})}\n".encode(),
-        0o644,
+        durable.FILE_MODE,
     )
 
 

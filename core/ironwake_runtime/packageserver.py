@@ -117,7 +117,7 @@ def worker_user() -> str:
 def prepare(folder: Path, user: str) -> None:
     """The folders, for the workers to write in; RefusedError where those cannot get there."""
     for name in (FILES, PARTS, IMPORTED):
-        (folder / name).mkdir(mode=0o755, parents=True, exist_ok=True)
+        durable.open_folder(folder / name)
     if user:
         row = pwd.getpwnam(user)
         for name in (FILES, PARTS):

@@ -4,7 +4,8 @@
 
 A run that was interrupted leaves what it had verified, and the next one goes on there; what nobody
 has gone on with for a week is cleared away by the next import. Putting in
-place may be done any number of times: what is there already stays.
+place may be done any number of times: what is there already stays. Whatever the umask of who
+imports: all of it can be read by the services, which run as somebody else.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ironwake.bundle import (
     PAGES,
     PARAMETERS,
     PROFILES,
+    SHIPPED,
     WHEELS,
     Bundle,
     BundleError,
@@ -37,13 +39,16 @@ from ironwake.image import Image, Page, pages_of
 from ironwake.packagecache import Source
 from ironwake.progress import Progress
 from ironwake.sizes import size_text
+from ironwake_imager.bundle import room
 from ironwake_imager.bundle.archive import Reader
+from ironwake_imager.bundle.room import Target
 from ironwake_runtime import durable, images, packagecache
-from ironwake_runtime.artifacts import FILE_MODE, ArtifactStore
+from ironwake_runtime.artifacts import ArtifactStore
+from ironwake_runtime.durable import FILE_MODE
 
 _STEP = "bundle"
-_ROOM = 64 << 20  # bytes that shall be left on the disk
 _KEPT = 7 * 86400  # seconds
+_OWN = (PROFILES, PARAMETERS)  # people write to these: they share their bytes with nothing
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Places:
     :ivar packages: the package cache's
     :ivar check: raises IronwakeError for the text of a profile, or of parameters, that is none:
         path in the bundle, bytes
+    :ivar disks: what a folder stands on
     """
 
     cache: Path
@@ -62,11 +68,23 @@ class Places:
     profiles: Path
     parameters: Path
     check: Callable[[str, bytes], object]
+    disks: room.Disks = room.disk
 
     @property
     def product(self) -> Path:
         """Where wheels and containers are left for a person."""
         return self.cache / "product"
+
+    def folder(self, kind: str) -> Path:
+        """Where the files of one of a bundle's folders go, by the rest of their paths."""
+        return {
+            ARTIFACTS: self.store.directory,
+            PROFILES: self.profiles,
+            PARAMETERS: self.parameters,
+            PACKAGES: packagecache.mirrors_folder(self.packages),
+            WHEELS: self.product / WHEELS,
+            CONTAINERS: self.product / CONTAINERS,
+        }[kind]
 
 
 @dataclass
@@ -94,7 +112,12 @@ def bring(file: Path, places: Places, progress: Progress, replace: bool = False)
     with file.open("rb") as stream:
         reader = Reader(stream)
         stage = _Stage(places.cache / "bundles", reader.text)
-        stage.check_room(reader.bundle)
+        room.check(
+            stage.folder.parent,
+            stage.missing(reader.bundle),
+            _targets(reader.bundle, places),
+            places.disks,
+        )
         whole = size_text(reader.bundle.size)
 
         def told(done: int, size: int) -> None:
@@ -115,7 +138,8 @@ class _Stage:
 
     def __init__(self, folder: Path, text: bytes) -> None:
         self.folder = folder / hashlib.sha256(text).hexdigest()
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.open_folder(folder)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         for other in folder.iterdir():
             if other != self.folder and other.stat().st_mtime < time.time() - _KEPT:
                 shutil.rmtree(other)
@@ -126,15 +150,9 @@ class _Stage:
     def read(self, entry: Entry) -> bytes:
         return self.path(entry).read_bytes()
 
-    def check_room(self, bundle: Bundle) -> None:
-        missing = {one.sha256: one.size for one in bundle.entries if self.wants(one)}
-        free = shutil.disk_usage(self.folder).free
-        if sum(missing.values()) + _ROOM > free:
-            raise RefusedError(
-                f"the bundle needs {size_text(sum(missing.values()))} in {self.folder.parent}, "
-                f"where {size_text(free)} are free",
-                "make room, or set IRONWAKE_CACHE_DIR to another disk",
-            )
+    def missing(self, bundle: Bundle) -> int:
+        """Bytes that are not here yet."""
+        return sum({one.sha256: one.size for one in bundle.entries if self.wants(one)}.values())
 
     def wants(self, entry: Entry) -> bool:
         try:
@@ -151,6 +169,23 @@ class _Stage:
             stream.flush()
             os.fsync(stream.fileno())
         aside.replace(self.path(entry))
+
+
+def _targets(bundle: Bundle, places: Places) -> Iterator[Target]:
+    """Manifests and the like are small: they are not counted."""
+    store = places.store
+    lacking = (
+        one.size for one in bundle.of(ARTIFACTS) if not store.has(Artifact(one.sha256, one.size))
+    )
+    yield Target(places.folder(ARTIFACTS), sum(lacking))
+    for kind in (PROFILES, PARAMETERS, PACKAGES, WHEELS, CONTAINERS):
+        folder, new, again = places.folder(kind), 0, 0
+        for entry in bundle.of(kind):
+            if (folder / entry.rest).exists():
+                again = max(again, entry.size)
+            else:
+                new += entry.size
+        yield Target(folder, new, again, shared=kind not in _OWN)
 
 
 class _Placing:
@@ -210,8 +245,8 @@ class _Placing:
             bundle=self._bundle,
             media=[one.name for one in self._manifests if one.kind != IMAGE],
             images=[one.name for one in self._manifests if one.kind == IMAGE],
-            profiles=self._texts(PROFILES, self._places.profiles),
-            parameters=self._texts(PARAMETERS, self._places.parameters),
+            profiles=self._texts(PROFILES),
+            parameters=self._texts(PARAMETERS),
             mirrors=mirrors,
             wheels=self._files(WHEELS),
             containers=self._files(CONTAINERS),
@@ -237,23 +272,26 @@ class _Placing:
 
     def _mirrors(self) -> list[str]:
         """Lists that point to files come after them: whoever reads meanwhile finds all of them."""
-        folder = self._places.packages
-        entries = self._bundle.of(PACKAGES)
-        for entry in sorted(entries, key=_is_pointer):
-            _, source, rest = entry.path.split("/", 2)
-            self._put(entry, packagecache.mirror_folder(folder, source) / rest)
+        folder = self._places.folder(PACKAGES)
+        for entry in sorted(self._bundle.of(PACKAGES), key=_is_pointer):
+            self._put(entry, folder / entry.rest)
         for name, urls in self._bundle.mirrors.items():
-            packagecache.remember(folder, Source(name, "", urls))
+            packagecache.remember(self._places.packages, Source(name, "", urls))
         return sorted(self._bundle.mirrors)
 
-    def _texts(self, kind: str, folder: Path) -> list[str]:
-        """Files that people wrote: the site's own are not written over unless that is asked for."""
+    def _texts(self, kind: str) -> list[str]:
+        """Files that people wrote: the site's own are not written over unless that is asked for.
+
+        One that the product came with, and nobody has changed, is nobody's own.
+        """
         placed = []
         for entry in self._bundle.of(kind):
-            target = folder / entry.rest
-            if target.exists() and not self._replace:
-                if target.read_bytes() != self._stage.read(entry):
-                    self._kept.append(str(target))
+            target = self._places.folder(kind) / entry.rest
+            here = hashlib.sha256(target.read_bytes()).hexdigest() if target.exists() else ""
+            if here == entry.sha256:
+                continue
+            if here and here not in SHIPPED.get(entry.path, ()) and not self._replace:
+                self._kept.append(str(target))
                 continue
             self._put(entry, target)
             placed.append(entry.rest)
@@ -262,18 +300,18 @@ class _Placing:
     def _files(self, kind: str) -> list[Path]:
         placed = []
         for entry in self._bundle.of(kind):
-            target = self._places.product / entry.path
+            target = self._places.folder(kind) / entry.rest
             self._put(entry, target)
             placed.append(target)
         return placed
 
     def _put(self, entry: Entry, target: Path) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        durable.open_folder(target.parent)
         aside = target.with_name(f".{target.name[:200]}.new")
         aside.unlink(missing_ok=True)
         try:
-            if entry.folder in (PROFILES, PARAMETERS):
-                raise OSError  # people write to these: they share their bytes with nothing
+            if entry.folder in _OWN:
+                raise OSError
             os.link(self._stage.path(entry), aside)
         except OSError:  # another file system
             shutil.copyfile(self._stage.path(entry), aside)

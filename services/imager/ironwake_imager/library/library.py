@@ -54,7 +54,7 @@ class Library:
     def bench(self) -> Iterator[Path]:
         """A folder to work in, on the store's own disk; it is gone at the end."""
         self.clear()
-        self.store.directory.mkdir(parents=True, exist_ok=True)
+        durable.open_folder(self.store.directory)
         with self.store.changing():  # or it would be cleared away before its lock is taken
             bench = Path(tempfile.mkdtemp(prefix=_BENCH, dir=self.store.directory))
             lock = _locked(bench)
