@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ironwake import release as releases
@@ -30,6 +31,9 @@ from ironwake_testing.core import MAC, make_bench
 
 SITE = "http://10.77.0.2"
 TOKEN = "ab" * 32
+ANSWERS = f"{SITE}/deployments/{TOKEN}/answers/"
+CALLBACKS = f"{SITE}/deployments/{TOKEN}/callbacks"
+TREE = f"{SITE}/media/{'0' * 64}/"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFake me@laptop"
 HASH = "$6$salt$" + "x" * 60
 PASSPHRASE = 'it\'s $(reboot) `id` \\ "q" #1 <&>'
@@ -54,9 +58,13 @@ def install(
     erase: tuple[str, ...] = (),
     match: str = "auto",
     keys: dict[str, str] | None = None,
+    *,
+    packages_from: str = "",
+    roles: Iterable[str] = (),
+    template: str = "",
     **stated: Any,
 ) -> Install:
-    """For the bench's machine, with these parameters."""
+    """For the bench's machine, with these parameters; `roles`: of the medium's files."""
     bench = make_bench()
     return Install(
         release=releases.find(release),
@@ -67,14 +75,17 @@ def install(
         site=bench.policy.site,
         mac=MAC,
         urls=Urls(
-            f"{SITE}/deployments/{TOKEN}/answers/",
-            f"{SITE}/deployments/{TOKEN}/callbacks",
+            ANSWERS,
+            CALLBACKS,
             f"{SITE}/deployments/{TOKEN}/reports",
             f"{SITE}/health/{'cd' * 32}",
-            tree=f"{SITE}/media/{'0' * 64}/",
+            tree=TREE,
+            packages=packages_from,
+            parts={role: f"{SITE}/artifacts/{'1' * 64}/{role}" for role in roles},
         ),
         erase=erase,
         keys=keys or {},
+        template=template,
     )
 
 

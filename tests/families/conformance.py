@@ -49,15 +49,16 @@ def base(row: Release, **stated: Any) -> Install:
     """An installation that the family takes as it is, with `stated` in the place of the usual."""
     family = families.FAMILIES[row.family]
     given = {**_NEEDED.get(row.family, {}), **stated}
-    match = "disk-1"
-    made = asked.install(row.name, erase=(match,), match=match, **given)
-    roles = ("installer-kernel", "installer-initrd", "iso", "rootfs", "image", *family.roles)
-    parts = {role: f"{asked.SITE}/artifacts/{'1' * 64}/{role}" for role in roles}
-    mirror = made.parameters.mirror or f"{asked.SITE}/packages/debian"
-    urls = replace(made.urls, packages=mirror, parts=parts)
-    machine = replace(made.machine, architecture=row.architectures[0])
-    template = "made by a person\n" if row.family == "other" else ""
-    return replace(made, urls=urls, machine=machine, template=template)
+    made = asked.install(
+        row.name,
+        erase=("disk-1",),
+        match="disk-1",
+        packages_from=given.get("mirror") or f"{asked.SITE}/packages/debian",
+        roles=("installer-kernel", "installer-initrd", "iso", "rootfs", "image", *family.roles),
+        template="made by a person\n" if row.family == "other" else "",
+        **given,
+    )
+    return replace(made, machine=replace(made.machine, architecture=row.architectures[0]))
 
 
 _CLUSTER = {

@@ -34,12 +34,7 @@ NETWORK = Network(
 
 
 def install(release: str, **stated: Any) -> Install:
-    found = asked.install(release, **stated)
-    parts = {
-        "rootfs": f"{asked.SITE}/artifacts/1/rootfs.img",
-        "image": f"{asked.SITE}/artifacts/2/i",
-    }
-    return replace(found, urls=replace(found.urls, parts=parts))
+    return asked.install(release, roles=("rootfs", "image"), **stated)
 
 
 def document(asked_for: Install, name: str) -> dict[str, Any]:

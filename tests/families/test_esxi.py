@@ -13,22 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwake import families
-from ironwake.disk import DiskMatch
 from ironwake.errors import InputError, RefusedError
-from ironwake.families.base import Install, Urls
+from ironwake.families.base import Install
 from ironwake.families.esxi import FAMILY, KS, boot_cfg
-from ironwake.machine import Machine
-from ironwake.names import DomainName, HostName
-from ironwake.parameters import Parameters
+from ironwake.names import DomainName
 from ironwake.parameters.model import RootPolicy, Scripts
 from ironwake.parameters.network import Device, Kind, Network
-from ironwake.profile import Disk
-from ironwake.release import find
-from ironwake.site import Shelf, Site, Stored
+from ironwake.site import Shelf, Stored
 from ironwake_testing.core import MAC
+from tests.families import asked
 
-HASH = "$6$salt$" + "x" * 86
-URL = "http://10.77.0.2"
 ORIGINAL = """bootstate=0
 title=Loading ESXi installer
 timeout=5
@@ -44,24 +38,8 @@ updated=0
 def _install(
     disk: str = "auto", erase: tuple[str, ...] = (), release: str = "esxi-8", **parameters: Any
 ) -> Install:
-    root = {"root": RootPolicy.PASSWORD, "root_password_hash": HASH}
-    return Install(
-        release=find(release),
-        machine=Machine(HostName("node1"), (MAC,)),
-        parameters=Parameters(**(root | parameters)),
-        disk=Disk(DiskMatch(disk)),
-        layout=None,
-        site=Site("10.77.0.2", 24),
-        mac=MAC,
-        urls=Urls(
-            f"{URL}/deployments/ab/answers/",
-            f"{URL}/deployments/ab/callbacks",
-            f"{URL}/deployments/ab/reports",
-            f"{URL}/health/cd",
-            f"{URL}/media/ee/",
-        ),
-        erase=erase,
-    )
+    root = {"root": RootPolicy.PASSWORD, "root_password_hash": asked.HASH}
+    return asked.install(release, erase=erase, match=disk, **(root | parameters))
 
 
 def _answers(install: Install) -> Any:
@@ -77,12 +55,10 @@ def _section(install: Install, name: str) -> str:
 def test_the_mediums_boot_cfg_becomes_this_machines() -> None:
     """Its modules by HTTP, without the slashes that lead past the prefix; its answers; its card."""
     lines = dict(line.split("=", 1) for line in boot_cfg(ORIGINAL, _install()).splitlines())
-    assert lines["prefix"] == f"{URL}/media/ee"
+    assert lines["prefix"] == asked.TREE.removesuffix("/")
     assert lines["kernel"] == "b.b00"
     assert lines["modules"] == "jumpstrt.gz --- useropts.gz --- k.b00"
-    assert lines["kernelopt"] == (
-        f"runweasel ks={URL}/deployments/ab/answers/ks.cfg BOOTIF=01-52-54-00-77-00-10"
-    )
+    assert lines["kernelopt"] == (f"runweasel ks={asked.ANSWERS}ks.cfg BOOTIF=01-52-54-00-77-00-10")
     assert lines["build"] == "8.0.0-1.0.20513097"
 
 
@@ -97,7 +73,7 @@ def test_its_own_loader_is_started_with_this_machines_boot_cfg() -> None:
     """mboot is an EFI program: a path of ours behind -c, and no initial ramdisk."""
     item = Stored("esxi-8", "installer-kernel", "aa" * 32, 1, "mboot.efi")
     boot = FAMILY.boot(_install(), Shelf((item,), {"esxi-8": {"boot_cfg": ORIGINAL}}))
-    assert boot.arguments == ("-c", f"{URL}/boot/{MAC}/boot.cfg")
+    assert boot.arguments == ("-c", f"{asked.SITE}/boot/{MAC}/boot.cfg")
     assert boot.form.needs_uefi
     assert not boot.initrds
     assert boot.texts["boot.cfg"] == boot_cfg(ORIGINAL, _install())
@@ -110,7 +86,7 @@ def test_the_commands_read_back_as_they_were_meant() -> None:
     commands = _answers(_install(keyboard="de", release="esxi-7"))["commands"]
     assert commands == [
         ["vmaccepteula"],
-        ["rootpw", "--iscrypted", HASH],
+        ["rootpw", "--iscrypted", asked.HASH],
         ["keyboard", "German"],
         ["network", "--bootproto=dhcp", f"--device={MAC}"],
         ["%include", "/tmp/ironwake-disk"],

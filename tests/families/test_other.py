@@ -10,40 +10,20 @@ import pytest
 from ironwake import families
 from ironwake.boot import Form
 from ironwake.errors import InputError
-from ironwake.families.base import Install, Urls
+from ironwake.families.base import Install
 from ironwake.families.other import ANSWERS, FAMILY
-from ironwake.machine import Machine
-from ironwake.names import HostName, KernelWord
-from ironwake.parameters import Parameters
-from ironwake.profile import Disk
-from ironwake.release import find
-from ironwake.site import Shelf, Site, Stored
+from ironwake.names import KernelWord
+from ironwake.site import Shelf, Stored
 from ironwake_testing.core import MAC
-
-URL = "http://10.77.0.2"
+from tests.families import asked
 
 
 def _install(
     options: dict[str, str] | None = None, template: str = "answers of mine", **parameters: Any
 ) -> Install:
-    return Install(
-        release=dataclasses.replace(find("proxmox-8"), options=options or {}),
-        machine=Machine(HostName("node1"), (MAC,)),
-        parameters=Parameters(**parameters),
-        disk=Disk(),
-        layout=None,
-        site=Site("10.77.0.2", 24),
-        mac=MAC,
-        urls=Urls(
-            f"{URL}/deployments/ab/answers/",
-            f"{URL}/deployments/ab/callbacks",
-            f"{URL}/deployments/ab/reports",
-            f"{URL}/health/cd",
-            f"{URL}/media/ee/",
-        ),
-        erase=(),
-        template=template,
-    )
+    made = asked.install("proxmox-8", template=template, **parameters)
+    row = dataclasses.replace(made.release, options=options or {})
+    return dataclasses.replace(made, release=row)
 
 
 def test_arguments_name_what_is_this_machines_own() -> None:
@@ -64,9 +44,9 @@ def test_arguments_name_what_is_this_machines_own() -> None:
     families.check(FAMILY, install)
     assert FAMILY.arguments(install) == (
         "auto",
-        f"url={URL}/deployments/ab/answers/{ANSWERS}",
-        f"from={URL}/media/ee/x",
-        f"report={URL}/deployments/ab/callbacks",
+        f"url={asked.ANSWERS}{ANSWERS}",
+        f"from={asked.TREE}x",
+        f"report={asked.CALLBACKS}",
         "name=node1",
         f"mac={MAC}",
         "BOOTIF=01-52-54-00-77-00-10",

@@ -13,23 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwake import families
-from ironwake.disk import DiskMatch
 from ironwake.errors import InputError
-from ironwake.families.base import Install, Urls
+from ironwake.families.base import Install
 from ironwake.families.windows import FAMILY, first_logon, unattend, winpe
 from ironwake.families.windows.words import KEYBOARDS, keyboard, locale, zone
 from ironwake.families.windows.zones import ZONES
 from ironwake.firmware import Architecture
-from ironwake.machine import Machine
 from ironwake.names import HostName, UserName
-from ironwake.parameters import Parameters, User
+from ironwake.parameters import User
 from ironwake.parameters.network import Device, Kind, Network
-from ironwake.profile import Disk
 from ironwake.release import find
-from ironwake.site import Site
-from ironwake_testing.core import MAC
+from tests.families import asked
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFake me@laptop"
 ADMIN = User(UserName("admin"), password="hunter2 <&>")
 # What a person can type on one line, whatever it is.
 LINE = st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=90).filter(
@@ -44,25 +39,8 @@ def _install(
     erase: tuple[str, ...] = (),
     **parameters: Any,
 ) -> Install:
-    url = "http://10.77.0.2"
-    fragments = {"windows": json.dumps(told)} if told else {}
-    return Install(
-        release=find(release),
-        machine=Machine(HostName("node1"), (MAC,)),
-        parameters=Parameters(**({"users": (ADMIN,), "fragments": fragments} | parameters)),
-        disk=Disk(DiskMatch(disk)),
-        layout=None,
-        site=Site("10.77.0.2", 24),
-        mac=MAC,
-        urls=Urls(
-            f"{url}/deployments/{'ab' * 32}/answers/",
-            f"{url}/deployments/{'ab' * 32}/callbacks",
-            f"{url}/deployments/{'ab' * 32}/reports",
-            f"{url}/health/{'cd' * 32}",
-            f"{url}/media/{'ee' * 32}/",
-        ),
-        erase=erase,
-    )
+    usual = {"users": (ADMIN,), "fragments": {"windows": json.dumps(told)} if told else {}}
+    return asked.install(release, erase=erase, match=disk, **(usual | parameters))
 
 
 def _answers(install: Install) -> Any:
@@ -179,7 +157,7 @@ def test_names_that_windows_would_cut_are_refused() -> None:
             {"users": (User(UserName("admin"), password_hash="$6$abc$" + "x" * 40),)},
             "users[0].password",
         ),
-        ({"users": (User(UserName("admin"), (KEY,)),)}, "users[0].password"),
+        ({"users": (User(UserName("admin"), (asked.KEY,)),)}, "users[0].password"),
         ({"users": (User(UserName("administrator"), password="x"),)}, "users[0].name"),
         ({"users": (User(UserName("a" * 21), password="x"),)}, "users[0].name"),
         ({"users": (User(UserName("node1"), password="x"),)}, "users[0].name"),
@@ -347,7 +325,7 @@ def test_with_a_share_no_room_is_kept_for_the_image() -> None:
 def test_the_first_logons_program_survives_the_limits_of_commands() -> None:
     """1024 characters each, joined again to the same text, whatever the person's script is."""
     post = "Write-Host 'it''s “this” & 100%'\n" * 300
-    data = {"post": post, "keys": [KEY], "callbacks": "http://10.0.0.1/x"}
+    data = {"post": post, "keys": [asked.KEY], "callbacks": "http://10.0.0.1/x"}
     *pieces, last = first_logon.commands(data)
     assert all(len(piece) < 1024 for piece in (*pieces, last))
     assert first_logon.parse((*pieces, last)) == data
