@@ -1,4 +1,4 @@
-"""Ubuntu: autoinstall as data, judged by cloud-init's own tool; what Subiquity says of itself."""
+"""Ubuntu: autoinstall as data, judged by cloud-init's own tool, and by reading it back."""
 
 from __future__ import annotations
 
@@ -11,26 +11,18 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ironwake import nocloud
 from ironwake.errors import InputError
-from ironwake.families import FAMILIES, check, fragment, ubuntu
-from ironwake.families.base import Install
-from ironwake.families.ubuntu import curtin
+from ironwake.families import check, ubuntu
 from ironwake.firstboot import UNIT
-from ironwake.layout.model import Encryption, KeySource, Layout, Wipe
-from ironwake.layout.usual import usual
 from ironwake.names import DomainName, HostName, UserName
 from ironwake.parameters.model import Repository, RootPolicy, Scripts, Security, User
 from ironwake.parameters.network import BondMode, Device, Kind, Network
-from ironwake.report import Stage
 from tests.families import asked
-from tests.families.shells import GIB, Machine, syntax
+from tests.families.autoinstall import FAMILY, RELEASE, data, script
+from tests.families.shells import syntax
 
-FAMILY = FAMILIES["ubuntu"]
-RELEASE = "ubuntu-24.04"
 BOND = Network(
     (
         Device("uplink", Kind.BOND, ("boot", "52:54:00:12:34:57"), mode=BondMode.LACP),
@@ -50,17 +42,6 @@ USERS = (
     User(UserName("admin"), (asked.KEY,), full_name='A "B" $(x)', groups=(UserName("adm"),)),
     User(UserName("guest"), password_hash=asked.HASH, admin=False),
 )
-
-
-def data(install: Install) -> dict[str, Any]:
-    """What stands below autoinstall, as a YAML reader has it."""
-    found: dict[str, dict[str, Any]] = yaml.safe_load(FAMILY.answers(install).files["user-data"])
-    return found["autoinstall"]
-
-
-def script(command: str) -> str:
-    """What one of our commands runs."""
-    return base64.b64decode(command.split()[1]).decode()
 
 
 @pytest.mark.parametrize(
@@ -194,75 +175,6 @@ def test_the_network_of_the_installer_is_the_one_that_booted_it() -> None:
     assert f"systemctl enable {UNIT}" in within
 
 
-@pytest.mark.parametrize("uefi", [True, False])
-def test_the_guard_puts_the_chosen_disk_into_the_answers(tmp_path: Path, uefi: bool) -> None:
-    """Subiquity reads /autoinstall.yaml again after the early commands, as it has dumped it."""
-    install = asked.install(RELEASE, match="WD-1", erase=("WD-1",))
-    found = data(install)
-    machine = Machine(tmp_path, uefi=uefi)
-    machine.disk("sda", serial="WD-0")
-    machine.disk("sdb", serial="WD-1", found="gpt")
-    file = tmp_path / "autoinstall.yaml"
-    file.write_text(yaml.safe_dump({"autoinstall": found}))
-    done = machine.run(script(found["early-commands"][0]), "/autoinstall.yaml")
-    assert (done.status, done.errors) == (0, "")
-    assert "stage=installing" in done.told
-    after = yaml.safe_load(file.read_text())["autoinstall"]["storage"]["config"]
-    by_id = {action["id"]: action for action in after}
-    assert by_id["disk"]["path"] == "/dev/sdb"
-    assert by_id["disk"]["grub_device"] is not uefi
-    assert by_id["disk/ESP"]["grub_device"] is uefi
-
-
-def test_a_layout_that_the_firmware_could_not_start_ends_it(tmp_path: Path) -> None:
-    """Which firmware it is, is known on the machine."""
-    found = data(asked.install(RELEASE, asked.MSDOS))
-    machine = Machine(tmp_path)
-    machine.disk("sda", serial="WD-1")
-    file = tmp_path / "autoinstall.yaml"
-    file.write_text(yaml.safe_dump(found))
-    done = machine.run(script(found["early-commands"][0]), "/autoinstall.yaml")
-    assert "boots+by+UEFI" in done.told
-    assert "/dev/sda" not in file.read_text()
-
-
-def test_a_disk_that_is_not_blank_ends_it_before_a_write(tmp_path: Path) -> None:
-    """The refusal is reported, and the machine goes off: the answers still name no disk."""
-    found = data(asked.install(RELEASE))
-    machine = Machine(tmp_path)
-    machine.disk("sda", size=100 * GIB, serial="WD-1", found="gpt")
-    file = tmp_path / "autoinstall.yaml"
-    file.write_text(yaml.safe_dump(found))
-    done = machine.run(script(found["early-commands"][0]), "/autoinstall.yaml")
-    assert done.status != 0
-    assert "stage=failed" in done.told
-    assert "is+not+blank:+gpt" in done.told
-    assert done.told.endswith("poweroff\n")
-    assert "/dev/sda" not in file.read_text()
-
-
-@pytest.mark.parametrize("name", asked.LAYOUTS)
-def test_what_an_action_stands_on_comes_before_it(name: str) -> None:
-    """curtin goes through its list once; each id is there once."""
-    config = curtin.actions(asked.LAYOUTS[name], asked.SEALED_KEYS)["config"]
-    seen: set[str] = set()
-    for action in config:
-        below = [action[key] for key in ("device", "volume", "volgroup") if key in action]
-        below += action.get("devices", [])
-        assert seen.issuperset(below), action
-        assert action["id"] not in seen
-        seen.add(action["id"])
-    assert [one["path"] for one in config if one["type"] == "mount" and one["path"] == "/"]
-
-
-def test_an_encrypted_volume_has_its_passphrase() -> None:
-    """And what stands on it stands on the open mapping."""
-    config = curtin.actions(asked.SEALED_LVM, asked.SEALED_KEYS)["config"]
-    by_id = {action["id"]: action for action in config}
-    assert by_id["first-pv-open"]["key"] == asked.PASSPHRASE
-    assert by_id["vg0"]["devices"] == ["first-pv-open"]
-
-
 def test_a_script_is_run_from_where_programs_may_be() -> None:
     """Ubuntu mounts /run without execution: what its first line names would not be started."""
     told = asked.install(RELEASE, scripts=Scripts(pre="#!/usr/bin/python3\nprint()\n"))
@@ -298,26 +210,6 @@ def test_what_cannot_be_told_is_refused_with_its_field(wrong: dict[str, Any], wh
     assert error.value.where == where
 
 
-@pytest.mark.parametrize(
-    ("layout", "where"),
-    [
-        (asked.BTRFS, "layout.disks[0].partitions[1].subvolumes"),
-        (Layout((asked.disk("a", asked.files("root", "/"), asked.part("x", "1GiB")),)),
-         "layout.disks[0].partitions[0].size"),
-        (Layout((asked.disk("a", asked.files("root", "/"), wipe=Wipe.NEVER),)),
-         "layout.disks[0].wipe"),
-        (Layout((asked.disk("a", asked.files("boot", "/boot", "1GiB"), asked.files(
-            "root", "/", encrypt=Encryption(KeySource.TPM2))),)),
-         "layout.disks[0].partitions[1].encrypt.key"),
-    ],
-)  # fmt: skip
-def test_what_curtin_cannot_do_is_refused_with_its_field(layout: Layout, where: str) -> None:
-    """A layout is never translated into something else."""
-    with pytest.raises(InputError) as error:
-        check(FAMILY, asked.install(RELEASE, layout))
-    assert error.value.where == where
-
-
 def test_a_fragment_is_joined_and_reports_of_the_end_stay_last() -> None:
     """Lists go behind ours; the person's late commands come before the end is reported."""
     added = {
@@ -335,76 +227,6 @@ def test_a_fragment_is_joined_and_reports_of_the_end_stay_last() -> None:
     assert found["packages"] == ["curl", "jq"]
     assert found["late-commands"][0] == "echo theirs"
     assert "stage=installed" in script(found["late-commands"][-1])
-
-
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-        lambda inner: (
-            st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
-        ),
-    )
-)
-def test_joining_with_nothing_changes_nothing(value: object) -> None:
-    """Mappings and lists with their empty ones are themselves."""
-    empty: object = {} if isinstance(value, dict) else [] if isinstance(value, list) else value
-    assert fragment.joined(value, empty) == value
-    assert fragment.joined(empty, value) == value
-
-
-def event(name: str, kind: str = "start", result: str = "", description: str = "d") -> bytes:
-    found = {"name": name, "event_type": kind, "origin": "curtin", "description": description}
-    return json.dumps(found | ({"result": result} if result else {})).encode()
-
-
-INSTALL = "subiquity/Install/install"
-
-
-def test_subiquitys_stages_are_progress_in_their_order() -> None:
-    """Names of events as its webhook sends them; more of one stage are no news."""
-    names = [
-        "subiquity/Early/run",
-        f"{INSTALL}/configure_apt",
-        f"{INSTALL}/curtin_install/run_curtin_step/cmd-install/stage-partitioning/builtin/x",
-        f"{INSTALL}/curtin_install/run_curtin_step/cmd-install/stage-extract/builtin/x",
-        f"{INSTALL}/curtin_install/run_curtin_step/cmd-install/stage-curthooks/builtin/x",
-        f"{INSTALL}/postinstall/install_openssh-server",
-        f"{INSTALL}/postinstall/run_unattended_upgrades",
-        "subiquity/Late/run",
-    ]
-    found = [FAMILY.heard("application/json", event(name)) for name in names]
-    assert all(one is not None and one.stage is Stage.INSTALLING for one in found)
-    percents = [one.percent for one in found if one and one.percent is not None]
-    assert len(percents) == len(names)
-    assert percents == sorted(percents)
-    assert len({one.id for one in found if one}) == len(names)
-
-
-def test_a_failure_of_the_installation_is_one_and_of_a_probe_is_none() -> None:
-    """A probe is tried otherwise; the description, which may be a command, goes nowhere."""
-    fatal = f"{INSTALL}/curtin_install/run_curtin_step/cmd-install/stage-extract"
-    heard = ubuntu.heard(event(fatal, "finish", "FAIL", "secret"))
-    assert heard is not None
-    assert (heard.stage, heard.step) == (Stage.FAILED, "extracting")
-    assert "secret" not in repr(heard)
-    probe = "subiquity/Filesystem/_probe/probe_once"
-    assert ubuntu.heard(event(probe, "finish", "FAIL")) is None
-    assert ubuntu.heard(event(fatal, "finish", "SUCCESS")) is None
-
-
-@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
-def test_whatever_comes_is_taken(body: bytes) -> None:
-    """An installer's report is a stranger's bytes."""
-    FAMILY.heard("application/json", body)
-    FAMILY.heard("application/x-www-form-urlencoded", body)
-
-
-def test_the_usual_layout_is_made() -> None:
-    """Without one in the profile: the disk boots by UEFI and by a BIOS."""
-    config = curtin.actions(usual(), {})["config"]
-    assert [one.get("flag") for one in config if one["type"] == "partition"] == [
-        "boot", "bios_grub", None,
-    ]  # fmt: skip
 
 
 def test_the_longest_script_is_one_word_of_the_kernels() -> None:
