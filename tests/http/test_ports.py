@@ -7,9 +7,14 @@ import os
 import socket
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from ironwake.errors import InputError, RefusedError
+from ironwake_http.__main__ import opened
 from ironwake_http.ports import listen, unpace
+from ironwake_runtime import udp
+from ironwake_runtime.ports import Port
 
 
 @pytest.mark.parametrize("theirs", ["127.0.0.1", "0.0.0.0"])
@@ -34,6 +39,24 @@ def test_no_packet_waits_for_a_timer(name: bytes) -> None:
         found = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
     assert found != b"bbr"
     assert name in (found, b"bbr")
+
+
+def test_a_port_for_installers_that_is_taken_is_said_with_its_setting() -> None:
+    """The service goes on without it; who sends machines there goes by the setting, so that is what
+    has to be changed. 0 wants none."""
+
+    def datagrams(number: int) -> socket.socket:
+        return udp.listen(Port("http", "udp", number, "IRONWAKE_SYSLOG_PORT", "127.0.0.1"))
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, capture_logs() as lines:
+        other.bind(("127.0.0.1", 0))
+        taken = other.getsockname()[1]
+        assert opened(datagrams, taken, structlog.stdlib.get_logger()) is None
+        assert opened(datagrams, 0, structlog.stdlib.get_logger()) is None
+    (line,) = lines
+    assert (line["log_level"], line["port"]) == ("warning", taken)
+    assert f"UDP port {taken}, which the http service needs, is in use by" in line["error"]
+    assert line["next_step"].endswith("IRONWAKE_SYSLOG_PORT; IRONWAKE_SYSLOG_PORT=0 tells none")
 
 
 def test_an_address_of_another_host() -> None:

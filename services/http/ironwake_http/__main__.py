@@ -64,34 +64,41 @@ async def _listen(
 ) -> list[Coroutine[None, None, None]]:
     """To what installers say otherwise, where it is wanted; what has to be run for it.
 
-    Without these ports machines are installed all the same: who has one is said, and no more.
+    Without these ports machines are installed all the same: who has one is said, and no more. The
+    other services go by the settings: machines are sent there, whoever listens.
     """
     told: list[Coroutine[None, None, None]] = [hearsay.run()]
 
     def tcp(number: int) -> socket.socket:
         return listen(address, number, "IRONWAKE_MONITOR_PORT")
 
-    if sock := _opened(tcp, settings.monitor_port, log):
+    if sock := opened(tcp, settings.monitor_port, log):
         await stack.enter_async_context(monitor.serving(hearsay, sock))
 
     def datagrams(number: int) -> socket.socket:
         return udp.listen(Port("http", "udp", number, "IRONWAKE_SYSLOG_PORT", address))
 
-    if sock := _opened(datagrams, settings.syslog_port, log):
+    if sock := opened(datagrams, settings.syslog_port, log):
         receiver = await stack.enter_async_context(syslog.serving(hearsay, sock, time.monotonic))
         told.append(receiver.run())
     return told
 
 
-def _opened(
+def opened(
     opener: Callable[[int], socket.socket], number: int, log: service.Log
 ) -> socket.socket | None:
+    """The socket for this port; None where none is wanted, or it cannot be had, which is said."""
     if not number:
         return None
     try:
         return opener(number)
     except IronwakeError as error:
-        log.warning("installers are not heard here", port=number, error=str(error))
+        log.warning(
+            "installers are not heard here, and are told to come here all the same",
+            port=number,
+            error=error.what,
+            next_step=f"{error.next_step}; {error.where}=0 tells none",
+        )
         return None
 
 
