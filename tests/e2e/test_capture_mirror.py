@@ -9,38 +9,19 @@ import pytest
 from ironwake.image import Image, ImageKind
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_testing.scene import DEPLOY_SECONDS, copied, node, scene
+from tests.e2e.mirrored import mirrored
 from tests.e2e.test_capture import capture, digest, install, tree
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
 # BIOS, as in test_capture: the fresh system must not start.
 PAIR = node(5, firmware="bios", disk_bytes=2 << 30, more_disks=(2 << 30,))
-MIRRORED = """
-release: debian-12-cloud
-finish: poweroff
-layout:
-  disks:
-    - name: first
-      match: disk-node5
-      partitions:
-        - {name: grub, role: bios-boot, size: 1MiB}
-        - {name: boot, size: 200MiB}
-        - {name: system}
-    - name: second
-      match: disk-node5-2
-      partitions:
-        - {name: grub2, role: bios-boot, size: 1MiB}
-        - {name: boot, size: 200MiB}
-        - {name: system}
-  arrays:
-    - {name: boot, level: 1, of: [first/boot, second/boot], format: ext4, mount: /boot}
-    - {name: both, level: 1, of: [first/system, second/system]}
-  groups:
-    - name: vg0
-      of: [both]
-      volumes:
-        - {name: root, size: 1500MiB, format: ext4, mount: /}
-"""
+MIRRORED = mirrored(
+    PAIR.name,
+    {"name": "grub", "role": "bios-boot", "size": "1MiB"},
+    [{"name": "root", "size": "1500MiB", "format": "ext4", "mount": "/"}],
+    finish="poweroff",
+)
 
 
 @pytest.mark.deep

@@ -14,6 +14,7 @@ import pytest
 
 from ironwake.lifecycle import State
 from ironwake_testing.scene import BOOT_SECONDS, DEPLOY_SECONDS, Scene, node, scene
+from tests.e2e.mirrored import mirrored
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu, pytest.mark.deep]
 
@@ -23,33 +24,21 @@ _TABLE = 34 * 512
 PASSPHRASE = "open sesame"
 LOCKED = "Please unlock disk vg0-root-open"
 
-MIRRORED = """
-release: debian-12-cloud
-layout:
-  disks:
-    - name: first
-      match: disk-node1
-      partitions:
-        - {name: esp, role: esp, size: 100MiB}
-        - {name: boot, size: 200MiB}
-        - {name: system}
-    - name: second
-      match: disk-node1-2
-      partitions:
-        - {name: esp2, role: esp, size: 100MiB}
-        - {name: boot, size: 200MiB}
-        - {name: system}
-  arrays:
-    - {name: boot, level: 1, of: [first/boot, second/boot], format: ext4, mount: /boot}
-    - {name: both, level: 1, of: [first/system, second/system]}
-  groups:
-    - name: vg0
-      of: [both]
-      volumes:
-        - {name: root, size: 1200MiB, encrypt: {key: passphrase}, format: ext4, mount: /}
-        - {name: swap, size: 64MiB, format: swap}
-        - {name: srv, encrypt: {key: file}, format: ext4, mount: /srv}
-"""
+MIRRORED = mirrored(
+    "node1",
+    {"name": "esp", "role": "esp", "size": "100MiB"},
+    [
+        {
+            "name": "root",
+            "size": "1200MiB",
+            "encrypt": {"key": "passphrase"},
+            "format": "ext4",
+            "mount": "/",
+        },
+        {"name": "swap", "size": "64MiB", "format": "swap"},
+        {"name": "srv", "encrypt": {"key": "file"}, "format": "ext4", "mount": "/srv"},
+    ],
+)
 
 # The first one's; the second one has another system before the same data.
 SUBVOLUMES = """
@@ -91,7 +80,7 @@ SINGLE = node(2, firmware="bios", disk_bytes=3 * _GIB)
 
 
 @pytest.fixture(scope="module")
-def mirrored(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def pair(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A UEFI machine with LUKS on LVM on RAID 1, healthy; somebody typed the passphrase."""
     folder = tmp_path_factory.mktemp("mirrored")
     with scene(folder, PAIR, profiles={"mirrored": MIRRORED}, artifacts=store) as there:
@@ -106,10 +95,10 @@ def mirrored(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         machine.power_off()
 
 
-def test_an_encrypted_root_on_a_mirror_becomes_healthy(mirrored: Scene) -> None:
+def test_an_encrypted_root_on_a_mirror_becomes_healthy(pair: Scene) -> None:
     """Both disks are alike: a boot loader each, and members of the same arrays."""
     esps = []
-    for disk in mirrored.rack.machine(PAIR.name).disks:
+    for disk in pair.rack.machine(PAIR.name).disks:
         esp, *members = partitions(disk)
         place = f"{disk}@@{esp['start'] * 512}"
         words = ["mdir", "-b", "-/", "-i", place, "::EFI"]
@@ -119,9 +108,9 @@ def test_an_encrypted_root_on_a_mirror_becomes_healthy(mirrored: Scene) -> None:
     assert "BOOTX64.EFI" in esps[0]
 
 
-def test_it_boots_with_one_disk_taken_away(mirrored: Scene) -> None:
+def test_it_boots_with_one_disk_taken_away(pair: Scene) -> None:
     """The first disk is replaced by a blank one: the firmware finds the other, and so on."""
-    machine = mirrored.rack.machine(PAIR.name)
+    machine = pair.rack.machine(PAIR.name)
     machine.power_off()
     with machine.disk.open("r+b") as disk:
         disk.truncate(0)
