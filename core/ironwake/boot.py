@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -14,6 +14,10 @@ from ironwake.site import Stored
 # A kernel keeps 2047 characters (COMMAND_LINE_SIZE, of amd64 and arm64), and says nothing of the
 # rest. Loaders put words of their own before ours: BOOT_IMAGE= with the kernel's path, initrd=.
 _MOST_ARGUMENTS = 1800
+# What a kernel does not know it gives to init: 32 words, and 32 variables, or it panics (Linux,
+# init/main.c, MAX_INIT_ARGS and MAX_INIT_ENVS). "init", "---" and BOOT_IMAGE's like are among the
+# words; HOME, TERM and BOOT_IMAGE= among the variables.
+_MOST_WORDS, _MOST_VARIABLES = 30, 29
 # `ironwake.names.KernelWord`, and what URLs and cloud-init's `ds=` have besides.
 _WORD = re.compile(r"[A-Za-z0-9_.,:=/@%+*~;&!?#()\[\]-]+", re.ASCII)
 
@@ -82,9 +86,28 @@ class KernelBoot:
         for word in self.arguments:
             if not _WORD.fullmatch(word):
                 raise BrokenError(f"{word!r:.60} cannot stand on a kernel's command line")
-        if (length := len(" ".join(self.arguments))) > _MOST_ARGUMENTS:
-            raise InputError(
-                f"{length} characters of arguments are more than a kernel is sure to take",
-                f"give fewer or shorter ones: {_MOST_ARGUMENTS} are left for all",
-                "kernel_arguments",
-            )
+        check_arguments(self.arguments, self.form)
+
+
+def check_arguments(arguments: Sequence[str], form: Form = Form.LINUX) -> None:
+    """InputError where they are more than what is started is sure to take."""
+    if (length := len(" ".join(arguments))) > _MOST_ARGUMENTS:
+        raise InputError(
+            f"{length} characters of arguments are more than a kernel is sure to take",
+            f"give fewer or shorter ones: {_MOST_ARGUMENTS} are left for all",
+            "kernel_arguments",
+        )
+    if form is not Form.LINUX:
+        return
+    # A module's own (`nvme.poll=1`) goes to no init, nor what every kernel knows. Of others nobody
+    # can say, for each kernel knows its own: they count.
+    names = {word.partition("=")[0]: "=" in word for word in arguments}
+    passed = [has_value for name, has_value in names.items() if "." not in name]
+    variables, words = sum(passed) - ("console" in names), len(passed) - sum(passed)
+    if variables > _MOST_VARIABLES or words > _MOST_WORDS:
+        raise InputError(
+            f"a kernel panics that has more than {_MOST_VARIABLES} arguments as in name=value, or "
+            f"{_MOST_WORDS} others, to give to init: here are {variables} and {words}",
+            "give fewer; what only the installed system needs, scripts.post can tell its boot loader",
+            "kernel_arguments",
+        )

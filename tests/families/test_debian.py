@@ -9,8 +9,10 @@ import pytest
 from ironwake.disk import DiskMatch
 from ironwake.errors import InputError
 from ironwake.families.debian import FAMILY, LATE, PRE, PRESEED
+from ironwake.names import KernelWord
 from ironwake.parameters.model import Scripts, Security
 from ironwake.profile import Disk
+from ironwake.site import Site
 from tests.families import asked, conformance
 from tests.families.conformance import base
 
@@ -90,6 +92,32 @@ def test_apparmor_is_switched_off_for_the_installed_kernel() -> None:
     """What stands after three hyphens goes on to it."""
     words = FAMILY.arguments(base(ROW, security=Security.DISABLED))
     assert words[words.index("---") :] == ("---", "apparmor=0")
+
+
+@pytest.mark.parametrize(
+    ("words", "is_right"),
+    [
+        ([f"a{n}=1" for n in range(17)], False),
+        ([f"a{n}=1" for n in range(16)], True),
+        ([f"a{n}" for n in range(30)], False),
+        ([f"a{n}" for n in range(29)], True),
+        ([f"module.a{n}=1" for n in range(60)], True),
+        (["a=1"] * 60, True),
+    ],
+)
+def test_more_arguments_than_a_kernel_gives_to_init_are_refused(
+    words: list[str], is_right: bool
+) -> None:
+    """It would panic at its start, for the installer's own are of these, too."""
+    site = Site("10.77.0.2", 24, syslog_port=514)
+    install = replace(base(ROW, kernel_arguments=tuple(map(KernelWord, words))), site=site)
+    if is_right:
+        FAMILY.check(install)
+        return
+    with pytest.raises(InputError, match="panics") as caught:
+        FAMILY.check(install)
+    assert caught.value.where == "kernel_arguments"
+    assert "scripts.post" in caught.value.next_step
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from ironwake.boot import check_arguments
 from ironwake.disk import AUTO, DiskMatch
 from ironwake.errors import InputError
 from ironwake.families.base import Answers, Format, Install
@@ -71,6 +72,7 @@ class Debian:
                     "write it as in web-server",
                     "package_groups",
                 )
+        check_arguments(self.arguments(install))
         self.answers(install)
 
     def arguments(self, install: Install) -> tuple[str, ...]:
