@@ -108,6 +108,6 @@ def check_arguments(arguments: Sequence[str], form: Form = Form.LINUX) -> None:
         raise InputError(
             f"a kernel panics that has more than {_MOST_VARIABLES} arguments as in name=value, or "
             f"{_MOST_WORDS} others, to give to init: here are {variables} and {words}",
-            "give fewer; what only the installed system needs, scripts.post can tell its boot loader",
+            "give fewer; scripts.post can tell more to the installed system's boot loader",
             "kernel_arguments",
         )
