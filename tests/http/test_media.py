@@ -183,18 +183,27 @@ def test_an_iso_that_was_damaged_or_is_gone(disc: discs.Disc) -> None:
     serving(disc, test)
 
 
-def test_a_table_that_was_damaged(disc: discs.Disc) -> None:
-    """503, on the loop's way and on the carriers'; everything else is served on."""
+@pytest.mark.parametrize("damage", [b"{}", b"{}".ljust, bytes, None])
+def test_a_table_that_was_damaged(
+    disc: discs.Disc, damage: bytes | Callable[[int], bytes] | None
+) -> None:
+    """503, on the loop's way and on the carriers', and no word of our files; everything else is
+    served on."""
 
     async def test(rig: Rig, tree: str) -> None:
         table = rig.shelf.find(NAME, "tree")
         assert table is not None
-        rig.service.store.path(table.sha256).write_bytes(b"{}")
+        stored = rig.service.store.path(table.sha256)
+        stored.unlink()
+        if damage is not None:
+            stored.write_bytes(damage(table.size) if callable(damage) else damage)
         kernel = rig.path(NAME, "installer-kernel")
         reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
         for path, status in ((kernel, 200), (tree + ".treeinfo", 503), (kernel, 200)):
             writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-            assert (await read_reply(reader)).status == status
+            reply = await read_reply(reader)
+            assert reply.status == status
+            assert status == 200 or str(rig.service.store.directory).encode() not in reply.body
         writer.close()
 
     serving(disc, test)

@@ -163,9 +163,8 @@ class Inside(Files):
             return None
         try:
             table = service.trees.table(tree)
-        except ShortageError as error:
-            _say_shortage(service, error)
-            raise
+        except BrokenError as error:
+            raise _not_served(service, error) from None
         place = table.tree.find(parts["path"])
         if place is None:
             return None
@@ -223,16 +222,17 @@ def _open(service: Service, piece: Piece) -> int:
     try:
         return open_exactly(_path(service, piece.holder), piece.whole)
     except BrokenError as error:
-        if isinstance(error, ShortageError):
-            _say_shortage(service, error)
-            raise
-        service.log.error("artifact not served", error=str(error))
-        raise BrokenError("the bytes of this artifact are damaged or gone") from None
+        raise _not_served(service, error) from None
 
 
-def _say_shortage(service: Service, error: ShortageError) -> None:
-    failed = {"message": "artifact not served", "exception": error.__cause__}
-    service.tell(service.loop.call_exception_handler, failed)
+def _not_served(service: Service, error: BrokenError) -> BrokenError:
+    """Say it, and what the client hears of it: nothing of our files."""
+    if isinstance(error, ShortageError):
+        failed = {"message": "artifact not served", "exception": error.__cause__}
+        service.tell(service.loop.call_exception_handler, failed)
+        return error
+    service.log.error("artifact not served", error=str(error))
+    return BrokenError("the bytes of this artifact are damaged or gone")
 
 
 def _more(item: Stored, part: Part, cache: str) -> dict[str, str]:
