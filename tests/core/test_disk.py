@@ -71,10 +71,11 @@ def test_a_doubt_is_a_refusal(there: list[Disk], match: str, words: list[str]) -
 
 
 @pytest.mark.parametrize(
-    "match", ["", " ", "/dev/sda", "/dev/nvme0n1", "a\n", "/dev/disk/by-id/\\"]
+    "match", ["", " ", "/dev/sda", "/dev/nvme0n1", "a\n", "WD-1\nd-i x y z", "/dev/disk/by-id/\\"]
 )
 def test_what_may_be_another_disk_tomorrow_is_no_name(match: str) -> None:
-    """The kernel gives its names in the order in which disks answer."""
+    """The kernel gives its names in the order in which disks answer; and an answer file's line
+    ends at a line break, and goes on after a backslash."""
     with pytest.raises(InputError):
         DiskMatch(match)
 

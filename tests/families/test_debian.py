@@ -1,28 +1,82 @@
-"""The Debian installer: recipes, the late script, and what a fragment may say."""
+"""The Debian installer: data in, lines out; recipes, the late script, a person's fragment."""
 
 from __future__ import annotations
 
+import dataclasses
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ironwake.disk import DiskMatch
 from ironwake.errors import InputError
 from ironwake.families.debian import FAMILY, LATE, PRE, PRESEED
+from ironwake.methods import METHODS
 from ironwake.names import KernelWord
+from ironwake.parameters import Parameters
 from ironwake.parameters.model import Scripts, Security
-from ironwake.profile import Disk
+from ironwake.profile import Disk, Method
 from ironwake.site import Site
+from ironwake_testing.core import MAC, Bench, make_bench
 from tests.families import asked, conformance
 from tests.families.conformance import base
+from tests.families.debconf import answer
 
 ROW = next(row for row in conformance.rows() if row.name == "debian-12")
 
 
-def answer(text: str, name: str) -> str:
-    """The last one to this question, as debconf takes it."""
-    lines = [line for line in text.splitlines() if line.split(" ")[1:2] == [name]]
-    return lines[-1].split(" ", 3)[3]
+@pytest.fixture
+def bench() -> Bench:
+    return make_bench()
+
+
+def _answers(bench: Bench) -> str:
+    row = bench.with_method(Method.SCRIPT)
+    return METHODS[Method.SCRIPT].payload(row.deployment, row.machine, MAC, row.policy).text
+
+
+def test_debconf_accepts_the_file(bench: Bench, tmp_path: Path) -> None:
+    """`debconf-set-selections -c` is the format's own judge."""
+    file = tmp_path / "preseed.cfg"
+    file.write_text(_answers(bench))
+    checked = subprocess.run(
+        ["debconf-set-selections", "-c", str(file)], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_every_answer_is_one_line_with_owner_name_and_type(bench: Bench) -> None:
+    """A preseed has no quoting: a line is an answer, and nothing else is."""
+    lines = _answers(bench).splitlines()
+    assert lines[0] == "#_preseed_V1"
+    for line in lines[1:]:
+        assert line.split(" ", 3)[0] in {"d-i", "tasksel", "popularity-contest"}
+
+
+def test_the_mirror_the_user_and_the_hooks_stand_in_it(bench: Bench) -> None:
+    """What the profile and the site say reaches the installer."""
+    text = _answers(bench)
+    assert "d-i mirror/http/hostname string mirror.example" in text
+    assert "d-i passwd/make-user boolean false" in text  # users are the late script's
+    assert f"/deployments/{bench.deployment.token}/callbacks?stage=installing" in text
+
+
+def test_the_profiles_kernel_arguments_reach_the_installed_system(bench: Bench) -> None:
+    """debian-installer copies what stands after three hyphens, and only that (`user-params`)."""
+    parameters = Parameters(kernel_arguments=(KernelWord("mitigations=auto"),))
+    deployment = dataclasses.replace(bench.deployment, parameters=parameters)
+    row = dataclasses.replace(bench, deployment=deployment).with_method(Method.SCRIPT)
+    boot = METHODS[Method.SCRIPT].boot(row.deployment, row.machine, MAC, row.policy)
+    assert boot.arguments[-2:] == ("---", "mitigations=auto")
+
+
+def test_a_network_without_name_server_or_router_raises_no_question(bench: Bench) -> None:
+    """The installer asks for both before it has its answers, so the kernel's line has to say it."""
+    row = bench.with_method(Method.SCRIPT)
+    boot = METHODS[Method.SCRIPT].boot(row.deployment, row.machine, MAC, row.policy)
+    assert f"netcfg/get_nameservers={bench.policy.site.address}" in boot.arguments
+    assert "netcfg/no_default_route=true" in boot.arguments
 
 
 @pytest.mark.parametrize("locale", ["C.UTF-8", "de_DE.UTF-8"])
