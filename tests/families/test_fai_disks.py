@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ironwake.errors import InputError
@@ -22,7 +24,7 @@ from ironwake.layout.model import (
     VolumeName,
 )
 from ironwake.layout.usual import usual
-from ironwake.sizes import Size
+from ironwake.sizes import MIB, Size, octets
 from tests.families.asked import disk, files, part
 from tests.families.faispace import install, space
 
@@ -63,9 +65,27 @@ def test_arrays_and_groups_stand_on_partitions_by_their_numbers() -> None:
     text = disk_config(layout)
     assert "p=sys - 20480MiB - -" in text
     assert "disk_config raid fstabkey:uuid\nraid1 - disk1.1,disk2.1 - -\n" in text
-    assert "vg vg0 md0\nvg0-root / 8192MiB ext4 noatime\nvg0-swap swap 953MiB swap sw\n" in text
+    assert "vg vg0 md0\nvg0-root / 8192MiB ext4 noatime\nvg0-swap swap 954MiB swap sw\n" in text
     assert boot_disks(layout) == (0, 1)
     assert "mdadm\nlvm2\n" in space(install(layout))["package_config/IRONWAKE"]
+
+
+@pytest.mark.parametrize("size", ["1GB", "1.5MiB", "1MiB", "1048577KB", "3.3GiB"])
+def test_nothing_is_smaller_than_it_was_asked_for(size: str) -> None:
+    """setup-storage counts in whole MiB: what is none is rounded up, by less than one."""
+    text = disk_config(Layout((disk("d", files("root", "/"), part("x", size)),)))
+    (told,) = re.findall(r"^p=x - (\d+)MiB ", text, re.MULTILINE)
+    assert 0 <= int(told) * MIB - octets(size) < MIB
+
+
+def test_part_of_a_percent_is_refused() -> None:
+    """setup-storage takes none; rounded up, the parts of a disk could be more than the whole."""
+    layout = Layout((disk("d", files("root", "/", "33.5%"), part("x", "66.5%")),))
+    with pytest.raises(InputError, match="whole percent only") as caught:
+        disk_config(layout)
+    assert caught.value.where == "layout.disks[0].partitions[0].size"
+    whole = Layout((disk("d", files("root", "/", "33%"), part("x", "67.0%")),))
+    assert "p=x - 67% " in disk_config(whole)
 
 
 def test_an_msdos_table_has_logical_partitions_from_the_fourth_on() -> None:

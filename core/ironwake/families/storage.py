@@ -214,6 +214,12 @@ def mebibytes(size: Size) -> int:
     return -(-(size.of(0) or 0) // MIB)
 
 
+def check_whole_percent(who: str, size: Size, where: str) -> None:
+    """InputError where a part of a whole is in fractions of a percent."""
+    if size.percent is not None and size.percent != int(size.percent):
+        raise InputError(f"{who} takes whole percent only, not {size}", "round it", where)
+
+
 def hundredths(size: Size) -> int:
     """A part of a whole in hundredths of a percent, as a shell can reckon with."""
     return round((size.percent or 0) * 100)

@@ -23,7 +23,7 @@ from ironwake.layout.model import (
     Table,
     Volume,
 )
-from ironwake.sizes import MIB, Size
+from ironwake.sizes import Size
 
 _LEAST_ROOT, _LEAST = 1500, 64  # MiB of what grows
 _ESP = "/boot/efi"
@@ -86,6 +86,9 @@ def check(layout: Layout) -> None:
         if "-" in group.name:
             where = f"groups[{index}].name"
             _refuse("FAI takes no hyphen in the name of a volume group", where, "use _")
+    for item in storage.items(layout):
+        if item.size is not None:
+            storage.check_whole_percent("FAI", item.size, f"{item.where}.size")
     storage.check(layout, _CAN)
 
 
@@ -155,8 +158,8 @@ def _sized(size: Size, is_root: bool) -> str:
     if size.grows:
         return f"{_LEAST_ROOT if is_root else _LEAST}MiB-"
     if size.percent is not None:
-        return f"{max(1, int(size.percent))}%"
-    return f"{(size.of(0) or MIB) // MIB}MiB"
+        return f"{int(size.percent)}%"
+    return f"{storage.mebibytes(size)}MiB"
 
 
 def _has(disk: DiskLayout, role: Role) -> bool:

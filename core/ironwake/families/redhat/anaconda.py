@@ -53,12 +53,8 @@ def check(layout: Layout) -> None:
                 f"layout.groups[{number}].volumes",
             )
         for index, size in enumerate(sizes):
-            if size.percent is not None and size.percent != int(size.percent):
-                raise InputError(
-                    f"anaconda takes whole percent only, not {size}",
-                    "round it",
-                    f"layout.groups[{number}].volumes[{index}].size",
-                )
+            where = f"layout.groups[{number}].volumes[{index}].size"
+            storage.check_whole_percent("anaconda", size, where)
 
 
 def script(layout: Layout | None, append: str, keys: Mapping[str, str]) -> str:
