@@ -169,13 +169,14 @@ def remove(context: typer.Context, names: list[str] = _NAMES, json: bool = JSON)
 def build(session: Session, names: Sequence[str], wish: Wish | None = None) -> tuple[Manifest, ...]:
     """Add these and what they need, one after the other, and show how far they are."""
     from ironwake.errors import InputError
-    from ironwake_imager import keeping, media
+    from ironwake_imager import keeping, media, mounting
     from ironwake_imager.vendor.source import Wish as NoWish
     from ironwake_runtime.aptsources import mirror_of
 
     known, settings, store = _known(session), session.settings, _store(session)
     wanted = wish or NoWish()
     made = []
+    media.check(names, mounting.is_allowed())
     with drawing() as progress:
         bringer = _bringer(session, known, progress)
         for name in media.with_needs(names, known, keeping.names(store)):

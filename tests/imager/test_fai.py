@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from ironwake import release
+from ironwake.errors import RefusedError
 from ironwake.families.fai import FAMILY
-from ironwake_imager import media
+from ironwake_imager import media, mounting
 from ironwake_imager.fai import medium
 
 
@@ -16,6 +19,35 @@ def test_each_release_of_the_family_has_a_medium() -> None:
     rows = [row for row in release.built_in().values() if row.family == FAMILY.name]
     assert {row.media for row in rows} == set(medium.MEDIA)
     assert set(medium.MEDIA) <= set(media.catalogue())
+
+
+def test_where_nothing_can_be_mounted_it_is_not_begun() -> None:
+    """Neither loaders nor packages are fetched first; the way that works is named."""
+    with pytest.raises(RefusedError) as told:
+        media.check(("debian-12", "fai-debian-12"), may_mount=False)
+    assert str(told.value) == (
+        "building fai-debian-12 takes root that may mount: the container for media may not; run on "
+        "a host, as root: ironwake media add fai-debian-12; ironwake bundle export FILE --media "
+        "fai-debian-12; then import that file here"
+    )
+    media.check(("fai-debian-12",), may_mount=True)
+    media.check(("debian-12", "rocky-9"), may_mount=False)
+
+
+@pytest.mark.parametrize(
+    ("effective", "may"),
+    [
+        ("000001ffffffffff", True),
+        ("00000000200000", True),
+        ("00000000a80c00eb", False),
+        ("0", False),
+    ],
+)
+def test_who_may_mount(tmp_path: Path, effective: str, may: bool) -> None:
+    """By the one capability that mount(2) asks for; the container for media has not got it."""
+    status = tmp_path / "status"
+    status.write_text(f"CapPrm:\t000001ffffffffff\nCapEff:\t{effective}\nCapBnd:\t0\n")
+    assert mounting.is_allowed(status) is may
 
 
 def test_what_is_left_out_is_no_package_that_is_resolved() -> None:

@@ -26,7 +26,7 @@ from ironwake.artifact import Fact, Manifest, manifest_name
 from ironwake.errors import BrokenError
 from ironwake.firmware import Architecture
 from ironwake.layout import packages
-from ironwake_imager import emulation
+from ironwake_imager import emulation, mounting
 from ironwake_runtime.apt import AptRoot
 from ironwake_runtime.builds import Product, Recipe, Versions, Workshop
 
@@ -348,10 +348,8 @@ _PHASES = {
 
 def _mode() -> list[str]:
     """Choose how mmdebstrap changes root: in a container that may not mount, without mounts."""
-    status = Path("/proc/self/status").read_text()
-    effective = int(re.findall(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)[0], 16)
-    may_mount = effective >> 21 & 1  # CAP_SYS_ADMIN
-    return ["--mode=root", *([] if may_mount else ["--skip=chroot/mount,check/canmount"])]
+    without = ["--skip=chroot/mount,check/canmount"]
+    return ["--mode=root", *([] if mounting.is_allowed() else without)]
 
 
 def inspect(tar: Path) -> dict[str, Fact]:

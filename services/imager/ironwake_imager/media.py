@@ -14,7 +14,7 @@ from ironwake.errors import UnknownError
 from ironwake.firmware import Architecture
 from ironwake.medium import Medium, built_in
 from ironwake.progress import Progress
-from ironwake_imager import debian, live, loaders
+from ironwake_imager import debian, live, loaders, mounting
 from ironwake_imager.fai import medium as fai
 from ironwake_ramdisk import agentzip, modules, ramdisk
 from ironwake_runtime.aptsources import Mirror
@@ -27,6 +27,7 @@ class _Builder:
     title: str
     build: Callable[[Workshop], Manifest]
     needs: tuple[str, ...] = ()
+    mounts: bool = False
 
 
 def catalogue(known: Mapping[str, Medium] | None = None) -> dict[str, str]:
@@ -61,6 +62,18 @@ def with_needs(
             needs = () if "loaders" in there else ("loaders",)
         wanted.update(dict.fromkeys((*needs, name)))
     return tuple(wanted)
+
+
+def check(names: Iterable[str], may_mount: bool) -> None:
+    """RefusedError where one of them cannot be built here; before anything is fetched."""
+    builders = _builders()
+    for name in names:
+        if name in builders and builders[name].mounts and not may_mount:
+            raise mounting.refused(
+                f"building {name}",
+                f"run on a host, as root: ironwake media add {name}; "
+                f"ironwake bundle export FILE --media {name}; then import that file here",
+            )
 
 
 def add(
@@ -100,7 +113,7 @@ def _builders() -> dict[str, _Builder]:
     for name, one in live.MEDIA.items():
         rows[name] = _Builder(one.title, _live(name), ("loaders",))
     for name, made in fai.MEDIA.items():
-        rows[name] = _Builder(made.title, _fai(name), ("loaders",))
+        rows[name] = _Builder(made.title, _fai(name), ("loaders",), mounts=True)
     return rows
 
 

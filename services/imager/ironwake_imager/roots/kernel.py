@@ -14,7 +14,7 @@ from pathlib import Path
 from ironwake.errors import BrokenError, RefusedError
 from ironwake.firmware import Architecture
 from ironwake.rootfs.facts import Release
-from ironwake_imager import debian, emulation
+from ironwake_imager import debian, emulation, mounting
 from ironwake_imager.roots import sandbox
 from ironwake_runtime.apt import AptRoot
 from ironwake_runtime.builds import Workshop
@@ -58,6 +58,9 @@ def check(release: Release, architecture: Architecture | None) -> debian.Medium:
             f"this host does not run {medium.architecture} programs",
             f"import it on a host of {medium.architecture}, or install a kernel in the image",
         )
+    if not mounting.is_allowed():
+        step = "import it on a host, as root, and bring it here in a bundle"
+        raise mounting.refused("adding a kernel", f"{step}; or install a kernel in the image")
     return medium
 
 
