@@ -46,12 +46,15 @@ def _crowd(appliance: Appliance, *works: Callable[[], str]) -> list[str | BaseEx
                 held.set()
                 go.wait(60)
 
+        async def let_go() -> None:
+            go.set()
+
         holder = asyncio.create_task(asyncio.to_thread(hold))
         await asyncio.to_thread(held.wait, 60)
         first = asyncio.create_task(together.run(lambda: "first"))
         crowd = [asyncio.create_task(together.run(work)) for work in works]
-        await asyncio.sleep(0)
-        go.set()
+        # Tasks begin in the order in which they were made: when it does, all of them have asked.
+        await asyncio.create_task(let_go())
         await holder
         await first
         return await asyncio.gather(*crowd, return_exceptions=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
 from ipaddress import IPv4Address
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 from structlog import get_logger
 from structlog.testing import capture_logs
@@ -65,11 +67,20 @@ def text(*networks: str) -> str:
     return "subnets:\n" + "".join(f"  - network: {one}\n" for one in networks)
 
 
-async def follow(file: Path, *writing: str, until: int) -> list[int]:
-    """How many subnets were taken each time, while the file is written in these steps.
+class Watched(PosixPath):
+    """A file to which something happens before each look: the next one of `steps`."""
 
-    Each step comes when the one before was looked at; `until` so many were taken.
-    """
+    steps: Iterator[Callable[[], object]] = iter(())
+
+    def read_bytes(self) -> bytes:
+        for step in self.steps:
+            step()
+            break
+        return super().read_bytes()
+
+
+async def follow(file: Path, *steps: Callable[[], object], until: int) -> list[int]:
+    """How many subnets were taken each time, `until` so many were; each step is before a look."""
     taken: list[int] = []
     done = asyncio.Event()
 
@@ -78,16 +89,22 @@ async def follow(file: Path, *writing: str, until: int) -> list[int]:
         if len(now) == until:
             done.set()
 
-    task = asyncio.create_task(Followed(file).run(take, get_logger(), 0))
+    watched = Watched(file)
+    followed = Followed(watched)
+    watched.steps = iter(steps)
+    task = asyncio.create_task(followed.run(take, get_logger(), 0))
     try:
-        for step in writing:
-            file.write_text(step)
-            await asyncio.sleep(0)  # one look
-        await done.wait()
+        async with asyncio.timeout(60):
+            await done.wait()
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+    assert not list(watched.steps)
     return taken
+
+
+def writing(file: Path, *texts: str) -> list[Callable[[], object]]:
+    return [partial(file.write_text, one) for one in texts]
 
 
 NETWORKS = ("10.77.0.0/24", "10.78.0.0/24", "10.79.0.0/24")
@@ -97,7 +114,7 @@ def test_a_file_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
     """Half of it would be a right file, too, with fewer subnets: nobody loses one meanwhile."""
     file = tmp_path / "subnets.yaml"
     file.write_text(text(*NETWORKS[:2]))
-    steps = (text(*NETWORKS[:1]), "", text(*NETWORKS[:1]), text(*NETWORKS))
+    steps = writing(file, text(*NETWORKS[:1]), "", text(*NETWORKS[:1]), text(*NETWORKS))
     assert asyncio.run(follow(file, *steps, until=3)) == [3]
 
 
@@ -106,7 +123,7 @@ def test_the_file_is_taken_anew_when_it_changes(tmp_path: Path) -> None:
     file = tmp_path / "subnets.yaml"
     file.write_text(text(*NETWORKS[:1]))
     wrong = "subnets: [{network: 10.77.0.1/24}]"
-    steps = (wrong, wrong, wrong, text(*NETWORKS[:2]))
+    steps = writing(file, wrong, wrong, wrong, text(*NETWORKS[:2]))
     with capture_logs() as logged:
         assert asyncio.run(follow(file, *steps, until=2)) == [2]
     (warning,) = [line for line in logged if line["log_level"] == "warning"]
@@ -117,13 +134,6 @@ def test_another_file_in_its_place_is_found(tmp_path: Path) -> None:
     """Editors write a new one, and rename it."""
     file = tmp_path / "subnets.yaml"
     file.write_text(text(*NETWORKS[:1]))
-
-    async def story() -> list[int]:
-        fresh = tmp_path / "fresh"
-        fresh.write_text(text(*NETWORKS))
-        task = asyncio.create_task(follow(file, until=3))
-        await asyncio.sleep(0)  # it was looked at
-        fresh.replace(file)
-        return await task
-
-    assert asyncio.run(story()) == [3]
+    fresh = tmp_path / "fresh"
+    fresh.write_text(text(*NETWORKS))
+    assert asyncio.run(follow(file, partial(fresh.replace, file), until=3)) == [3]

@@ -134,14 +134,26 @@ def test_a_client_without_an_address_is_answered_by_frame() -> None:
     on(Site(exchange(rack.armed())), story)
 
 
+class Counts(Counter[str]):
+    """Counts that can be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_begun = asyncio.Event()
+
+    def __setitem__(self, what: str, count: int) -> None:
+        super().__setitem__(what, count)
+        self.has_begun.set()
+
+
 def test_what_came_in_elsewhere_is_not_even_read() -> None:
     """A datagram whose interface is not ours is counted and dropped, whatever it says."""
     made = exchange(rack.armed())
+    made.counts = counts = Counts()
 
     async def story(site: Site) -> None:
         site.send(ask(MessageType.REQUEST), site.place.boot_port)
-        while not made.counts:
-            await asyncio.sleep(0)
+        await counts.has_begun.wait()
         assert made.counts == {"other interface": 1}
 
     on(Site(made, index=LO + 1), story)
