@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ironwake import families, routes
+from ironwake import families, routes, wire
 from ironwake.boot import KernelBoot
 from ironwake.deployment import Deployment
-from ironwake.errors import BrokenError
+from ironwake.errors import BrokenError, InputError
 from ironwake.families import start
 from ironwake.families.base import Install, Urls
 from ironwake.families.start import TREE
@@ -30,7 +30,7 @@ def install(
     """What the family is told."""
     url, token = policy.site.url, deployment.token
     release = deployment.need_release()
-    parameters = _near(deployment.parameters, policy.site)
+    parameters = _near(deployment.parameters, policy.site, mac)
     parts = policy.shelf.roles(release.medium(machine.architecture))
     return Install(
         release=release,
@@ -60,10 +60,21 @@ def install(
     )
 
 
-def _near(parameters: Parameters, site: Site) -> Parameters:
-    """With the mirrors that the package cache stands before by its URLs."""
+def _near(parameters: Parameters, site: Site, mac: Mac) -> Parameters:
+    """With the mirrors that the package cache stands before by its URLs, and the network as it is
+    on the machine that booted from `mac`.
+    """
     repositories = tuple(replace(one, url=site.near(one.url)) for one in parameters.repositories)
-    return replace(parameters, mirror=site.near(parameters.mirror), repositories=repositories)
+    try:
+        network = parameters.network.at(mac)
+    except InputError as error:
+        raise wire.inside("network", error) from None
+    return replace(
+        parameters,
+        mirror=site.near(parameters.mirror),
+        repositories=repositories,
+        network=network,
+    )
 
 
 @dataclass(frozen=True)

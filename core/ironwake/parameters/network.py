@@ -16,7 +16,7 @@ card that booted asks DHCP.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address, ip_interface
 
@@ -104,7 +104,10 @@ class Device:
 
 @dataclass(frozen=True)
 class Network:
-    """All devices, and how names are resolved where DHCP does not say it."""
+    """All devices, and how names are resolved where DHCP does not say it.
+
+    MAC addresses in `of` are written as `Mac` writes them, whatever was stated.
+    """
 
     devices: tuple[Device, ...] = ()
     name_servers: tuple[str, ...] = ()
@@ -115,36 +118,50 @@ class Network:
             _check(ip_address, server, "name_servers", "192.0.2.1")
         known: set[str] = set()
         used: set[str] = set()
+        settled: list[Device] = []
         for number, device in enumerate(self.devices):
             where = f"devices[{number}]"
             if device.name in known:
                 raise InputError(f"the name {device.name} is given twice", "give each once", where)
-            for below in device.of:
-                self._check_below(device, below, known, used, where)
+            of = tuple(_below(device, below, known, used, f"{where}.of") for below in device.of)
+            settled.append(replace(device, of=of))
             known.add(device.name)
+        object.__setattr__(self, "devices", tuple(settled))
         gateways = [one.gateway for one in self.devices if one.gateway]
         if len({":" in one for one in gateways}) < len(gateways):
             raise InputError(
                 "two devices have a gateway", "give one for IPv4, one for IPv6", "devices"
             )
 
-    def _check_below(
-        self, device: Device, below: str, known: set[str], used: set[str], where: str
-    ) -> None:
-        if (device.kind is Kind.CARD or below not in known) and below != BOOT:
-            try:
-                Mac(below)
-            except InputError:
-                raise InputError(
-                    f"{below!r:.60} is neither boot, nor a MAC address, nor a device above",
-                    "name what it stands on",
-                    f"{where}.of",
-                ) from None
-        # A VLAN shares what it stands on; bonds and bridges take it for themselves.
-        if below in used and device.kind is not Kind.VLAN:
-            raise InputError(f"{below} is in another device already", "use it once", f"{where}.of")
-        if device.kind is not Kind.VLAN:
-            used.add(below)
+    def at(self, boot: Mac) -> Network:
+        """As it is on the machine that booted from this card: its address stands as `boot`.
+
+        :raises InputError: the card is in two devices then
+        """
+        devices = tuple(
+            replace(one, of=tuple(BOOT if below == boot else below for below in one.of))
+            for one in self.devices
+        )
+        return replace(self, devices=devices)
+
+
+def _below(device: Device, below: str, known: set[str], used: set[str], where: str) -> str:
+    """What it stands on: `boot`, a device above, or a `Mac`."""
+    if (device.kind is Kind.CARD or below not in known) and below != BOOT:
+        try:
+            below = Mac(below)
+        except InputError:
+            raise InputError(
+                f"{below!r:.60} is neither boot, nor a MAC address, nor a device above",
+                "name what it stands on",
+                where,
+            ) from None
+    # A VLAN shares what it stands on; bonds and bridges take it for themselves.
+    if below in used and device.kind is not Kind.VLAN:
+        raise InputError(f"{below} is in another device already", "use it once", where)
+    if device.kind is not Kind.VLAN:
+        used.add(below)
+    return below
 
 
 def _check(kind: type | object, text: str, where: str, example: str) -> None:
