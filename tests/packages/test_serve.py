@@ -17,7 +17,7 @@ from ironwake_runtime import packagecache
 from ironwake_runtime.settings import read
 from ironwake_testing.mirror import Mirror, mirror
 from ironwake_testing.packagecache import folder, until
-from tests.cli.test_serve import Serve, free_ports
+from ironwake_testing.serve import Serve, on_loopback
 
 DEB = "/debian/pool/tree.deb"
 _PATIENCE = 120.0
@@ -32,18 +32,10 @@ def there() -> Iterator[Mirror]:
 @pytest.fixture
 def environ(tmp_path: Path, there: Mirror) -> Iterator[dict[str, str]]:
     """Settings of an appliance on loopback, with a package cache."""
-    controller, tftp, dns, http, packages = free_ports(5)
     with folder() as place:
         yield {
-            "IRONWAKE_INTERFACE": "lo",
-            "IRONWAKE_STATE_DIR": str(tmp_path / "state"),
-            "IRONWAKE_DHCP_MODE": "off",
-            "IRONWAKE_CONTROLLER_LISTEN": f"127.0.0.1:{controller}",
-            "IRONWAKE_CONTROLLER_URL": f"http://127.0.0.1:{controller}",
-            "IRONWAKE_TFTP_PORT": str(tftp),
-            "IRONWAKE_DNS_PORT": str(dns),
-            "IRONWAKE_HTTP_PORT": str(http),
-            "IRONWAKE_PACKAGES_PORT": str(packages),
+            **on_loopback(tmp_path / "state"),
+            "IRONWAKE_PACKAGES": "on",
             "IRONWAKE_PACKAGES_DIR": str(place / "packages"),
             "IRONWAKE_MIRROR": f"{there.url}/debian",
         }
