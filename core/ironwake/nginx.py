@@ -12,6 +12,8 @@ Why each word is there:
 - A mirror's own words on caching, cookies and internal redirections (X-Accel-Redirect) are ignored.
 - What comes as a page (text/html) is not kept: a network that wants a login first answers with one
   for every name, and for a package that would be the answer for ever.
+- One client has a share: a machine that asks for everything at once leaves workers for the others.
+  Many ranges of a file, which cost more than it (CVE-2011-3192), are answered with all of it.
 - A redirection is followed to hosts that were named, and not told to the client, who may have no
   way there.
 """
@@ -26,6 +28,8 @@ from ironwake.packagecache import FILES, IMPORTED, PARTS, PREFIX, Authority, Cac
 
 SLICE: Final = 2 << 20
 LOG: Final = "ironwake"
+_SPARE = 128  # descriptors of a worker that are for no connection
+_RANGES = 8  # of one request
 _NOWHERE = "unix:/nonexistent/no-address"  # asked in vain: what is kept is served
 # By name alone: nothing else is known of a file before it is fetched.
 _NEVER_CHANGES = (
@@ -58,7 +62,9 @@ def _main(cache: Cache) -> Iterator[str]:
         yield f"user {_word(cache.user)};"
     yield "worker_processes auto;"
     yield "worker_shutdown_timeout 600s;"
-    yield "events { worker_connections 4096; }"
+    yield f"worker_rlimit_nofile {cache.files};"
+    # A connection, a client's or a mirror's, has a file beside it at most.
+    yield f"events {{ worker_connections {max((cache.files - _SPARE) // 2, 32)}; }}"
 
 
 def _http(cache: Cache) -> Iterator[str]:
@@ -76,6 +82,10 @@ def _http(cache: Cache) -> Iterator[str]:
         "send_timeout 60s;",
         "keepalive_timeout 60s;",
         "reset_timedout_connection on;",
+        f"max_ranges {_RANGES};",
+        "limit_conn_zone $binary_remote_addr zone=clients:4m;",
+        f"limit_conn clients {cache.each};",
+        "limit_conn_status 429;",
     )
     for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"):
         yield f"{name}_temp_path {_quoted(f'{cache.folder}/{PARTS}')};"

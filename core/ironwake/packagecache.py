@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ironwake.errors import InputError
 
@@ -19,6 +19,8 @@ PREFIX: Final = "packages"
 DEBIAN, SECURITY = "debian", "debian-security"
 # Below the cache's folder; imported/packages/<source> is a mirror as a bundle brought it.
 FILES, IMPORTED, PARTS = "files", "imported", "parts"
+
+WORKER_FILES: Final = 8320  # descriptors: for 4,096 connections, and a file for each
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?", re.ASCII)
@@ -140,6 +142,23 @@ def near(url: str, sources: Iterable[Source], base: str) -> str:
     return found
 
 
+def asked(text: str) -> tuple[str, str]:
+    """(source, path with its slash) of what a machine asks for.
+
+    :param text: the URL, or what stands in it after the host, or after `/packages/`
+    """
+    behind = text.partition("://")[2].partition("/")[2] if "://" in text else text
+    path = unquote(behind.partition("?")[0]).lstrip("/")
+    name, _, rest = path.removeprefix(f"{PREFIX}/").partition("/")
+    return name, f"/{rest}"
+
+
+def is_within(url: str, source: Source, path: str) -> bool:
+    """Whether a file that was fetched of this mirror is the one, or one below it, at this path."""
+    base = f"{source.authority}{source.folder}"
+    return f"{url}/".startswith(f"{base}{path.rstrip('/')}/")
+
+
 def _bare(url: str) -> str:
     """Without scheme: a mirror is the same by HTTP and by HTTPS."""
     return url.partition("://")[2].rstrip("/")
@@ -158,6 +177,8 @@ class Cache:
     :ivar addresses: of each authority, by its text; none where its name leads nowhere now
     :ivar user: whom nginx's workers run as; "" for whoever starts it
     :ivar certificates: file of authorities that are trusted
+    :ivar each: requests of one client that are answered at the same time
+    :ivar files: descriptors that each of nginx's workers may have
     """
 
     listen: tuple[str, ...]
@@ -170,6 +191,8 @@ class Cache:
     addresses: Mapping[str, tuple[str, ...]] | None = None
     user: str = ""
     certificates: str = "/etc/ssl/certs/ca-certificates.crt"
+    each: int = 64
+    files: int = WORKER_FILES
 
     @property
     def authorities(self) -> tuple[Authority, ...]:

@@ -18,6 +18,12 @@ def take_all() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def most(wanted: int) -> int:
+    """So many, or fewer where a process is not allowed as many."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+
+
 def clients(wanted: int, each: int = _HTTP) -> int:
     """How many clients with so many descriptors `each` this process can bear; at most `wanted`."""
     room, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

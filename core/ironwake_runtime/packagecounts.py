@@ -17,7 +17,8 @@ from ironwake_runtime import durable
 
 _LINE = re.compile(r"(\d+) (\S+) (\S+) (\d{3}) (\d+) ([\d,: -]+)", re.ASCII)
 _KEPT = frozenset(("HIT", "STALE", "UPDATING", "REVALIDATED"))
-_KEY = re.compile(rb"\nKEY: (\S+) ")
+# Its last word is the slice of a file that is fetched in slices.
+_KEY = re.compile(rb"\nKEY: (\S+) ([^\n]*?)(?: bytes=\d+-\d+)?\n")
 _FILE = "counts.json"
 _HEAD = 4096  # nginx's own header of a cached file, and its key right behind it
 
@@ -74,8 +75,18 @@ def load(folder: Path) -> Book:
         return {}
 
 
-def kept(folder: Path) -> Iterator[tuple[str, Path, int]]:
-    """(source, file, bytes on the disk) of all that nginx has kept of mirrors."""
+@dataclass(frozen=True)
+class Kept:
+    """A file that nginx has kept, or a slice of one: whose, from where, and bytes on the disk."""
+
+    source: str
+    url: str
+    path: Path
+    size: int
+
+
+def kept(folder: Path) -> Iterator[Kept]:
+    """All that nginx has kept of mirrors."""
     for path in (folder / FILES).glob("*/*/*"):
         try:
             with path.open("rb") as stream:
@@ -84,10 +95,11 @@ def kept(folder: Path) -> Iterator[tuple[str, Path, int]]:
         except OSError:  # nginx has just let it go
             continue
         if match:
-            yield match[1].decode("ascii", "replace"), path, size
+            source, url = (word.decode("utf-8", "replace") for word in match.groups())
+            yield Kept(source, url, path, size)
 
 
-def imported_size(folder: Path, source: str) -> int:
-    """Bytes of a mirror that bundles brought."""
+def imported_sizes(folder: Path, source: str) -> tuple[int, ...]:
+    """Bytes of each file of a mirror that bundles brought."""
     files = (folder / IMPORTED / PREFIX / source).rglob("*")
-    return sum(path.stat().st_size for path in files if path.is_file())
+    return tuple(path.stat().st_size for path in files if path.is_file())

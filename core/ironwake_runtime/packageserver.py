@@ -23,9 +23,16 @@ from typing import BinaryIO
 
 from ironwake.errors import BrokenError, InputError, IronwakeError, RefusedError
 from ironwake.nginx import render
-from ironwake.packagecache import FILES, IMPORTED, PARTS, Authority, Cache, hosts
+from ironwake.packagecache import FILES, IMPORTED, PARTS, WORKER_FILES, Authority, Cache, hosts
 from ironwake.sizes import octets
-from ironwake_runtime import durable, interfaces, packagecache, packagecounts, subnets
+from ironwake_runtime import (
+    descriptors,
+    durable,
+    interfaces,
+    packagecache,
+    packagecounts,
+    subnets,
+)
 from ironwake_runtime.aptsources import MirrorError
 from ironwake_runtime.ports import Port, refusal
 from ironwake_runtime.service import Log, main
@@ -87,6 +94,7 @@ def cache_of(settings: Settings, user: str) -> Cache:
         sources=sources,
         hosts=_hosts(settings.packages_hosts),
         user=user,
+        files=descriptors.most(WORKER_FILES),
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ironwake.errors import InputError
 from ironwake.nginx import render
-from ironwake.packagecache import Cache, Source, hosts, joined, named, near
+from ironwake.packagecache import Cache, Source, asked, hosts, is_within, joined, named, near
 from ironwake.site import Site
 
 BASE = "http://192.0.2.1:3142"
@@ -47,6 +47,43 @@ def test_a_known_mirror_is_near(url: str, wanted: str) -> None:
 def test_another_one_stays_as_it_is(url: str) -> None:
     """What was not named is not ours."""
     assert near(url, SOURCES, BASE) == url
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (f"{BASE}/packages/debian/pool/g%2b%2b.deb?a=1", ("debian", "/pool/g++.deb")),
+        ("/packages/debian/dists/x/", ("debian", "/dists/x/")),
+        ("packages/debian/dists", ("debian", "/dists")),
+        ("debian/dists", ("debian", "/dists")),
+        ("debian", ("debian", "/")),
+        (BASE, ("", "/")),
+        ("", ("", "/")),
+    ],
+)
+def test_what_is_asked_for(text: str, wanted: tuple[str, str]) -> None:
+    """However a person writes it: the machine's URL, or what is left of it."""
+    assert asked(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "within"),
+    [
+        ("/debian/dists/x/InRelease", "/dists/x/InRelease", True),
+        ("/debian/dists/x/InRelease", "/dists/x", True),
+        ("/debian/dists/x/InRelease", "/dists/x/", True),
+        ("/debian/dists/x/InRelease", "/", True),
+        ("/debian/dists/x-security/InRelease", "/dists/x", False),
+        ("/debian/dists/x/InRelease", "/dists/x/InRelease.gpg", False),
+        ("/debian/dists/x/InRelease", "/ists", False),
+        ("/debian-security/dists/x", "/", False),
+        ("/debian/dists/x", "/../dists/x", False),
+    ],
+)
+def test_what_is_within_a_folder(url: str, path: str, within: bool) -> None:
+    """The file itself and what is below it, and never by half a name."""
+    assert is_within(f"https://mirror.example{url}", DEBIAN, path) is within
+    assert not is_within(f"https://other.example{url}", DEBIAN, path)
 
 
 def test_what_a_family_installs_from() -> None:

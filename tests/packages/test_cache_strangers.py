@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +17,12 @@ import pytest
 
 from ironwake.nginx import SLICE
 from ironwake.packagecache import Source
+from ironwake_runtime import packagecache
 from ironwake_testing.mirror import Mirror, mirror
 from ironwake_testing.packagecache import Rig, cache, folder, running, until
-from tests.packages.cached import ASKED, DEB
+from tests.packages.cached import ASKED, DEB, RELEASE
+
+_MOST = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +88,62 @@ def test_what_a_client_says_stays_here(rig: Rig, there: Mirror) -> None:
     assert asked[1] == DEB
     assert "secret" not in str(asked[2])
     assert "Authorization" not in asked[2]
+
+
+def test_one_client_has_a_share(there: Mirror, place: Path) -> None:
+    """Who asks for everything at once is told so, and another machine is answered meanwhile."""
+    arrived = threading.Event()
+
+    def hold(path: str) -> None:
+        assert arrived.wait(_MOST)
+
+    there.before = hold
+    names = [f"/debian/pool/{number}.deb" for number in range(4)]
+    there.files |= dict.fromkeys((*names, RELEASE), b"x")
+    at = cache(place, Source("debian", f"{there.url}/debian"))
+    with running(replace(at, each=4)) as rig, ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(rig.get, f"/packages{name}") for name in names]
+        try:
+            until(lambda: len(there.asked) == 4)
+            assert rig.get(f"/packages{RELEASE}")[0] == 429
+            there.before = lambda _: None
+            words = ["curl", "-fsS", "--max-time", "30", "--interface", "127.0.0.2"]
+            done = subprocess.run([*words, f"{rig.url}/packages{RELEASE}"], capture_output=True)
+            assert done.stdout == b"x", done.stderr
+        finally:
+            arrived.set()
+        assert [one.result(_MOST)[0] for one in waiting] == [200] * 4
+        until(lambda: rig.get(f"/packages{RELEASE}")[0] == 200)
+
+
+def test_many_ranges_are_one_file(rig: Rig, place: Path) -> None:
+    """A few are answered each; hundreds, which would cost more than the file, with the file."""
+    whole = os.urandom(10_000)
+    there = packagecache.mirror_folder(place, "debian") / "dists/bookworm/InRelease"
+    there.parent.mkdir(parents=True)
+    there.write_bytes(whole)
+    path = f"/packages{RELEASE}"
+    few = ",".join(f"{10 * n}-{10 * n + 4}" for n in range(8))
+    many = ",".join(f"{10 * n}-{10 * n + 4}" for n in range(500))
+    status, body, _ = rig.get(path, Range=f"bytes={few}")
+    assert (status, body.count(b"Content-Range")) == (206, 8)
+    assert rig.get(path, Range=f"bytes={many}")[:2] == (200, whole)
+
+
+def test_workers_have_descriptors_for_their_connections(there: Mirror, place: Path) -> None:
+    """Whatever the limit of the shell that started us: at its end files could not be opened."""
+    at = cache(place, Source("debian", f"{there.url}/debian"), files=1000)
+    with running(at):
+        master = int((place / "nginx.pid").read_text())
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        worker = next(one for one in children if b"worker" in _command(one))
+        limits = Path(f"/proc/{worker}/limits").read_text()
+        assert re.search(r"^Max open files +1000 ", limits, re.MULTILINE), limits
+        assert "worker_connections 436;" in (place / "nginx.conf").read_text()
+
+
+def _command(pid: str) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def test_redirects_are_followed_to_hosts_that_were_named(there: Mirror, place: Path) -> None:

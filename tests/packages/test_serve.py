@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ironwake.errors import InputError
+from ironwake.nginx import SLICE
 from ironwake_runtime import packagecache
 from ironwake_runtime.settings import read
 from ironwake_testing.mirror import Mirror, mirror
@@ -93,11 +94,42 @@ def test_it_lives_on(environ: dict[str, str], there: Mirror, tmp_path: Path) -> 
         assert curl(environ, DEB) == b""
         there.start()
         until(lambda: curl(environ, DEB) == there.files[DEB])
+        _one_path_goes(environ, there)
         serve.process.send_signal(signal.SIGTERM)
         assert serve.process.wait(_PATIENCE) == 0
     finally:
         serve.process.kill()
         serve.process.communicate(timeout=_PATIENCE)
+
+
+def _one_path_goes(environ: dict[str, str], there: Mirror) -> None:
+    """`--path` takes away that one, and no sibling whose name begins so; again is no error."""
+    large = "/debian/dists/x/by-hash/SHA256/" + "0" * 64
+    there.files |= {"/debian/dists/x/InRelease": b"x", "/debian/dists/x-y/InRelease": b"y"}
+    there.files[large] = os.urandom(SLICE + 1)
+    for path in (large, "/debian/dists/x/InRelease", "/debian/dists/x-y/InRelease"):
+        assert curl(environ, path) == there.files[path]
+
+    def clean(path: str) -> tuple[int, bool]:
+        done = cli(environ, "cache", "clean", "--path", path, "--json")
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        return told["files"], told["freed"] > 0
+
+    assert clean("debian/dists/x") == (3, True)  # two of them are slices of one
+    assert clean("debian/dists/x") == (0, False)
+    assert "nothing of that is there" in cli(environ, "cache", "clean", "--path", "debian/y").stdout
+    url = f"http://127.0.0.1:{environ['IRONWAKE_PACKAGES_PORT']}/packages/debian/dists/x-y/"
+    assert clean(url) == (1, True)
+    assert clean("debian") == (1, True)
+    for words, said in (
+        (("--path", "debain/dists"), "there is no mirror 'debain'; there are: debian"),
+        (("--path", "debian/x", "--imported"), "--path names its mirror itself"),
+        (("--path", "http://a"), "names no mirror"),
+    ):
+        done = cli(environ, "cache", "clean", *words)
+        assert done.returncode in (2, 3)
+        assert said in done.stderr
 
 
 def test_nginx_is_not_there() -> None:

@@ -66,7 +66,7 @@ class Rig:
 
     def kept(self) -> int:
         """Bytes of mirrors on the disk."""
-        return sum(size for _, _, size in packagecounts.kept(self.folder))
+        return sum(one.size for one in packagecounts.kept(self.folder))
 
 
 def until(what: Callable[[], object]) -> None:
