@@ -23,7 +23,7 @@ from ironwake.names import HostName
 from ironwake.profile import Method, Profile
 from ironwake.release import find
 from ironwake.report import Callback, ClaimRequest, Grant, HealthReport, Seen
-from ironwake.site import Shelf, Site
+from ironwake.site import Shelf, Site, Stored
 from ironwake.view import Entry, Index, View
 from ironwake_http.captures import Captures
 from ironwake_http.hold import Patience
@@ -43,6 +43,7 @@ KERNEL, INITRD, ARCHIVE = b"kernel" * 1000, b"initrd" * 5000, bytes(range(256)) 
 TOOLS = b"tools" * 3000
 SHIM, GRUB = b"MZ shim" * 100, b"MZ grub" * 200
 HIDDEN = b"bytes in the store that are on no shelf"
+LARGE = Stored("debian-12", "archive", "5" * 64, 64 << 20, "big")  # more than sockets' buffers
 LOADER, ALIVE = "/sb/shimx64.efi", "/healthz"  # of whom a carrier sends one
 
 
@@ -92,14 +93,24 @@ class Reporter:
 
     def __init__(self) -> None:
         self.items: list[Observed] = []
+        self._more = asyncio.Event()
 
     def __call__(
         self, seen: Seen, mac: str = "", client: str = "", detail: dict[str, str] | None = None
     ) -> None:
         self.items.append(Observed(seen, mac, client, detail or {}))
+        self._more.set()
 
     def of(self, seen: Seen) -> list[Observed]:
         return [item for item in self.items if item.seen is seen]
+
+    async def first(self, seen: Seen) -> Observed:
+        """Waits for it; a minute is an end for a broken run, never a measure."""
+        async with asyncio.timeout(60):
+            while not self.of(seen):
+                self._more.clear()
+                await self._more.wait()
+        return self.of(seen)[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,6 +238,16 @@ def stocked(store: ArtifactStore) -> Shelf:
         },
     }
     return Shelf.of(_manifest(store, name, roles) for name, roles in parts.items())
+
+
+def stock_large(rig: Rig) -> str:
+    """LARGE, and nothing else, is there; its path."""
+    path = rig.service.store.path(LARGE.sha256)
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        file.truncate(LARGE.size)
+    rig.service.take(Index(View(1, Site("192.0.2.10", 24), Shelf((LARGE,)))))
+    return f"/artifacts/{LARGE.sha256}/{LARGE.file}"
 
 
 def put(store: ArtifactStore, data: bytes) -> Artifact:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 
 import pytest
@@ -165,9 +164,8 @@ def test_the_end_of_a_large_transfer_is_observed() -> None:
         await rig.ask(rig.path("ramdisk-generic", "kernel"))
         assert not rig.reporter.of(Seen.SENT)
         await rig.ask(rig.path("debian-12", "archive"))
-        while not rig.reporter.of(Seen.SENT):  # told after the last byte has left
-            await asyncio.sleep(0)
-        (item,) = rig.reporter.of(Seen.SENT)
+        item = await rig.reporter.first(Seen.SENT)  # told after the last byte has left
+        assert rig.reporter.of(Seen.SENT) == [item]
         assert item.detail["bytes"] == str(len(ARCHIVE))
         assert float(item.detail["seconds"]) >= 0
         assert item.detail["complete"] == "yes"

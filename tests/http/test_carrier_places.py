@@ -9,12 +9,9 @@ import socket
 import pytest
 
 from ironwake.report import Seen
-from ironwake.site import Shelf, Site, Stored
-from ironwake.view import Index, View
 from ironwake_http.limits import Limits
-from tests.http.rig import ALIVE, LOADER, SHIM, Rig, read_reply, request, run
+from tests.http.rig import ALIVE, LOADER, SHIM, Rig, read_reply, request, run, stock_large
 
-BIG = Stored("debian-12", "archive", "5" * 64, 64 << 20, "big")  # more than any socket's buffers
 _PATIENCE = 60.0  # seconds: an end for a broken run, never a measure
 
 
@@ -37,15 +34,6 @@ def test_who_has_left_a_carrier_makes_room() -> None:
     run(test, limits=Limits(connections=1, idle=600))
 
 
-def _big(rig: Rig) -> str:
-    path = rig.service.store.path(BIG.sha256)
-    path.parent.mkdir(parents=True)
-    with path.open("wb") as file:
-        file.truncate(BIG.size)
-    rig.service.take(Index(View(1, Site("192.0.2.10", 24), Shelf((BIG,)))))
-    return f"/artifacts/{BIG.sha256}/{BIG.file}"
-
-
 async def _status(rig: Rig, target: str) -> int:
     """Of the reply; 0 where there is no place for one more."""
     try:
@@ -59,16 +47,15 @@ def test_standing_still_ends_it_by_either_way(first: str) -> None:
     """A client that reads no more is let go and told, and its place is free for the next one."""
 
     async def test(rig: Rig) -> None:
-        target = _big(rig)
+        target = stock_large(rig)
         reader, writer = await asyncio.open_connection("127.0.0.1", rig.port, limit=1 << 10)
         if first:
             writer.write(request(first))
             await read_reply(reader)
         writer.write(request(target))
         async with asyncio.timeout(_PATIENCE):
-            while not rig.reporter.of(Seen.SENT):
-                await asyncio.sleep(0)
-            (sent,) = rig.reporter.of(Seen.SENT)
+            sent = await rig.reporter.first(Seen.SENT)
+            assert rig.reporter.of(Seen.SENT) == [sent]
             assert sent.detail["complete"] == "no"
             while await _status(rig, ALIVE) != 200:
                 pass
@@ -82,7 +69,7 @@ def test_who_says_no_more_and_reads_nothing_keeps_its_place(form: str) -> None:
     """Half-closed connections with a file on its way count, for each has descriptors of ours."""
 
     async def test(rig: Rig) -> None:
-        loop, target, begun = asyncio.get_running_loop(), form + _big(rig), 0
+        loop, target, begun = asyncio.get_running_loop(), form + stock_large(rig), 0
         with contextlib.ExitStack() as stack:
             for _ in range(10):
                 client = stack.enter_context(socket.socket())
@@ -117,7 +104,7 @@ def test_the_end_of_the_service_waits_for_nobody_long(first: str) -> None:
         seen.append(rig)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(client, ("127.0.0.1", rig.port))
-        for target in (first, _big(rig)) if first else (_big(rig),):
+        for target in (first, stock_large(rig)) if first else (stock_large(rig),):
             await loop.sock_sendall(client, request(target))
             assert (await loop.sock_recv(client, 1000)).startswith(b"HTTP/1.1 200 OK")
 

@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from ironwake.report import Seen
-from ironwake.site import Shelf, Site, Stored
-from ironwake.view import Index, View
 from ironwake_http.connection import Gate
 from ironwake_http.limits import Limits
-from tests.http.rig import GRUB, SHIM, Rig, read_reply, run
+from tests.http.rig import GRUB, LARGE, SHIM, Rig, read_reply, request, run, stock_large
 
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -132,47 +130,29 @@ def test_oversized_heads_are_refused(head: bytes) -> None:
 
 def test_a_client_that_stands_still_is_let_go() -> None:
     """A transfer that makes no headway ends, and is told as not complete."""
-    size = 64 << 20  # more than any socket's buffers
-    item = Stored("debian-12", "archive", "5" * 64, size, "big")
 
     async def test(rig: Rig) -> None:
-        path = rig.service.store.path(item.sha256)
-        path.parent.mkdir(parents=True)
-        with path.open("wb") as file:
-            file.truncate(size)
-        rig.service.take(Index(View(1, Site("192.0.2.10", 24), Shelf((item,)))))
-        sock = socket.create_connection(("127.0.0.1", rig.port))
-        try:
-            sock.sendall(f"GET /artifacts/{item.sha256}/big HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-            while not rig.reporter.of(Seen.SENT):
-                await asyncio.sleep(0)
-        finally:
-            sock.close()
-        (sent,) = rig.reporter.of(Seen.SENT)
+        target = stock_large(rig)
+        with socket.create_connection(("127.0.0.1", rig.port)) as sock:
+            sock.sendall(request(target))
+            sent = await rig.reporter.first(Seen.SENT)
         assert sent.detail["complete"] == "no"
-        assert int(sent.detail["bytes"]) < size
+        assert int(sent.detail["bytes"]) < LARGE.size
+        assert len(rig.reporter.of(Seen.SENT)) == 1
 
     run(test, limits=Limits(stall=0.05))
 
 
 def test_a_client_that_leaves_is_no_error() -> None:
     """A connection that breaks in mid-transfer is told as not complete, and the service goes on."""
-    size = 64 << 20
-    item = Stored("debian-12", "archive", "5" * 64, size, "big")
 
     async def test(rig: Rig) -> None:
-        path = rig.service.store.path(item.sha256)
-        path.parent.mkdir(parents=True)
-        with path.open("wb") as file:
-            file.truncate(size)
-        rig.service.take(Index(View(1, Site("192.0.2.10", 24), Shelf((item,)))))
+        target = stock_large(rig)
         reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
-        writer.write(f"GET /artifacts/{item.sha256}/big HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        writer.write(request(target))
         await reader.read(1000)
         writer.transport.abort()
-        while not rig.reporter.of(Seen.SENT):
-            await asyncio.sleep(0)
-        assert rig.reporter.of(Seen.SENT)[0].detail["complete"] == "no"
+        assert (await rig.reporter.first(Seen.SENT)).detail["complete"] == "no"
         assert (await rig.ask("/healthz")).status == 200
 
     run(test)
