@@ -76,7 +76,11 @@ WRONG: dict[str, tuple[str, int, str]] = {
         4,
         "line 2: 'nothing' is undefined",
     ),
-    "archive-ntp": ("release: debian-12\nparameters:\n  ntp: [a.example]\n", 3, "takes no ntp"),
+    "archive-groups": (
+        "release: debian-12\nparameters:\n  package_groups: [web-server]\n",
+        3,
+        "takes no package_groups",
+    ),
     "fragment": (
         HEAD + "parameters:\n  fragments:\n    debian: |\n      d-i no-such\n",
         5,
@@ -158,12 +162,29 @@ def test_who_cannot_look_at_a_disk_is_told_of_before_anything_is_deployed(
     assert said.endswith("name the disk with --erase")
 
 
+def test_a_disk_that_a_fragment_names_will_have_to_be_named_by_whoever_deploys_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The profile is right, and its answers are judged as any."""
+    disks = {"storage": {"disks": [{"device": "/dev/disk/by-id/data", "wipeTable": True}]}}
+    profile = {"release": "fedora-coreos", "method": "script"}
+    path = tmp_path / "one.yaml"
+    path.write_text(json.dumps({**profile, "parameters": {"fragments": {"coreos": disks}}}))
+    assert run(("profile", "lint", str(path), "--json"), {}) == 0
+    report = json.loads(capsys.readouterr().out)
+    (note,) = report["notes"]
+    assert "which nobody has looked at" in note["what"]
+    assert note["next_step"].endswith("--erase /dev/disk/by-id/data")
+
+
 def test_the_scopes_of_a_machine_are_joined(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What a group of this machine states is checked with the profile, and told as the group's."""
     (tmp_path / "groups").mkdir()
-    (tmp_path / "groups/db.yaml").write_text("match: {role: db}\nparameters: {ntp: [a.example]}\n")
+    (tmp_path / "groups/db.yaml").write_text(
+        "match: {role: db}\nparameters: {package_groups: [a]}\n"
+    )
     (tmp_path / "web.yaml").write_text("release: debian-12\n")
     words = ("profile", "lint", str(tmp_path / "web.yaml"), "--parameters", str(tmp_path))
     assert run(words, {}) == 0

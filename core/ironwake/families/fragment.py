@@ -7,10 +7,14 @@ are joined key by key, lists go behind ours, anything else takes the place of ou
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
-from ironwake.errors import InputError
+from ironwake.errors import InputError, RefusedError
+
+_UNSEEN: Final = "it would divide disks that nobody has looked at"
+# Of cloud-init's configuration.
+DISKS: Final[Mapping[str, str]] = {"disk_setup": _UNSEEN, "fs_setup": _UNSEEN}
 
 
 def read(fragments: Mapping[str, str], family: str, ours: Mapping[str, str]) -> dict[str, Any]:
@@ -32,12 +36,27 @@ def read(fragments: Mapping[str, str], family: str, ours: Mapping[str, str]) -> 
             "write it as keys and values, not as text",
             where,
         )
+    refuse(found, ours, where)
+    return found
+
+
+def refuse(found: Any, ours: Mapping[str, str], where: str) -> None:
+    """InputError where it is a mapping that has one of these keys (key → why)."""
     for key, why in ours.items():
-        if key in found:
+        if isinstance(found, dict) and key in found:
             raise InputError(
                 f"a fragment may not have {key}: {why}", "leave it out", f"{where}.{key}"
             )
-    return found
+
+
+def check_named(devices: Iterable[str], erase: Iterable[str], where: str) -> None:
+    """RefusedError for a device that a fragment writes to, and the deployment does not name."""
+    for device in devices:
+        if device not in erase:
+            raise RefusedError(
+                f"{where} writes to {device}, which nobody has looked at",
+                f"if all of that may go, deploy again with --erase {device}",
+            )
 
 
 def joined(ours: Any, theirs: Any) -> Any:

@@ -72,6 +72,9 @@ class Talos:
                 "Talos divides its disk by itself", "leave out layout, and name the disk", "layout"
             )
         self.answers(install)
+        machine = fragment.read(install.parameters.fragments, self.name, {})["machine"]
+        devices = [str(one.get("device")) for one in _disks(machine)]
+        fragment.check_named(devices, install.erase, "fragments.talos.machine.disks")
 
     def arguments(self, install: Install) -> tuple[str, ...]:
         match = install.disk.match
@@ -118,6 +121,14 @@ class Talos:
     def heard(self, content_type: str, body: bytes) -> Callback | None:  # noqa: ARG002 (a `Family`)
         """It says nothing by itself; our pod does."""
         return None
+
+
+def _disks(machine: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those that it divides besides its own."""
+    found = machine.get("disks") or []
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise InputError("disks are a list of mappings", "", "fragments.talos.machine.disks")
+    return found
 
 
 def _machine(install: Install) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class LiveMethod:
             _name(deployment, machine),
             fragment.joined(
                 _user_data(deployment, machine, policy),
-                fragment.read(parameters.fragments, "live", {}),
+                fragment.read(parameters.fragments, "live", fragment.DISKS),
             ),
             nocloud.network_config(parameters.network, mac),
         )

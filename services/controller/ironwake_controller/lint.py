@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from ironwake import families
-from ironwake.errors import InputError, IronwakeError
+from ironwake.deployment import Deployment
+from ironwake.errors import InputError, IronwakeError, RefusedError
 from ironwake.families import start
 from ironwake.families.base import Format
 from ironwake.mac import Mac
@@ -133,7 +134,7 @@ class Lint:
         draft = replace(real.masked, parameters=told)
         policy = Policy(_SITE, _stocked(release, machine, profile))
         try:
-            briefing.check(draft, machine, policy)
+            self._check(path, draft, machine, policy)
             made = briefing.rendered(draft, machine, MAC, policy, _keys(profile))
             method = METHODS[profile.method]
             if release is None or not profile.method.is_vendors:
@@ -144,6 +145,14 @@ class Lint:
         except IronwakeError as error:
             raise InputError(error.what, error.next_step) from None
         self._judge(path, release, grant)
+
+    def _check(self, path: Path, draft: Deployment, machine: Machine, policy: Policy) -> None:
+        """What a deployment may say, and a profile not, is no mistake of the profile."""
+        try:
+            briefing.check(draft, machine, policy)
+        except RefusedError as error:
+            found = Finding(str(path), 1, error.where, error.what, error.next_step)
+            self.report.notes.append(found)
 
     def _note(self, path: Path, profile: Profile, release: Release) -> None:
         if profile.method.is_vendors and (why := families.unseen(families.of(release))):

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from ironwake import firstboot, keyfile, networkd
 from ironwake.boot import KernelBoot
 from ironwake.errors import InputError
 from ironwake.families import fragment, guard, inside, start
 from ironwake.families.base import Answers, Format, Install
-from ironwake.families.coreos import ignition
+from ironwake.families.coreos import devices, ignition
 from ironwake.families.coreos.ignition import Config, Unit
 from ironwake.firmware import Architecture
 from ironwake.firstboot import File
@@ -103,6 +103,8 @@ class CoreOS:
         if _is_flatcar(install):
             check_refused("Flatcar", _NOT_FLATCARS, install.parameters)
         self.answers(install)
+        written = devices.others(self._added(install).get("storage", {}))
+        fragment.check_named(written, install.erase, "fragments.coreos.storage")
 
     def arguments(self, install: Install) -> tuple[str, ...]:
         kind, parts = _kind(install.release), install.urls.parts
@@ -117,12 +119,14 @@ class CoreOS:
 
     def answers(self, install: Install) -> Answers:
         version = install.release.options.get("ignition", _VERSION)
-        added = fragment.read(
-            install.parameters.fragments, self.name, {"ignition": "its version is the release's"}
-        )
+        added = self._added(install)
         system = ignition.text(fragment.joined(ignition.data(_system(install), version), added))
         live = ignition.text(ignition.data(_live(install, system), version))
         return Answers({SYSTEM: system, INSTALL: live})
+
+    def _added(self, install: Install) -> dict[str, Any]:
+        ours = {"ignition": "its version is the release's"}
+        return fragment.read(install.parameters.fragments, self.name, ours)
 
     def parse(self, name: str, text: str) -> object:  # noqa: ARG002 (a `Family`: both are alike)
         return ignition.parse(text)

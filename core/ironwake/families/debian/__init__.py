@@ -23,8 +23,15 @@ from ironwake.report import Callback
 
 PRESEED, LATE, PRE = "preseed.cfg", "late.sh", "pre.sh"
 _TASK = re.compile(r"[a-z0-9][a-z0-9+.-]*", re.ASCII)
-# Moments of ours: a fragment that takes one of them would end the reports, or the guard.
-_OURS = ("preseed/early_command", "preseed/late_command", "partman/early_command")
+# Moments of ours: a fragment that takes one of them would end the reports, or the guard. What it
+# includes could do so, too; and a volume group may stand on disks that nobody has looked at.
+_OURS = (
+    *("preseed/early_command", "preseed/late_command", "partman/early_command"),
+    *("preseed/include", "preseed/include_command", "preseed/run"),
+    "partman-lvm/device_remove_lvm_span",
+)
+# What the installer reads of its kernel's command line besides what we say there.
+_READ = ("file", "preseed-md5", "classes")
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Debian:
                     "write it as in web-server",
                     "package_groups",
                 )
-        check_arguments(self.arguments(install))
+        _check_own_arguments(install, self.arguments(install))
         self.answers(install)
 
     def arguments(self, install: Install) -> tuple[str, ...]:
@@ -121,6 +128,20 @@ class Debian:
     def heard(self, content_type: str, body: bytes) -> Callback | None:  # noqa: ARG002 (a `Family`)
         """The installer says nothing by itself; our commands in its answers do."""
         return None
+
+
+def _check_own_arguments(install: Install, words: tuple[str, ...]) -> None:
+    """InputError where the installed kernel's arguments would be the installer's answers."""
+    check_arguments(words)
+    ours = {word.partition("=")[0] for word in words[: words.index("---")]} - {"console"}
+    for word in install.parameters.kernel_arguments:
+        name, is_answer, _ = word.partition("=")
+        if is_answer and (name in ours or name in _READ or "/" in name):
+            raise InputError(
+                f"{name} is an answer to the installer, and no kernel's argument",
+                "write it into fragments.debian",
+                "kernel_arguments",
+            )
 
 
 def _log(install: Install) -> tuple[str, ...]:

@@ -34,7 +34,10 @@ FACT: Final = "boot_cfg"
 
 _LINE = re.compile(r"[a-z]+=[^\n\r\0]{0,20000}", re.ASCII)
 # They would write to a disk that the guard has not looked at.
-_OURS = ("install", "installorupgrade", "upgrade", "clearpart", "part", "partition", "autopart")
+_OURS = (
+    *("install", "installorupgrade", "upgrade", "clearpart"),
+    *("part", "partition", "autopart", "%include", "include"),
+)
 _CDROM = "cdromBoot"  # the installer would look for its packages on a disc
 # XKB's layouts to the installer's names (vSphere, "Installation and Upgrade Script Commands").
 KEYBOARDS: dict[str, str] = {

@@ -80,11 +80,13 @@ class RedHat:
         return None  # its scripts make callbacks by themselves
 
 
-# They would divide disks that the guard has not looked at.
+# They would divide disks that the guard has not looked at, or bring in a file that does.
 _OURS = (
     *("ignoredisk", "zerombr", "clearpart", "autopart", "reqpart", "mount"),
-    *("part", "partition", "raid", "volgroup", "logvol", "btrfs"),
+    *("part", "partition", "raid", "volgroup", "logvol", "btrfs", "%include"),
 )
+# Of `bootloader`: another disk's first sectors would be written.
+_BOOT_DISKS = ("--boot-drive", "--driveorder", "--location")
 
 
 def _check_fragment(fragment: str) -> None:
@@ -95,7 +97,10 @@ def _check_fragment(fragment: str) -> None:
     except InputError as error:
         raise InputError(error.what, error.next_step, where) from None
     for command in commands:
-        if command[0] in _OURS:
+        is_elsewhere = command[0] == "bootloader" and any(
+            word.startswith(_BOOT_DISKS) for word in command[1:]
+        )
+        if command[0] in _OURS or is_elsewhere:
             raise InputError(
                 f"{command[0]} is not a fragment's to say",
                 "use layout; or a template",

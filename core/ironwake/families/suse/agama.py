@@ -27,7 +27,7 @@ Map = dict[str, Any]
 _CAN = Can("Agama", idle=True, spares=False, group_percent=False, subvolumes=False)
 # What grows has a least size, and no greatest: that of a small file system.
 _LEAST = 512 * MIB
-_OURS = ("storage", "scripts")
+_OURS = ("storage", "legacyAutoyastStorage", "scripts")
 
 
 def check(layout: Layout) -> None:

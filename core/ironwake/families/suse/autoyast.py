@@ -28,7 +28,8 @@ r! /root/autoinst.xml
 """
 _FOLDER = "/tmp/profile"  # noqa: S108 (the installer's own memory)
 # A fragment that had these would be in the guard's place.
-_OURS = ("partitioning", "scripts")
+# `classes` are files that are merged, disks and all; `ask-list`, questions that change any answer.
+_OURS = ("partitioning", "partitioning_advanced", "scripts", "classes", "ask-list", "boot_custom")
 
 
 def profile(install: Install) -> Map:
@@ -77,14 +78,23 @@ def _managed(install: Install) -> bool:
 
 def with_fragment(rows: Map, fragment: Map) -> Map:
     """A fragment's sections take the place of ours; never that of the guard."""
+    inside = {name for section in _maps(fragment) for name in section}
     for name in _OURS:
-        if name in fragment:
+        if name in inside:
             raise InputError(
                 f"<{name}> is not a fragment's to say",
                 "use layout, and parameters.scripts; or a template",
                 "fragments.suse",
             )
     return rows | fragment
+
+
+def _maps(data: Data) -> Iterator[Map]:
+    """It, where it is a map, and all that are in it."""
+    if isinstance(data, dict):
+        yield data
+    for one in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
+        yield from _maps(one)
 
 
 def source(install: Install) -> str:

@@ -115,6 +115,7 @@ def _autoinstall(install: Install) -> dict[str, Any]:
     parameters = install.parameters
     layout = install.layout or usual(install.disk.match)
     added = fragment.read(parameters.fragments, "ubuntu", _OURS)
+    fragment.refuse(added.get("user-data"), fragment.DISKS, "fragments.ubuntu.user-data")
     for name in ("early-commands", "late-commands", "error-commands"):  # else in the place of ours
         if not isinstance(added.get(name, []), list):
             raise InputError("commands are a list", "", f"fragments.ubuntu.{name}")

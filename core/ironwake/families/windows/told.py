@@ -31,6 +31,7 @@ _WORD = re.compile(r"[A-Za-z0-9._@\\-]{1,100}", re.ASCII)
 # Of a password that stands on a command line of Windows, within quotes.
 _SECRET = re.compile(r"[A-Za-z0-9!#$*+,./:;=?@_~(){}\[\]-]{1,100}", re.ASCII)
 _ELEMENT = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,79}", re.ASCII)
+_DISKS = frozenset({"DiskConfiguration", "ImageInstall"})  # which say to what disk
 WHERE = "fragments.windows"
 
 
@@ -105,6 +106,12 @@ def _settings(data: Any) -> dict[str, dict[str, Any]]:
             known = ", ".join(PASSES)
             raise InputError(f"{name!r:.60} is no pass here", f"use {known}", "settings")
         for component, content in components.items():
+            if component == "Setup" and isinstance(content, dict) and _DISKS & content.keys():
+                raise InputError(
+                    "the disk is chosen, guarded and divided before set-up starts",
+                    f"leave out {' and '.join(sorted(_DISKS & content.keys()))}",
+                    "settings",
+                )
             _check_node(component, content, 0)
             if not isinstance(content, dict):
                 raise InputError(f"{component} has no elements", "name them", "settings")
