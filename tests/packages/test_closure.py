@@ -20,7 +20,7 @@ from ironwake.progress import silent
 from ironwake.release import find
 from ironwake_imager.bundle import archive
 from ironwake_imager.bundle.bring import Places, bring
-from ironwake_imager.bundle.closure import System, closure, status_of
+from ironwake_imager.bundle.closure import System, closure, fetch, status_of
 from ironwake_imager.bundle.gather import Gathering, Wanted
 from ironwake_runtime import packagecache
 from ironwake_runtime.apt import AptError, AptRoot
@@ -135,9 +135,32 @@ def test_a_list_that_the_signature_does_not_name(
             Sources(f"{there.url}/debian"),
             tmp_path,
             lambda _: None,
-            get=lambda _: b"other",
+            get=lambda *_: b"other",
             keyring=repository.keyring,
         )
+
+
+def test_a_list_that_does_not_end(there: Mirror, repository: Repository, tmp_path: Path) -> None:
+    """No more is taken of it than the signed list says that it has."""
+    sizes: list[int] = []
+
+    def get(url: str, size: int) -> bytes:
+        path = url.removeprefix(there.url)
+        if path in there.files:  # this mirror has no by-hash
+            sizes.append(size - len(there.files[path]))
+            there.files[path] += b"x"
+        return fetch(url, size)
+
+    with pytest.raises(RefusedError, match=r"Packages\.\w+ is larger than"):
+        closure(
+            [SYSTEM],
+            Sources(f"{there.url}/debian"),
+            tmp_path,
+            lambda _: None,
+            get=get,
+            keyring=repository.keyring,
+        )
+    assert sizes == [0]
 
 
 def test_a_package_that_does_not_exist(

@@ -27,6 +27,11 @@ _REDIRECTS: Final = 5
 _AGAIN: Final = "run it again: it goes on where it ended"
 _KEPT: Final = 7 * 86400  # seconds
 _FROM: Final = ".from"
+_PASSING: Final = (408, 425, 429)  # too slow, too early, too often
+
+
+class AbsentError(BrokenError):
+    """The server has answered, and has it not: it is not asked again, nor is another one."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ def bring(
 
     :param part: what is there of it, open to be read and written; `part.name` is its path
     :raises RefusedError: it is too large, or somewhere else
+    :raises AbsentError: the server says that there is no such file
     :raises BrokenError: the way there or the server failed; what came is kept
     """
     end = clock() + limits.seconds
@@ -88,37 +94,68 @@ def small(url: str, limits: Limits, clock: Callable[[], float] = time.monotonic)
     end = clock() + limits.seconds
     with _opened(url, limits, {}) as reply:
         if reply.status_code != 200:
-            raise BrokenError(f"{url} gave the status {reply.status_code}", "correct the URL")
+            raise _status(url, reply.status_code)
         data = bytearray()
         for piece in reply.iter_bytes():
             data += piece
-            _within(len(data), limits, url)
+            if len(data) > limits.largest:
+                most = size_text(limits.largest)
+                raise RefusedError(f"{url} is larger than {most}", "correct the URL")
             if clock() > end:
                 raise BrokenError(f"{url} took longer than {limits.seconds:g} s", "run it again")
         return bytes(data)
 
 
+def _take(part: BinaryIO) -> bool:
+    """Whether nobody else has this file; then it is ours until it is closed."""
+    try:
+        fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @contextmanager
-def begun(folder: Path, key: str, url: str) -> Iterator[BinaryIO]:
+def begun(
+    folder: Path, key: str, url: str, take: Callable[[BinaryIO], bool] = _take
+) -> Iterator[BinaryIO]:
     """The part of what is called `key`, with what is there of it; RefusedError: another has it.
 
     Parts that nobody has gone on with for a week are cleared away.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _clear(folder)
-    with (folder / f"{key}.part").open("a+b") as part:
-        try:
-            fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RefusedError(f"{url} is being fetched already", "wait for its end") from None
-        yield part
+    path = folder / f"{key}.part"
+    while True:
+        with path.open("a+b") as part:
+            if not take(part):
+                raise RefusedError(f"{url} is being fetched already", "wait for its end")
+            # Between the two, another run may have ended, and given the file away: to the store.
+            if _is_there(part, path):
+                yield part
+                return
+
+
+def _is_there(part: BinaryIO, path: Path) -> bool:
+    """Whether the name still is this file's."""
+    try:
+        return os.path.samestat(os.fstat(part.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _clear(folder: Path, now: Callable[[], float] = time.time) -> None:
-    for path in folder.glob("*.part*"):
+    for path in folder.glob("*.part"):
         with suppress(FileNotFoundError):  # its own run has just ended well
             if path.stat().st_mtime < now() - _KEPT:
-                path.unlink()
+                with path.open("rb") as part:
+                    if _take(part) and _is_there(part, path):
+                        forget(path)
+    for note in folder.glob(f"*.part{_FROM}"):
+        with suppress(FileNotFoundError):
+            is_alone = not note.with_name(note.name.removesuffix(_FROM)).exists()
+            if is_alone and note.stat().st_mtime < now() - _KEPT:
+                note.unlink()
 
 
 def forget(part: Path) -> None:
@@ -137,7 +174,7 @@ def _bring(
             if have and reply.status_code == 416:
                 return  # all of it is there, or it is another file: the checksum tells
             if reply.status_code not in (200, 206):
-                raise BrokenError(f"{url} gave the status {reply.status_code}", "correct the URL")
+                raise _status(url, reply.status_code)
             if reply.status_code == 206 and not _goes_on(reply, have):
                 raise BrokenError(f"{url} gave another part than the one from byte {have}")
             if reply.status_code == 200:
@@ -159,6 +196,14 @@ def _bring(
                 told(have, whole)
     finally:
         part.flush()
+
+
+def _status(url: str, status: int) -> BrokenError:
+    """What a status means: of those that blame us (RFC 9110 section 15.5) a few will pass."""
+    says = f"{url} gave the status {status}"
+    if 400 <= status < 500 and status not in _PASSING:
+        return AbsentError(says, "correct the URL")
+    return BrokenError(says, _AGAIN)
 
 
 def _headers(part: BinaryIO, have: int) -> dict[str, str]:

@@ -14,12 +14,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Server:
     """`files` by their paths. `cuts`: after how many bytes the next replies end; then never.
 
-    `moved`: paths that lead to another URL. `asked`: path, Range and If-Range of each request.
+    `moved`: paths that lead to another URL. `statuses`: of paths that are answered with one.
+    `asked`: path, Range and If-Range of each request.
     """
 
     files: dict[str, bytes]
     cuts: list[int] = field(default_factory=list)
     moved: dict[str, str] = field(default_factory=dict)
+    statuses: dict[str, int] = field(default_factory=dict)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     port: int = 0
 
@@ -35,8 +37,9 @@ class Server:
             _begin(call, 302, {"Location": self.moved[path], "Content-Length": "0"})
             return
         data = self.files.get(path)
-        if data is None:
-            _begin(call, 404, {"Content-Length": "0"})
+        status = 404 if data is None else self.statuses.get(path)
+        if data is None or status:
+            _begin(call, status or 404, {"Content-Length": "0"})
             return
         tag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
         start = int(fields.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))

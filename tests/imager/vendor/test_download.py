@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -138,6 +141,82 @@ def test_a_part_that_goes_while_others_are_looked_at(tmp_path: Path) -> None:
         assert part.read() == b""
 
 
+def test_a_part_that_another_run_has_just_given_away(tmp_path: Path) -> None:
+    """It ended between our opening the file and our having it: the file is the store's by now."""
+    part, store = tmp_path / "key.part", tmp_path / "store"
+    part.write_bytes(b"the other's")
+    ends = iter((True, False))
+
+    def take(file: BinaryIO) -> bool:
+        if next(ends):
+            part.rename(store)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+
+    with download.begun(tmp_path, "key", "http://host.example/x", take) as ours:
+        ours.write(b"ours")
+        ours.flush()
+        assert part.read_bytes() == b"ours"
+        with (
+            pytest.raises(RefusedError, match="is being fetched already"),
+            download.begun(tmp_path, "key", "http://host.example/x"),
+        ):
+            pass
+    assert store.read_bytes() == b"the other's"
+
+
+def test_a_part_that_somebody_has_is_not_cleared_away(tmp_path: Path) -> None:
+    """However old it is; one that nobody has goes, with what is written down of it."""
+    with download.begun(tmp_path, "held", "http://host.example/x"):
+        for name in ("old.part", "old.part.from", "lost.part.from", "held.part.from", "new.part"):
+            (tmp_path / name).touch()
+        for name in ("held.part", "held.part.from", "old.part", "old.part.from", "lost.part.from"):
+            os.utime(tmp_path / name, (0, 0))
+        with download.begun(tmp_path, "other", "http://host.example/y"):
+            there = {path.name for path in tmp_path.iterdir()}
+    assert there == {"held.part", "held.part.from", "new.part", "other.part"}
+
+
+def test_a_vendor_that_has_it_not(desk: Desk, server: Server, keys: Path) -> None:
+    """An answer, not a way that failed: the URL is named, and nobody else is asked for the list."""
+    server.files["CHECKSUM"] = signed(keys, "vendor", "--clearsign", server.files["CHECKSUM"])
+    with serving({}) as vendor:
+        medium = row(desk, vendor, signature="inline", keyring=with_keyring(desk, keys))
+        with pytest.raises(BrokenError) as told:
+            desk.bringer.bring(medium, Wish(mirror=server.base))
+        assert str(told.value) == (
+            f"{vendor.base}CHECKSUM gave the status 404; its vendor has moved it: correct the row "
+            "rocky-9 of the catalogue, or get the file and add it with --from"
+        )
+        assert len(vendor.asked) == 1
+    assert server.asked == []
+    del server.files["CHECKSUM"]
+    with pytest.raises(BrokenError, match=r"give the folder of the mirror that has it, or"):
+        desk.bringer.bring(medium, Wish(mirror=server.base))
+    del server.files[NAME]
+    with pytest.raises(BrokenError, match=rf"{NAME} gave the status 404; name another folder with"):
+        desk.bringer.bring(row(desk, server, file=NAME), Wish(sha256="0" * 64))
+    assert len([asked for asked in server.asked if asked[0] == NAME]) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "is_final"),
+    [(401, True), (403, True), (404, True), (410, True), (429, False), (500, False), (503, False)],
+)
+def test_what_a_status_means(desk: Desk, server: Server, status: int, is_final: bool) -> None:
+    """Those that blame us are answers; those that pass, or blame the server, are not."""
+    server.statuses["CHECKSUM"] = status
+    with pytest.raises(BrokenError, match=f"CHECKSUM gave the status {status}") as told:
+        download.small(f"{server.base}CHECKSUM", desk.limits)
+    assert isinstance(told.value, download.AbsentError) is is_final
+
+
+def test_an_index_has_no_mirror(desk: Desk) -> None:
+    """It says itself where the files are: another place is not left out in silence."""
+    with pytest.raises(InputError, match="leave out --mirror"):
+        desk.bringer.bring(desk.known["fedora-coreos"], Wish(mirror="https://mirror.example/"))
+
+
 def test_a_file_that_changes_meanwhile(desk: Desk, server: Server, iso: bytes) -> None:
     """If-Range has the server begin anew: no part of one file is mended with another one's."""
     other = discs.octets("other", len(iso))
@@ -229,8 +308,14 @@ def test_a_mirror(desk: Desk, server: Server, keys: Path, iso: bytes) -> None:
         assert [asked[0] for asked in vendor.asked] == ["CHECKSUM"]
     assert desk.bytes_of("rocky-9", "iso") == iso
     server.files["CHECKSUM"] = listed
-    desk.bringer.bring(medium, Wish(mirror=server.base))
+    manifest = desk.bringer.bring(medium, Wish(mirror=server.base))
     assert server.asked[-1][0] == "CHECKSUM"
+    assert manifest.facts["trust"] == "a list signed by vendor.gpg"
+    desk.store.withdraw("rocky-9")
+    manifest = desk.bringer.bring(medium, Wish(mirror=server.base))
+    assert manifest.facts["trust"] == (
+        "a list signed by vendor.gpg, of the mirror: the vendor could not be reached"
+    )
 
 
 def test_a_vendor_that_sends_us_on(desk: Desk, server: Server, iso: bytes) -> None:

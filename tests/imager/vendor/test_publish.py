@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from ironwake import medium as media
-from ironwake.errors import InputError, RefusedError
+from ironwake.errors import BrokenError, InputError, RefusedError
 from ironwake.iso import wim
 from ironwake.iso.table import decode
 from ironwake_imager.vendor import opened
+from ironwake_imager.vendor.folder import Folder
 from ironwake_imager.vendor.publish import Origin
 from ironwake_imager.vendor.source import Wish
 from ironwake_testing import discs
@@ -136,6 +138,38 @@ def test_a_folder_with_an_iso_and_one_with_its_files(desk: Desk, tmp_path: Path)
     for path, place in table.tree.files.items():
         assert contents[place.offset : place.offset + place.size] == disc.files[path]
     assert desk.bytes_of("rocky-9", "installer-kernel") == disc.files[discs.RED_HAT["kernel"]]
+
+
+@pytest.mark.parametrize("swapped", ["folder/file", "folder"])
+@pytest.mark.parametrize("what", ["a link", "a pipe", "nothing"])
+def test_a_folder_that_is_changed_while_it_is_read(tmp_path: Path, swapped: str, what: str) -> None:
+    """Where a file was, there is something else: no link is followed, and no pipe is waited for."""
+    secret = tmp_path / "secret/file"
+    secret.parent.mkdir()
+    secret.write_bytes(b"data")
+    at = tmp_path / "stick"
+    (at / "folder").mkdir(parents=True)
+    (at / "folder/file").write_bytes(b"data")
+    contents = Folder(at)
+    assert b"".join(contents.chunks()) == b"data"
+    assert contents.text("folder/file") == "data"
+    (at / swapped).rename(tmp_path / "aside")
+    if what == "a link":
+        (at / swapped).symlink_to(secret if swapped.endswith("file") else secret.parent)
+    elif what == "a pipe":
+        os.mkfifo(at / swapped)
+    with pytest.raises(BrokenError, match="folder/file was changed meanwhile"):
+        b"".join(contents.chunks())
+    with pytest.raises(BrokenError, match="folder/file was changed meanwhile"):
+        contents.text("folder/file")
+
+
+def test_a_folder_behind_a_link(tmp_path: Path) -> None:
+    """A person has named it: where a stick is mounted there is often one."""
+    (tmp_path / "stick").mkdir()
+    (tmp_path / "stick/file").write_bytes(b"data")
+    (tmp_path / "link").symlink_to("stick")
+    assert b"".join(Folder(tmp_path / "link").chunks()) == b"data"
 
 
 def test_what_was_there_before_goes(desk: Desk, tmp_path: Path) -> None:

@@ -13,17 +13,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx2
 import zstandard
 
-from ironwake.errors import BrokenError, RefusedError
+from ironwake.errors import BrokenError, IronwakeError, RefusedError
 from ironwake.packagecache import DEBIAN, SECURITY
+from ironwake_imager import download
+from ironwake_imager.download import Limits
 from ironwake_runtime.apt import KEYRING, AptError, AptRoot
 from ironwake_runtime.aptsources import Mirror
 
 _STATUS = ("./var/lib/dpkg/status", "var/lib/dpkg/status")
 _LARGEST_STATUS = 64 << 20
-_PATIENCE = 60.0  # seconds without a byte
+_LARGEST_LIST = 1 << 30  # bytes
+_PATIENCE = 1800.0  # seconds for one list
 _HASHES = re.compile(r"^ ([0-9a-f]{64}) +(\d+) (\S+)$", re.MULTILINE)
 _PACKED = ("xz", "gz")  # as apt prefers them
 
@@ -50,17 +52,18 @@ class Part:
     files: dict[str, Path] = field(default_factory=dict)
 
 
-Fetch = Callable[[str], bytes]
+Fetch = Callable[[str, int], bytes]
 
 
-def fetch(url: str) -> bytes:
-    """What is behind a URL; BrokenError where it cannot be had."""
-    try:
-        reply = httpx2.get(url, timeout=_PATIENCE, follow_redirects=True)
-        reply.raise_for_status()
-    except httpx2.HTTPError as error:
-        raise BrokenError(f"cannot fetch {url}: {error}", "run it again") from None
-    return reply.content
+def fetch(url: str, size: int) -> bytes:
+    """What is behind a URL, which has so many bytes.
+
+    :raises BrokenError: it cannot be had
+    :raises RefusedError: it is larger
+    """
+    # Its hash is signed: whoever gives it, by whatever way, does no harm.
+    limits = Limits(largest=size, seconds=_PATIENCE, follow=True, plain=True)
+    return download.small(url, limits)
 
 
 def status_of(archive: Path) -> str:
@@ -142,14 +145,18 @@ def _lists(
         base = url.removesuffix("/InRelease")
         part, path = _place(parts, url)
         part.files[path] = _kept(folder, signed)
-        known = {row[2]: row[0] for row in _HASHES.findall(signed.decode("utf-8", "replace"))}
+        rows = _HASHES.findall(signed.decode("utf-8", "replace"))
+        known = {name: (sha256, int(size)) for sha256, size, name in rows}
         wanted = f"main/binary-{apt.architecture}/Packages"
         name = next((f"{wanted}.{end}" for end in _PACKED if f"{wanted}.{end}" in known), "")
         if not name:
             raise AptError(f"{url} names no {wanted}", "take another mirror")
-        by_hash = f"{name.rpartition('/')[0]}/by-hash/SHA256/{known[name]}"
-        there = folder / known[name]
-        if not there.is_file() or _sha256(there.read_bytes()) != known[name]:
+        sha256, size = known[name]
+        if size > _LARGEST_LIST:
+            raise RefusedError(f"{name} of {url} has {size} bytes", "take another mirror")
+        by_hash = f"{name.rpartition('/')[0]}/by-hash/SHA256/{sha256}"
+        there = folder / sha256
+        if not there.is_file() or _sha256(there.read_bytes()) != sha256:
             told(f"fetching {base.rpartition('/')[2]}'s {name}")
             there = _kept(folder, _verified(base, (by_hash, name), known[name], get))
         for one in (by_hash, name):
@@ -157,13 +164,14 @@ def _lists(
             part.files[path] = there
 
 
-def _verified(base: str, names: tuple[str, ...], sha256: str, get: Fetch) -> bytes:
-    """By the name that never changes first, which not every mirror has."""
-    error: BrokenError | None = None
+def _verified(base: str, names: tuple[str, ...], wanted: tuple[str, int], get: Fetch) -> bytes:
+    """By the name that never changes first, which not every mirror has. `wanted`: hash, size."""
+    sha256, size = wanted
+    error: IronwakeError | None = None
     for name in names:
         try:
-            data = get(f"{base}/{name}")
-        except BrokenError as away:
+            data = get(f"{base}/{name}", size)
+        except (BrokenError, RefusedError) as away:
             error = away
             continue
         if _sha256(data) == sha256:

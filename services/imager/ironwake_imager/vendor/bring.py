@@ -7,13 +7,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from ironwake.artifact import Manifest
 from ironwake.errors import InputError, RefusedError, UnknownError
 from ironwake.medium import Medium
 from ironwake.sizes import size_text
 from ironwake_imager import download
-from ironwake_imager.download import Limits
+from ironwake_imager.download import AbsentError, Limits
 from ironwake_imager.vendor import checksums, opened
 from ironwake_imager.vendor.checksums import Checksum
 from ironwake_imager.vendor.folder import Folder
@@ -73,7 +74,7 @@ class Bringer:
             for one in wanted:
                 key = one.checksum.digest[:64]
                 part = stack.enter_context(download.begun(self.cache / "media", key, one.url))
-                download.bring(one.url, part, self.limits, self._told(medium, one))
+                self._fetch(medium, one, part)
                 parts[one.role] = Path(part.name)
             origins = [Origin(one.url, one.trust, one.checksum, ours=True) for one in wanted]
             try:
@@ -88,6 +89,13 @@ class Bringer:
             for path in parts.values():
                 download.forget(path)
             return done
+
+    def _fetch(self, medium: Medium, one: Wanted, part: BinaryIO) -> None:
+        try:
+            download.bring(one.url, part, self.limits, self._told(medium, one))
+        except AbsentError as absent:
+            step = "name another folder with --mirror, or get the file and add it with --from"
+            raise AbsentError(absent.what, step) from None
 
     def _told(self, medium: Medium, one: Wanted) -> download.Told:
         def told(done: int, whole: int | None) -> None:

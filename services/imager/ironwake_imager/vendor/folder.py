@@ -5,18 +5,22 @@ Its files go into one artifact, one behind the other, with the same table that a
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 from ironwake.errors import BrokenError, InputError
 from ironwake.iso.contents import text_of
 from ironwake.iso.image import Limits, Place, Tree
 
 _CHUNK = 1 << 20
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Folder:
         place = self.tree.find(path)
         if place is None:
             return ""
-        with (self.path / self._names[place.offset, place.size]).open("rb") as stream:
+        with self._open(self._names[place.offset, place.size]) as stream:
 
             def read(offset: int, size: int) -> bytes:
                 stream.seek(offset)
@@ -58,12 +62,43 @@ class Folder:
         """All bytes of the artifact; BrokenError where a file is another one than before."""
         for path, place in self.tree.files.items():
             left = place.size
-            with (self.path / path).open("rb") as stream:
+            with self._open(path) as stream:
                 while left and (piece := stream.read(min(_CHUNK, left))):
                     left -= len(piece)
                     yield piece
                 if left or stream.read(1):
-                    raise BrokenError(f"{self.path / path} was changed meanwhile", "run it again")
+                    raise self._changed(path)
+
+    def _open(self, path: str) -> BinaryIO:
+        """A plain file of it; BrokenError where that is none any longer."""
+        descriptor = self._descend(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait
+        stream = os.fdopen(descriptor, "rb")
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            stream.close()
+            raise self._changed(path)
+        return stream
+
+    def _descend(self, path: str, flags: int) -> int:
+        """A descriptor of what is there, by no link: whoever has the folder could set one just now.
+
+        The folder itself may stand behind one: a person has named it.
+        """
+        *folders, name = path.split("/")
+        at = os.open(self.path, _FOLDER)
+        try:
+            for one in folders:
+                above, at = at, os.open(one, _FOLDER | os.O_NOFOLLOW, dir_fd=at)
+                os.close(above)
+            return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENOENT):
+                raise self._changed(path) from None
+            raise
+        finally:
+            os.close(at)
+
+    def _changed(self, path: str) -> BrokenError:
+        return BrokenError(f"{self.path / path} was changed meanwhile", "run it again")
 
     @cached_property
     def _names(self) -> dict[tuple[int, int], str]:
@@ -73,15 +108,21 @@ class Folder:
         count, todo = 0, [""]
         while todo:
             folder = todo.pop()
-            with os.scandir(self.path / folder) as entries:
-                found = sorted(entries, key=lambda one: one.name)
-            for entry in found:
+            for name, about in self._listed(folder or "."):
                 count += 1
-                path = f"{folder}/{entry.name}" if folder else entry.name
+                path = f"{folder}/{name}" if folder else name
                 if count > self.limits.entries or path.count("/") > self.limits.depth:
                     raise InputError(f"{self.path} has more in it than any medium")
-                about = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(about.st_mode):
                     todo.append(path)
                 elif stat.S_ISREG(about.st_mode):
                     yield path, about.st_size
+
+    def _listed(self, folder: str) -> list[tuple[str, os.stat_result]]:
+        at = self._descend(folder, _FOLDER)
+        try:
+            with os.scandir(at) as entries:
+                some = itertools.islice(entries, self.limits.entries + 1)
+                return sorted((one.name, one.stat(follow_symlinks=False)) for one in some)
+        finally:
+            os.close(at)

@@ -2,7 +2,9 @@
 byte of them.
 
 A checksum is worth as much as the list that it is from: signed, where the vendor's keyring is here;
-else from the vendor itself, by https. A mirror gives files, and lists only where nobody else can.
+else from the vendor itself, by https. A mirror gives files, and lists only where the vendor cannot
+be reached, which the medium's manifest says. A vendor that answers that there is no such list has
+answered: nobody else is asked for it, and the row is to be corrected.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 from ironwake import medium as media
 from ironwake.errors import BrokenError, InputError
 from ironwake.medium import INLINE, Medium
+from ironwake_imager.download import AbsentError
 from ironwake_imager.vendor import checksums, signature
 from ironwake_imager.vendor.checksums import Checksum
 
@@ -56,6 +59,7 @@ class Sources:
 
         :raises InputError: nothing says what they hash to
         :raises RefusedError: the list is not signed by whom it should be
+        :raises AbsentError: a list is not there
         :raises BrokenError: the way there or the server failed
         """
         media.check_base(wish.mirror, "mirror")
@@ -64,6 +68,12 @@ class Sources:
             raise InputError(
                 f"{medium.name} cannot be downloaded: its vendor gives it to customers only",
                 f"get it from {medium.page or 'there'}, and add it with --from FILE",
+            )
+        if medium.stream and wish.mirror:
+            raise InputError(
+                f"{medium.name} comes from where its vendor's index says",
+                "leave out --mirror, or bring its files with --from",
+                "mirror",
             )
         if medium.stream:
             return self._of_stream(medium)
@@ -94,10 +104,13 @@ class Sources:
         first = medium.base or base
         try:
             return self._checked(medium, file, first)
+        except AbsentError:
+            raise
         except BrokenError:
             if first == base:
                 raise
-            return self._checked(medium, file, base)
+        text, trust = self._checked(medium, file, base)
+        return text, f"{trust}, of the mirror: the vendor could not be reached"
 
     def _checked(self, medium: Medium, file: str, base: str) -> tuple[bytes, str]:
         url = urljoin(base, medium.checksums.replace("{file}", file))
@@ -112,21 +125,35 @@ class Sources:
                 else "give --sha256",
                 "checksums",
             )
-        raw = self.small(url)
+        raw = self._read(url, medium, base)
         if keyring is None or not medium.signature:
             return raw, f"a checksum by https from {urlsplit(url).hostname}"
         if medium.signature == INLINE:
             return signature.signed_text(raw, keyring), f"a list signed by {keyring.name}"
         where = urljoin(base, medium.signature.replace("{file}", file))
-        signature.check(raw, self.small(where), keyring)
+        signature.check(raw, self._read(where, medium, base), keyring)
         return raw, f"a list signed by {keyring.name}"
+
+    def _read(self, url: str, medium: Medium, base: str) -> bytes:
+        """A small file; where it is absent, with what to do about that."""
+        try:
+            return self.small(url)
+        except AbsentError as absent:
+            step = (
+                f"its vendor has moved it: correct the row {medium.name} of the catalogue"
+                if base == medium.base
+                else "give the folder of the mirror that has it"
+            )
+            raise AbsentError(
+                absent.what, f"{step}, or get the file and add it with --from"
+            ) from None
 
     def _of_stream(self, medium: Medium) -> tuple[Wanted, ...]:
         url = urljoin(medium.base, medium.stream)
         if urlsplit(url).scheme != "https":
             raise InputError(f"nobody vouches for {url}: it comes by plain http", "use https")
         try:
-            index = json.loads(self.small(url))
+            index = json.loads(self._read(url, medium, medium.base))
         except (ValueError, RecursionError):
             raise BrokenError(f"{url} is no JSON", "run it again") from None
         there = media.pxe_files(index, medium.vendor_arch)
