@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ironwake.errors import InputError
+from ironwake_runtime import folders
 
 LARGEST = 256 << 10  # bytes of a template
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -41,7 +42,7 @@ def read(folder: Path, name: str) -> str:
             "template",
         )
     try:
-        with (folder / name).open("rb") as file:
+        with folders.own(folder / name, folder, "template").open("rb") as file:
             raw = file.read(LARGEST + 1)
         if len(raw) > LARGEST:
             raise InputError(f"{name} has more than {LARGEST} bytes", "shorten it", "template")

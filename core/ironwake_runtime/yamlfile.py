@@ -12,6 +12,9 @@ from ironwake.errors import InputError, IronwakeError
 
 T = TypeVar("T")
 
+# What PyYAML raises for what people write: behind a tag, whatever Python says of its value.
+FAULTS = (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError)
+
 
 def parse(
     kind: type[T], raw: bytes, example: str = "", check: Callable[[T], object] | None = None
@@ -29,7 +32,7 @@ def parse(
         said = error.problem or error.context or "this is not YAML"
         place = str(mark.line + 1) if mark else ""
         raise InputError(said, "see https://yaml.org for the notation", place) from None
-    except (yaml.YAMLError, UnicodeError, RecursionError, ValueError) as error:
+    except FAULTS as error:
         first = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"this is not YAML: {first}") from None
     if data is None:

@@ -20,6 +20,7 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "no-yaml": ("release: [debian-12\n", 2, "expected"),
     "twice": ("release: debian-12\nmethod: script\nrelease: debian-13\n", 3, "given twice"),
     "alias": ("release: &a debian-12\nimage: *a\n", 2, "aliases are not taken"),
+    "tag": (HEAD + "finish: !!bool maybe\n", 1, "this is not YAML"),
     "no-method": ("release: debian-12\nmethod: magic\n", 2, "none of"),
     "no-field": ("release: debian-12\nmethods: script\n", 2, "there is no field 'methods'"),
     "no-system": ("method: archive\n", 1, "this field is missing"),
@@ -175,6 +176,25 @@ def test_a_disk_that_a_fragment_names_will_have_to_be_named_by_whoever_deploys_i
     (note,) = report["notes"]
     assert "which nobody has looked at" in note["what"]
     assert note["next_step"].endswith("--erase /dev/disk/by-id/data")
+
+
+def test_no_link_in_somebodys_folder_shows_a_file_of_this_host(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A check of what strangers send in looks at it on one's own host: neither a profile, nor its
+    template, nor a file of parameters is a way to have others quoted."""
+    canary, folder = "canary-5d1c", tmp_path / "sent-in"
+    (tmp_path / "secret").write_text(f"{canary}: of this host\n")
+    (folder / "groups").mkdir(parents=True)
+    for name in ("linked.yaml", "own.ks", "groups/linked.yaml", "site.yaml"):
+        (folder / name).symlink_to(tmp_path / "secret")
+    (folder / "web.yaml").write_text(
+        "release: rocky-9\nmethod: script\nparameters: {template: own.ks}\n"
+    )
+    assert run(("profile", "lint", str(folder), "--parameters", str(folder)), {}) == 1
+    said = "".join(capsys.readouterr())
+    assert said.count(f"leads out of {folder}") >= 4
+    assert canary not in said
 
 
 def test_the_scopes_of_a_machine_are_joined(

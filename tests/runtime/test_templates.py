@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,26 @@ def test_only_a_file_beside_the_profiles_is_read(tmp_path: Path, name: str) -> N
     """No path leads out of the folder, and a profile is no template."""
     with pytest.raises(InputError):
         templates.read(tmp_path, name)
+
+
+def test_no_link_leads_to_a_file_of_this_host(tmp_path: Path) -> None:
+    """What it says would be quoted where it is wrong. Within the folder links may lead anywhere: so
+    are folders that are changed all at once."""
+    folder, secret = tmp_path / "profiles", tmp_path / "secret"
+    (folder / "..data").mkdir(parents=True)
+    secret.write_text("canary")
+    (folder / "..data" / "web.ks").write_text("text")
+    (folder / "web.ks").symlink_to("..data/web.ks")
+    (folder / "out.ks").symlink_to(secret)
+    (folder / "round.ks").symlink_to("round.ks")
+    os.mkfifo(folder / "pipe.ks")
+    (tmp_path / "link").symlink_to(folder)
+    for place in (folder, tmp_path / "link"):
+        assert templates.read(place, "web.ks") == "text"
+    for name, says in (("out", "leads out"), ("round", "cannot be read"), ("pipe", "is no file")):
+        with pytest.raises(InputError, match=says) as caught:
+            templates.read(folder, f"{name}.ks")
+        assert caught.value.where == "template"
 
 
 def test_a_file_that_is_too_large_or_not_there_is_told(tmp_path: Path) -> None:

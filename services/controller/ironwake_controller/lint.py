@@ -32,7 +32,7 @@ from ironwake_controller import briefing
 from ironwake_controller.briefing import Briefing, Meant
 from ironwake_controller.profiles import check_name
 from ironwake_controller.scopes import Scopes
-from ironwake_runtime import judges, templates, yamlfile
+from ironwake_runtime import folders, judges, templates, yamlfile
 from ironwake_runtime.judges import Verdict
 
 MAC = Mac("52:54:00:00:00:01")
@@ -92,17 +92,19 @@ class Lint:
 
     def scopes(self) -> None:
         """Look at every file of the folder of parameters."""
-        for path, kind in self._scopes.files() if self._scopes else ():
-            self._read(path, partial(_parsed, kind))
+        if self._scopes is None:
+            return
+        for path, kind in self._scopes.files():
+            self._read(path, self._scopes.folder, partial(_parsed, kind))
 
     def profile(self, path: Path) -> None:
         """Look at one profile's file."""
-        self._read(path, lambda raw: self._profile(path, raw))
+        self._read(path, path.parent, lambda raw: self._profile(path, raw))
 
-    def _read(self, path: Path, look: Callable[[bytes], object]) -> None:
+    def _read(self, path: Path, folder: Path, look: Callable[[bytes], object]) -> None:
         self.report.looked_at.append(str(path))
         try:
-            with path.open("rb") as file:
+            with folders.own(path, folder).open("rb") as file:
                 raw = file.read(_LARGEST + 1)
             if len(raw) > _LARGEST:
                 raise InputError(f"a profile has at most {_LARGEST} bytes", "make it shorter")
@@ -129,8 +131,12 @@ class Lint:
             plain_passwords=True,
         )
         real = reader.draft(machine, Meant(path.stem, "", profile, release))
-        # Without secrets, for judges quote what they find wrong; but fragments are to be judged.
-        told = replace(real.masked.parameters, fragments=real.parameters.fragments)
+        # Without secrets, for judges quote what they find wrong; but raw texts are to be judged.
+        told = replace(
+            real.masked.parameters,
+            fragments=real.parameters.fragments,
+            scripts=real.parameters.scripts,
+        )
         draft = replace(real.masked, parameters=told)
         policy = Policy(_SITE, _stocked(release, machine, profile))
         try:

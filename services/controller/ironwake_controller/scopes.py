@@ -16,7 +16,7 @@ from ironwake.machine import Machine
 from ironwake.parameters import files
 from ironwake.parameters.files import Group, Stated
 from ironwake.parameters.scope import Scope
-from ironwake_runtime import yamlfile
+from ironwake_runtime import folders, yamlfile
 
 _LARGEST = 256 << 10  # bytes of a file
 _MOST = 1000  # groups
@@ -28,7 +28,7 @@ class Scopes:
     """The files of one folder, which need not be there."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def of(
         self, machine: Machine, profile_name: str, stated: Mapping[str, Any]
@@ -37,27 +37,27 @@ class Scopes:
 
         :raises InputError: a file has a mistake; `where` has its place
         """
-        site = _read(Stated, self._folder / "site.yaml", self._folder)
-        own = _read(Stated, self._folder / "machines" / f"{machine.name}.yaml", self._folder)
+        site = _read(Stated, self.folder / "site.yaml", self.folder)
+        own = _read(Stated, self.folder / "machines" / f"{machine.name}.yaml", self.folder)
         mine = files.groups_of(machine.labels, self.groups())
         name = str(machine.name)
         return files.joined(site, (profile_name, stated), mine, (name, own))
 
     def groups(self) -> dict[str, Group]:
         """All groups, by name."""
-        paths = sorted((self._folder / "groups").glob("*.yaml"))
+        paths = sorted((self.folder / "groups").glob("*.yaml"))
         if len(paths) > _MOST:
             raise InputError(f"there are {len(paths)} groups", f"keep {_MOST} at most", "groups")
-        read = ((path.stem, _read(Group, path, self._folder)) for path in paths)
+        read = ((path.stem, _read(Group, path, self.folder)) for path in paths)
         return {name: group for name, group in read if group is not None}
 
     def files(self) -> tuple[tuple[Path, type[Group | Stated]], ...]:
         """Every file that there is, with what it should be."""
-        site = self._folder / "site.yaml"
+        site = self.folder / "site.yaml"
         return (
             *(((site, Stated),) if site.is_file() else ()),
-            *((path, Group) for path in sorted((self._folder / "groups").glob("*.yaml"))),
-            *((path, Stated) for path in sorted((self._folder / "machines").glob("*.yaml"))),
+            *((path, Group) for path in sorted((self.folder / "groups").glob("*.yaml"))),
+            *((path, Stated) for path in sorted((self.folder / "machines").glob("*.yaml"))),
         )
 
 
@@ -65,9 +65,10 @@ def _read(kind: type[T], path: Path, folder: Path) -> T | None:
     """What the file says; None where there is none."""
     name = str(path.relative_to(folder))
     try:
-        if path.stat().st_size > _LARGEST:
+        found = folders.own(path, folder)
+        if found.stat().st_size > _LARGEST:
             raise InputError(f"more than {_LARGEST} bytes", "make it shorter")
-        return yamlfile.parse(kind, path.read_bytes(), "parameters: {}")
+        return yamlfile.parse(kind, found.read_bytes(), "parameters: {}")
     except FileNotFoundError:
         return None
     except OSError as error:
