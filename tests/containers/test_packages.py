@@ -114,6 +114,15 @@ def _child(pid: int, name: str) -> int:
     return next(int(one) for one in there if Path(f"/proc/{one}/comm").read_text().strip() == name)
 
 
+def test_what_cannot_be_built_there_comes_in_a_bundle(site: Site) -> None:
+    """FAI wants mounts, and the container for media may not: said before anything is fetched."""
+    run = ("run", "--rm", "-T", "media", "add", "fai-debian-12")
+    said = site.stack.compose(*run, check=False)
+    assert (said.returncode, said.stdout) == (4, "")
+    assert "the container for media may not; run on a host, as root: ironwake" in said.stderr
+    assert "loaders" not in said.stderr
+
+
 def test_it_outlives_the_mirror_and_its_own_restart(site: Site) -> None:
     """What was fetched once is there without the mirror, and in a new container."""
     whole = b"a package" * 1000
