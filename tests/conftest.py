@@ -6,6 +6,7 @@ import resource
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # No test fails because the machine was busy: an example takes as long as it takes.
@@ -46,10 +47,18 @@ _HERE = Path(__file__).parent
 
 
 def pytest_configure() -> None:
-    """Take as many descriptors as floods need, where the host lets us."""
+    """Take as many descriptors as floods need, where the host lets us; log tracebacks as they are.
+
+    Where rich is installed, structlog would draw all variables of each frame: a second for each.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    *chain, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(
+        colors=False, exception_formatter=structlog.dev.plain_traceback
+    )
+    structlog.configure(processors=[*chain, plain])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
