@@ -130,6 +130,10 @@ class Scripts:
                     name,
                 )
 
+    @property
+    def masked(self) -> Scripts:
+        return Scripts(self.pre and SECRET_WORD, self.post and SECRET_WORD)
+
 
 @dataclass(frozen=True)
 class Parameters:
@@ -230,6 +234,8 @@ class Parameters:
             users=tuple(user.masked for user in self.users),
             root_password_hash=root_hash,
             proxy=_masked_url(self.proxy),
+            # Raw texts of a person's own: nobody knows what is in them.
+            scripts=self.scripts.masked,
             fragments={},
             vars=dict.fromkeys(self.vars, SECRET_WORD),
         )

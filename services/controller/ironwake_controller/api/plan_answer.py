@@ -39,7 +39,8 @@ def routes(house: House) -> APIRouter:
     ) -> AnswerShape:
         """The answer files that this machine would get, and the origin of each parameter.
 
-        A word stands in the place of each secret; fragments are left out for that reason.
+        The word SECRET stands in the place of each secret, of scripts and of variables; fragments
+        are left out.
         """
         with house.store.read() as connection:
             there = machines.by_mac(connection, Mac(mac))
