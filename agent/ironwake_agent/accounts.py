@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from ironwake.errors import BrokenError
 from ironwake.names import UserName
 from ironwake.parameters import User
+from ironwake.parameters.model import RootPolicy
 
 FILES = ("etc/passwd", "etc/shadow", "etc/group", "etc/gshadow", "etc/subuid", "etc/subgid")
 
@@ -71,7 +72,7 @@ def change(texts: Mapping[str, str], user: User) -> dict[str, str]:
     return new
 
 
-def home(passwd: str, name: UserName) -> str:
+def home(passwd: str, name: str) -> str:
     """The account's folder; "" where there is no such account."""
     return next((row[5] for row in _rows(passwd) if row[0] == name and len(row) > 5), "")
 
@@ -81,13 +82,21 @@ def group(passwd: str, name: UserName) -> int:
     return next(int(row[3]) for row in _rows(passwd) if row[0] == name)
 
 
-def lock_root(shadow: str) -> str:
-    """No password opens root: the administrator has sudo."""
+def root_word(policy: RootPolicy, password_hash: str) -> str:
+    """What stands for root in shadow: with keys, a word that is no password and locks nothing (an
+    sshd without PAM lets nobody into a locked account, whatever the key).
+    """
+    words = {RootPolicy.KEYS: "*", RootPolicy.PASSWORD: password_hash}
+    return words.get(policy, _LOCKED)
+
+
+def set_root(shadow: str, word: str) -> str:
+    """The text with that in root's line."""
     lines = []
     for line in shadow.splitlines():
         row = line.split(":")
         if row[0] == "root":
-            row[1] = _LOCKED
+            row[1] = word
         lines.append(":".join(row))
     return "".join(f"{line}\n" for line in lines)
 

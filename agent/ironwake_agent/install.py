@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ironwake.disk import Disk, confirm
@@ -24,6 +24,9 @@ from ironwake_agent import (
     packages,
     prepare,
     probe,
+    scripts,
+    sources,
+    stated,
     target,
     unlocking,
     unpack,
@@ -63,6 +66,7 @@ def install(hands: Hands, order: Order, lease: Lease) -> Ending:
     todo = plan(probe.disks(hands.run), order)
     chosen = "; ".join(str(one.disk) for one in todo.disks)
     say(f"{order.machine} goes on disk {chosen}")
+    scripts.before(order.scripts.pre, _ear(hands))
     say("partitioning")
     reporter.step(Step.PARTITIONING, message=chosen)
     try:
@@ -97,6 +101,16 @@ def _copy(hands: Hands, order: Order, image: DiskImage, lease: Lease) -> Ending:
     )
     deploy.deploy(task, ways, lambda: ends.append(ending.prepare(order.finish, TARGET)))
     return ends[0]
+
+
+def _ear(hands: Hands) -> scripts.Ear:
+    """Who hears of a person's script, and ends it where the deployment is over."""
+
+    def beat() -> None:
+        hands.reporter.check()
+        hands.reporter.alive("a script of the profile still runs")
+
+    return scripts.Ear(hands.say, beat)
 
 
 def plan(found: Sequence[Disk], order: Order) -> Work:
@@ -149,12 +163,27 @@ def _finish(hands: Hands, order: Order, todo: Work, lease: Lease) -> None:
     reporter.check()
     hands.say("configuring")
     reporter.step(Step.CONFIGURING)
-    packages.install(run, TARGET, order, lease)
-    target.configure(TARGET, order, todo, hands.consoles)
-    packages.make_locale(run, TARGET, order)
-    packages.for_layout(run, TARGET, order, lambda *it: _bring(hands, *it))
-    unlocking.prepare(run, TARGET, todo, order.keys)
+    configure(replace(hands, run=run), order, todo, lease, TARGET)
     reporter.check()
     hands.say("boot loader")
     reporter.step(Step.BOOT_LOADER)
     bootloader.install(run, TARGET, todo)
+
+
+def configure(hands: Hands, order: Order, todo: Work, lease: Lease, root: Path) -> None:
+    """Make what was unpacked at `root` all that the order says, but for its boot loader.
+
+    :raises BrokenError: the system can't be told what was stated
+    """
+    run = hands.run
+    sources.configure(run, root, order)
+    packages.install(run, root, order, lease)
+    target.configure(root, stated.with_words(root, order), todo, hands.consoles)
+    stated.carry_out(root, order)
+    packages.make_locale(run, root, order)
+    packages.for_layout(run, root, order, lambda *it: _bring(hands, *it))
+    unlocking.prepare(run, root, todo, order.keys)
+    if order.scripts.post:
+        hands.reporter.check()
+        prepare.show_kernel(run, root)
+        scripts.after(order.scripts.post, root, lease, _ear(hands))

@@ -7,45 +7,43 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ironwake.errors import BrokenError
 from ironwake.firstboot import File
 from ironwake.layout.packages import WHERE_THERE_IS_ONE, in_initrd, needed
 from ironwake.order import Archive, Order
 from ironwake.packagecache import near
+from ironwake_agent import confinement
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.inside import inside
 from ironwake_agent.network import Lease
 from ironwake_agent.target import exists, write
+from ironwake_agent.workplace import no_services, resolver
 
-_RESOLVER = "run/systemd/resolve/stub-resolv.conf"  # where the archive's /etc/resolv.conf leads
 _REPOSITORY = "var/cache/ironwake"
 _SOURCES = "var/cache/ironwake-sources"
 _NEW_INITRDS = "etc/initramfs-tools/update-initramfs.conf"
-_NO_SERVICES = "usr/sbin/policy-rc.d"  # asked by Debian's packages before they start a service
 
 
 def install(run: Runner, target: Path, order: Order, lease: Lease) -> None:
     """Install the order's packages by apt; BrokenError naming them where that is not possible."""
-    if not order.packages:
+    wanted = (*order.packages, *confinement.packages(target, order.security))
+    if not wanted:
         return
-    names = " ".join(order.packages)
-    text = "".join(f"nameserver {address}\n" for address in lease.dns)
-    write(target, File(_RESOLVER, 0o644, text))
+    names = " ".join(wanted)
     program = ("chroot", str(target), "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=60")
     try:
-        with _no_services(target), _close_by(target, order) as options:
+        with resolver(target, lease), no_services(target), _close_by(target, order) as options:
             apt = (*program, *options)
             run(*apt, "update", timeout=600.0)
-            run(*apt, "--no-install-recommends", "install", *order.packages, timeout=3600.0)
+            run(*apt, "--no-install-recommends", "install", *wanted, timeout=3600.0)
     except CommandError as error:
         raise BrokenError(
             f"the packages {names} could not be installed: {error}",
             "check that the archive's package sources can be reached from this machine's network,"
             " or leave parameters.packages out",
         ) from None
-    finally:
-        inside(target, _RESOLVER).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -68,6 +66,8 @@ def _close_by(target: Path, order: Order) -> Iterator[tuple[str, ...]]:
             *("-o", f"Dir::Etc::SourceList=/{_SOURCES}/none"),
             *("-o", f"Dir::Etc::SourceParts=/{_SOURCES}/parts"),
             *("-o", f"Dir::State::Lists=/{_SOURCES}/lists"),
+            # It is on the machine's own network: no proxy is between.
+            *("-o", f"Acquire::http::Proxy::{urlsplit(order.cache).hostname}=DIRECT"),
             # Descriptions in other languages are no part of a bundle.
             *("-o", "Acquire::Languages=none"),
             # Its lists are as old as it is. They are signed all the same.
@@ -134,7 +134,7 @@ def _from_repository(run: Runner, target: Path, names: list[str]) -> None:
         *("-o", f"Dir::Etc::SourceList=/{_REPOSITORY}/sources.list"),
         *("-o", "Dir::Etc::SourceParts=-", "-o", f"Dir::State::Lists=/{_REPOSITORY}/lists"),
     )
-    with _no_services(target):
+    with no_services(target):
         run(*apt, "update", timeout=600.0)
         run(*apt, "--no-install-recommends", "install", *names, timeout=3600.0)
 
@@ -161,16 +161,6 @@ def _same_initrd(target: Path) -> Iterator[None]:
         yield
     finally:
         write(target, File(_NEW_INITRDS, 0o644, before))
-
-
-@contextmanager
-def _no_services(target: Path) -> Iterator[None]:
-    """A package that is installed meanwhile starts nothing."""
-    write(target, File(_NO_SERVICES, 0o755, "#!/bin/sh\nexit 101\n"))
-    try:
-        yield
-    finally:
-        inside(target, _NO_SERVICES).unlink(missing_ok=True)
 
 
 def make_locale(run: Runner, target: Path, order: Order) -> None:

@@ -68,6 +68,12 @@ def mount_kernel(run: Runner, target: Path) -> None:
         run("mount", "--bind", f"/{name}", str(here))
 
 
+def show_kernel(run: Runner, target: Path) -> None:
+    """The same, where that was not done yet."""
+    if not (target / "proc/self").exists():
+        mount_kernel(run, target)
+
+
 def with_kernel(run: Runner, target: Path) -> Runner:
     """The same runner, which mounts those before the first program of the new system: an archive
     on the usual layout runs none."""
@@ -76,7 +82,7 @@ def with_kernel(run: Runner, target: Path) -> Runner:
     def call(*words: str, stdin: str = "", timeout: float = 300.0) -> str:
         nonlocal mounted
         if words[0] == "chroot" and not mounted:
-            mount_kernel(run, target)
+            show_kernel(run, target)
             mounted = True
         return run(*words, stdin=stdin, timeout=timeout)
 

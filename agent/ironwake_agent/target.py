@@ -19,6 +19,8 @@ from ironwake.layout.work import Work
 from ironwake.names import KernelWord
 from ironwake.order import Order
 from ironwake.parameters import User
+from ironwake.parameters.model import RootPolicy
+from ironwake.parameters.network import Network
 from ironwake_agent import accounts, menu
 from ironwake_agent.inside import inside
 
@@ -47,7 +49,7 @@ def files(
         *name_files(order),
         *config.files(work),
         NO_MACHINE_ID,
-        network_file(order),
+        *((network_file(order),) if order.network == Network() else ()),
         File("etc/timezone", 0o644, f"{order.timezone}\n"),
         File("etc/default/locale", 0o644, f"LANG={order.locale}\n"),
         keyboard_file(order),
@@ -74,8 +76,10 @@ def configure(root: Path, order: Order, work: Work, consoles: Iterable[KernelWor
     for file in files(order, work, consoles, kernel_of(root)):
         write(root, file)
     link(root, "etc/localtime", f"/usr/share/zoneinfo/{order.timezone}")
-    enable_network(root)
+    if order.network == Network():
+        enable_network(root)
     enable_health(root)
+    superuser(root, order)
     _accounts(root, order.users)
     _answer(root)
 
@@ -147,7 +151,6 @@ def link(root: Path, name: str, to: str) -> None:
 
 def _accounts(root: Path, users: Iterable[User]) -> None:
     texts = _texts(root)
-    texts["etc/shadow"] = accounts.lock_root(texts["etc/shadow"])
     for user in users:
         texts = accounts.add(texts, user)
     _put(root, texts)
@@ -156,11 +159,34 @@ def _accounts(root: Path, users: Iterable[User]) -> None:
 
 
 def people(root: Path, users: Iterable[User]) -> None:
-    """The accounts in a system that has accounts already, these perhaps; root's stays."""
+    """The accounts in a system that has accounts already, these perhaps."""
     for file in user_files(users):
         write(root, file)
     for user in users:
         _person(root, user)
+
+
+def superuser(root: Path, order: Order) -> None:
+    """Who may be root, and nobody else: by a password, by keys, or not at all.
+
+    Where nobody stated it, root has no password, and the system's own keys stay.
+    """
+    texts, policy = _texts(root), order.root or RootPolicy.LOCKED
+    word = accounts.root_word(policy, order.root_password_hash)
+    shadow = accounts.set_root(texts["etc/shadow"], word)
+    if policy is not RootPolicy.LOCKED and f"\nroot:{word}:" not in f"\n{shadow}":
+        raise BrokenError(
+            "the new system has no account root in /etc/shadow", "leave parameters.root out"
+        )
+    _put(root, {"etc/shadow": shadow})
+    if order.root is None:
+        return
+    home = inside(root, accounts.home(texts["etc/passwd"], "root") or "root", follow=True)
+    inside(home, ".ssh/authorized_keys").unlink(missing_ok=True)
+    if policy is RootPolicy.KEYS:
+        text = "".join(f"{key}\n" for key in order.root_keys)
+        write(home, File(".ssh/authorized_keys", 0o600, text))
+        (home / ".ssh").chmod(0o700)
 
 
 def _texts(root: Path) -> dict[str, str]:

@@ -11,6 +11,8 @@ from ironwake.mac import Mac
 from ironwake.names import DomainName, HostName, KernelWord
 from ironwake.packagecache import Source
 from ironwake.parameters import User
+from ironwake.parameters.model import Repository, RootPolicy, Scripts, Security
+from ironwake.parameters.network import Network
 from ironwake.profile import BootOrder, Finish, Ids, Seed, Verify
 
 
@@ -82,7 +84,8 @@ class Order:
     touched unless it is blank); `least_disk` in bytes. `callbacks` and `health` are URLs to POST
     to. `keys`: the passphrases of encrypted volumes, by the names of their mappings.
     `layout_packages`: a repository of the packages that the layout needs, where the archive is one
-    without them. `mirrors`: those that the package cache, at `cache`, stands before.
+    without them. `mirrors`: those that the package cache, at `cache`, stands before. `root`: None
+    where nobody stated who may be root. `mirror` is "" where none was stated, too.
     """
 
     deployment: str
@@ -111,6 +114,16 @@ class Order:
     layout_packages: Archive | None = None
     mirrors: tuple[Source, ...] = ()
     cache: str = ""
+    ntp: tuple[str, ...] = ()
+    root: RootPolicy | None = None
+    root_keys: tuple[str, ...] = ()
+    root_password_hash: str = ""
+    network: Network = field(default_factory=Network)
+    repositories: tuple[Repository, ...] = ()
+    proxy: str = ""
+    mirror: str = ""
+    scripts: Scripts = field(default_factory=Scripts)
+    security: Security = Security.DEFAULT
 
     def __post_init__(self) -> None:
         ways = (self.archive, self.image, self.wipe, self.rescue, self.capture)

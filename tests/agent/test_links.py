@@ -13,11 +13,24 @@ from ironwake.errors import IronwakeError
 from ironwake.layout.work import work
 from ironwake.names import KernelWord
 from ironwake.order import Archive, Order
+from ironwake.parameters.model import Repository, RootPolicy, Security
+from ironwake.parameters.network import Device, Network
 from ironwake.profile import Finish, Seed
-from ironwake_agent import bootloader, ending, kexec, packages, prepare, target, unlocking
+from ironwake_agent import (
+    bootloader,
+    ending,
+    kexec,
+    packages,
+    prepare,
+    scripts,
+    sources,
+    stated,
+    target,
+    unlocking,
+)
 from ironwake_agent.image import adopt, system
 from ironwake_agent.network import Lease
-from tests.agent.rig import CONSOLES, ORDER, UEFI, Recorder
+from tests.agent.rig import CONSOLES, KEY, ORDER, UEFI, Recorder
 from tests.layout import rig
 
 # What the tests look for out here, and in no system.
@@ -29,8 +42,12 @@ _OUTSIDE = (
     *("usr/lib/systemd/systemd", "usr/lib/shim/shimx64.efi.signed", "var/cache/debconf/config.dat"),
     *("var/lib/dbus/machine-id", "var/lib/dhcp/a.leases", "var/lib/cloud/data/a"),
     *("var/lib/dpkg/info/mdadm.list", "var/lib/systemd/random-seed", "run/a", "home/a", "dev/a"),
+    *("usr/sbin/netplan", "etc/netplan/a.yaml", "etc/chrony/chrony.conf", "etc/apt/sources.list"),
+    *("usr/lib/systemd/system/chrony.service", "usr/bin/apt-get", "etc/selinux/config"),
+    *("etc/apt/sources.list.d/a.sources", "etc/network/interfaces", "etc/cloud/cloud.cfg"),
+    *("etc/resolv.conf", "etc/systemd/network/a.network", "root/.ssh/authorized_keys"),
 )
-_FOLDERS = ("boot", "etc", "usr", "var", "run", "home", "dev", "proc", "sys")
+_FOLDERS = ("boot", "etc", "usr", "var", "run", "home", "dev", "proc", "sys", "root")
 _TEXT = "options a\nlinux a\n"
 
 
@@ -80,6 +97,19 @@ def _image(seed: Seed) -> Callable[[Path, Order], None]:
     return lambda root, order: system.configure(root, order, seed, lambda _: None)
 
 
+def _stated(root: Path, order: Order) -> None:
+    ear = scripts.Ear(lambda _: None, lambda: None)
+    acts: tuple[Callable[[], None], ...] = (
+        lambda: sources.configure(Recorder(), root, order),
+        lambda: stated.carry_out(root, order),
+        lambda: target.superuser(root, order),
+        lambda: scripts.after("exit 1", root, Lease("eth0", "192.0.2.5"), ear),
+    )
+    for act in acts:
+        with suppress(IronwakeError, FileNotFoundError):
+            act()
+
+
 def _fstab(root: Path, _: Order) -> None:
     assert adopt.fstab(root) == []
 
@@ -94,7 +124,7 @@ def _mounts(root: Path, _: Order) -> None:
     "act",
     [
         *(_packages, _layout_packages, _there_already, _key_file, _bootloader, _kexec, _target),
-        *(_image(Seed.FILES), _image(Seed.NOCLOUD), _fstab, _mounts),
+        *(_image(Seed.FILES), _image(Seed.NOCLOUD), _stated, _fstab, _mounts),
     ],
 )
 @pytest.mark.parametrize("ring", [False, True])
@@ -114,6 +144,14 @@ def test_nothing_outside_is_touched(
         packages=("nginx",),
         locale="de_DE.UTF-8",
         kernel_arguments=(KernelWord("quiet"),),
+        ntp=("192.0.2.7",),
+        root=RootPolicy.KEYS,
+        root_keys=(KEY,),
+        network=Network((Device("uplink", addresses=("192.0.2.7/24",)),), ("192.0.2.53",)),
+        repositories=(Repository("extra", "http://192.0.2.9/extra", "stable", ("main",)),),
+        proxy="http://192.0.2.8:1",
+        mirror="http://192.0.2.6/debian",
+        security=Security.ENFORCING,
     )
     with suppress(IronwakeError, FileNotFoundError):
         act(root, order)

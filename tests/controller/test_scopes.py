@@ -64,11 +64,11 @@ def test_a_wrong_file_arms_nobody_and_is_named(
 
 def test_what_the_installer_cannot_be_told_is_refused_with_its_origin(appliance: Appliance) -> None:
     """Named, with the scope that stated it; never silently left out."""
-    write(appliance, "site.yaml", "parameters: {ntp: [192.0.2.1]}\n")
+    write(appliance, "site.yaml", "parameters: {package_groups: [a]}\n")
     appliance.enrol()
     reply = appliance.call("POST", "/v1/machines/node1/deploy", {"profile": "web"})
     assert reply.status_code == 422
-    assert reply.json()["where"] == "parameters.ntp"
+    assert reply.json()["where"] == "parameters.package_groups"
     assert "stated by the site" in reply.json()["detail"]
 
 

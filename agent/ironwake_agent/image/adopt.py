@@ -14,7 +14,7 @@ from ironwake.newtable import NewTable
 from ironwake.order import DiskImage, Order
 from ironwake.partitions import ESP, ESP_MSDOS
 from ironwake.profile import Ids, Seed
-from ironwake_agent import bootloader, packages, prepare
+from ironwake_agent import bootloader, packages, prepare, scripts, sources, stated
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.image import references, system, volumes
 from ironwake_agent.image.volumes import Root, Volume
@@ -66,11 +66,19 @@ def adopt(hand: Hand, order: Order, image: DiskImage, table: NewTable, found: Fo
     system.configure(hand.target, order, image.seed, say)
 
 
-def finish(hand: Hand, order: Order, lease: Lease) -> None:
-    """What needs the new system's own programs; all is mounted."""
-    if order.packages and hand.target.is_mount():
-        _show_kernel(hand)
-        packages.install(hand.run, hand.target, order, lease)
+def finish(hand: Hand, order: Order, seed: Seed, lease: Lease, ear: scripts.Ear) -> None:
+    """What needs the new system's own programs, and what depends on its packages; all is mounted.
+
+    :raises BrokenError: the system can't be told what was stated
+    """
+    run, target = prepare.with_kernel(hand.run, hand.target), hand.target
+    sources.configure(run, target, order)
+    packages.install(run, target, order, lease)
+    if seed is not Seed.NONE:
+        stated.carry_out(target, order, network=seed is Seed.FILES)
+    if order.scripts.post:
+        prepare.show_kernel(run, target)
+        scripts.after(order.scripts.post, target, lease, ear)
 
 
 class Found:
@@ -141,7 +149,7 @@ def _make_initrd(hand: Hand) -> None:
     """Anew, by the image's own program."""
     for program, *words in _MAKERS:
         if exists(hand.target, program):
-            _show_kernel(hand)
+            prepare.show_kernel(hand.run, hand.target)
             hand.run("chroot", str(hand.target), f"/{program}", *words, timeout=1800.0)
             return
     raise RefusedError(
@@ -150,16 +158,21 @@ def _make_initrd(hand: Hand) -> None:
     )
 
 
-def _show_kernel(hand: Hand) -> None:
-    if not (hand.target / "proc/self").exists():
-        prepare.mount_kernel(hand.run, hand.target)
-
-
 def _without_root(order: Order, image: DiskImage, say: Callable[[str], None]) -> None:
-    if image.seed is not Seed.NONE or order.users or order.packages:
+    stated = {
+        "users": order.users,
+        "packages": order.packages,
+        "repositories": order.repositories,
+        "proxy": order.proxy,
+        "mirror": order.mirror,
+        "scripts.post": order.scripts.post,
+    }
+    wanted = [name for name, given in stated.items() if given]
+    if image.seed is not Seed.NONE or wanted:
         raise RefusedError(
             f"there is no system in {image.name} that can be looked into",
-            "use seed: none, and leave out users and packages: it is then written as it is",
+            f"use seed: none, and leave out {', '.join(wanted or ['users'])}: it is then written"
+            " as it is",
         )
     say("there is no system that can be looked into: the image is written as it is")
 

@@ -22,7 +22,7 @@ from ironwake.order import DiskImage, Order
 from ironwake.partitions import Found as Table
 from ironwake.profile import Ids, Seed, Verify
 from ironwake.sizes import size_text
-from ironwake_agent import bootloader, prepare
+from ironwake_agent import bootloader, prepare, scripts
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.image import adopt, fetch, volumes, write
 from ironwake_agent.image.device import Device, opened, room
@@ -77,6 +77,7 @@ def deploy(task: Task, ways: Ways, before_end: Callable[[], None] = lambda: None
             f"the index is of a disk of {index.size} bytes, the order says {image.size}",
             "import the image again",
         )
+    scripts.before(order.scripts.pre, _ear(task))
     prepare.claim(disk.path)
     # Once more, as late as possible: names of disks may move while devices still appear.
     confirm(disk, task.disks())
@@ -199,6 +200,7 @@ def _tell(task: Task, outcome: Outcome) -> None:
 
 
 def _adopt(task: Task, disk: Disk, table: NewTable, before_end: Callable[[], None]) -> None:
+    image = task.image
     task.step(Step.CONFIGURING, 0.0)
     task.say("configuring")
     hand = adopt.Hand(task.run, task.say, task.target, task.uefi)
@@ -206,8 +208,9 @@ def _adopt(task: Task, disk: Disk, table: NewTable, before_end: Callable[[], Non
     found = adopt.Found(volumes.look(task.run, disk.path, table.parts))
     esp = adopt.esp_of(disk.path, found.volumes) if task.uefi else None
     try:
-        adopt.adopt(hand, task.order, task.image, table, found)
-        adopt.finish(hand, task.order, task.lease)
+        adopt.adopt(hand, task.order, image, table, found)
+        if task.target.is_mount():  # else nobody can look into it, and nothing was stated
+            adopt.finish(hand, task.order, image.seed, task.lease, _ear(task))
         before_end()
     except BaseException:  # whatever it was: let go of the disk, and raise it again
         with suppress(CommandError):  # the first failure is the one to tell
@@ -225,6 +228,10 @@ def _adopt(task: Task, disk: Disk, table: NewTable, before_end: Callable[[], Non
         now = frozenset(part.uuid for part in table.parts)
         entry = bootloader.Entry(esp, path, gone - now)
         bootloader.register(task.run, entry, task.order.boot_order, task.say)
+
+
+def _ear(task: Task) -> scripts.Ear:
+    return scripts.Ear(task.say, lambda: task.step(Step.CONFIGURING, 0.0))
 
 
 def _show(disk: Disk, table: NewTable) -> None:

@@ -15,15 +15,14 @@ from ironwake import firstboot, nocloud
 from ironwake.errors import BrokenError
 from ironwake.firstboot import File
 from ironwake.order import Order
+from ironwake.parameters.model import RootPolicy
 from ironwake.parameters.network import Network
 from ironwake.profile import Seed
-from ironwake_agent import target
+from ironwake_agent import addresses, stated, target
 from ironwake_agent.inside import inside
 
 _SEED = "var/lib/cloud/seed/nocloud"
 _SOURCES = {"datasource_list": ["NoCloud", "None"]}
-_NETWORKD = "usr/lib/systemd/systemd-networkd"
-_MANAGER = "etc/systemd/system/multi-user.target.wants/NetworkManager.service"
 _HOST_KEYS = "ironwake-host-keys.service"
 _UNITS = "etc/systemd/system"
 _OF_ONE_MACHINE = (
@@ -62,8 +61,10 @@ def configure(root: Path, order: Order, seed: Seed, say: Callable[[str], None]) 
         _nocloud(root, order)
     else:
         _by_files(root, order, say)
-    if order.kernel_arguments:
-        add_words(root, order.kernel_arguments)
+    if order.root is not None:
+        target.superuser(root, order)
+    if words := stated.with_words(root, order).kernel_arguments:
+        add_words(root, words)
 
 
 def _add_health(root: Path, order: Order, say: Callable[[str], None]) -> None:
@@ -92,9 +93,11 @@ def _by_files(root: Path, order: Order, say: Callable[[str], None]) -> None:
     for file in target.name_files(order):
         target.write(root, file)
     _set_cloud_init_aside(root)
-    if inside(root, _MANAGER).is_symlink():
+    if order.network != Network():
+        pass  # once all packages are there
+    elif addresses.is_managed(root):
         say("the image's NetworkManager gets the address")
-    elif target.exists(root, _NETWORKD):
+    elif target.exists(root, addresses.NETWORKD):
         target.write(root, target.network_file(order))
         target.enable_network(root)
     else:
@@ -140,7 +143,7 @@ def _nocloud(root: Path, order: Order) -> None:
         elif path.is_dir():
             shutil.rmtree(path)
     target.write(root, File("etc/cloud/cloud.cfg.d/99-ironwake.cfg", 0o644, nocloud.text(_SOURCES)))
-    network = nocloud.network_config(Network(), order.mac)
+    network = nocloud.network_config(order.network, order.mac)
     seed = nocloud.seed(order.deployment, str(order.machine), _user_data(order), network)
     for name, text in seed.items():
         mode = 0o600 if name == nocloud.USER_DATA else 0o644
@@ -162,6 +165,12 @@ def _user_data(order: Order) -> dict[str, Any]:
         found["timezone"] = order.timezone
     if order.locale != _DEFAULTS["locale"]:
         found["locale"] = order.locale
+    if order.keyboard != _DEFAULTS["keyboard"]:
+        found["keyboard"] = {"layout": order.keyboard}
+    if order.root is not None:
+        found["disable_root"] = order.root is not RootPolicy.KEYS
+    if order.mirror:  # the agent has written it
+        found["apt"] = {"preserve_sources_list": True}
     if order.users:
         found["users"] = [nocloud.user(one) for one in order.users]
     return found

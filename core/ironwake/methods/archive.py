@@ -27,10 +27,10 @@ class ArchiveMethod:
         self,
         deployment: Deployment,
         machine: Machine,  # noqa: ARG002 (an `InstallMethod`)
-        mac: Mac,  # noqa: ARG002 (an `InstallMethod`)
+        mac: Mac,
         policy: Policy,  # noqa: ARG002 (an `InstallMethod`)
     ) -> None:
-        ramdisk.check(deployment)
+        ramdisk.check(deployment, mac)
 
     def missing(self, deployment: Deployment, machine: Machine, policy: Policy) -> tuple[str, ...]:
         source = origin(deployment.release, deployment.profile.image, policy).manifest(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
-from ironwake import routes
+from ironwake import nocloud, routes
 from ironwake.boot import KernelBoot
 from ironwake.deployment import Deployment
 from ironwake.errors import RefusedError
@@ -15,10 +17,14 @@ from ironwake.methods import ramdisk
 from ironwake.methods.base import NO_KEYS
 from ironwake.methods.origin import origin
 from ironwake.order import DiskImage
-from ironwake.profile import Profile
+from ironwake.parameters.refusal import check_refused
+from ironwake.profile import Profile, Seed
 from ironwake.report import Grant
 from ironwake.site import Policy
 
+_AS_IT_IS: Final[Mapping[str, str]] = MappingProxyType(
+    dict.fromkeys(("ntp", "root", "network", "security"), "the system stays as the image has it")
+)
 PACK, INDEX = "pack", "index"  # the roles of such an image
 
 
@@ -28,10 +34,15 @@ class DiskImageMethod:
         self,
         deployment: Deployment,
         machine: Machine,  # noqa: ARG002 (an `InstallMethod`)
-        mac: Mac,  # noqa: ARG002 (an `InstallMethod`)
+        mac: Mac,
         policy: Policy,  # noqa: ARG002 (an `InstallMethod`)
     ) -> None:
-        ramdisk.check(deployment)
+        ramdisk.check(deployment, mac)
+        seed, parameters = deployment.profile.seed, deployment.parameters
+        if seed is Seed.NONE:
+            check_refused("seed: none", _AS_IT_IS, parameters)
+        if seed is Seed.NOCLOUD:
+            nocloud.network_config(parameters.network, mac)
 
     def missing(self, deployment: Deployment, machine: Machine, policy: Policy) -> tuple[str, ...]:
         needed = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -11,33 +11,28 @@ from ironwake import routes, wire
 from ironwake.artifact import ramdisk_name
 from ironwake.boot import KernelBoot, initial
 from ironwake.deployment import Deployment
+from ironwake.errors import InputError
 from ironwake.layout.usual import usual
 from ironwake.mac import Mac
 from ironwake.machine import Machine
 from ironwake.methods.base import NO_KEYS
 from ironwake.order import Archive, Capture, DiskImage, Order, Rescue, Wipe
+from ironwake.parameters import Parameters
+from ironwake.parameters.model import RootPolicy, Security
+from ironwake.parameters.network import Network
 from ironwake.parameters.refusal import check_plain, check_refused
+from ironwake.release import Release
 from ironwake.report import Grant
 from ironwake.site import Policy
 
 TOOLS: Final = "tools"
 ROLES: Final = ("kernel", "initrd", TOOLS)
 
-_NOT_YET = "our agent does not set it"
 # What the agent has no hand for: refused where it is stated, never silently left out.
 REFUSES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "ntp": _NOT_YET,
-        "root": "root is locked, and the users have sudo",
-        "network": "the card that booted asks DHCP",
-        "package_groups": "name the packages",
-        "repositories": "the system has its own",
-        "proxy": _NOT_YET,
-        "mirror": "the system has its own package sources",
-        "scripts": _NOT_YET,
-        "firmware": "name the packages",
-        "security": _NOT_YET,
-        "fragments": "there is no answer file",
+        "package_groups": "name the packages, as in task-web-server",
+        "firmware": "name the packages, and give repositories where these are in none of its own",
         "template": "there is no answer file",
     }
 )
@@ -48,11 +43,46 @@ def name(machine: Machine, policy: Policy) -> str:
     return ramdisk_name(policy.site.ramdisk, machine.architecture)
 
 
-def check(deployment: Deployment) -> None:
+def check(deployment: Deployment, mac: Mac) -> None:
     """InputError for the first parameter that the agent cannot give to what it installs."""
     parameters = deployment.parameters
-    check_refused(f"method {deployment.profile.method}", REFUSES, parameters)
-    check_plain(f"method {deployment.profile.method}", parameters)
+    who = f"method {deployment.profile.method}"
+    check_refused(who, REFUSES, parameters)
+    check_plain(who, parameters)
+    _network(parameters, mac)
+    if deployment.release:  # of an image nobody knows it out here: the agent looks
+        _check_debian(who, deployment.release, parameters)
+
+
+def _network(parameters: Parameters, mac: Mac) -> Network:
+    """As it is on the machine that booted from `mac`."""
+    try:
+        return parameters.network.at(mac)
+    except InputError as error:
+        raise wire.inside("network", error) from None
+
+
+def _check_debian(who: str, release: Release, parameters: Parameters) -> None:
+    """What our own media are."""
+    if release.family in parameters.fragments:
+        raise InputError(
+            f"{who} takes no fragments: there is no answer file",
+            "leave it out, or use method script",
+            f"fragments.{release.family}",
+        )
+    if parameters.security is Security.PERMISSIVE:
+        raise InputError(
+            f"{release.title} has AppArmor, which cannot be permissive as a whole",
+            "use enforcing or disabled",
+            "security",
+        )
+    for number, one in enumerate(parameters.repositories):
+        if not one.suite or not (one.components or one.suite.endswith("/")):
+            raise InputError(
+                f"apt needs the suite and the components of {one.name}",
+                "give both, as in suite: bookworm, components: [main]",
+                f"repositories[{number}].suite",
+            )
 
 
 def boot(
@@ -118,7 +148,28 @@ def grant(
         mirrors=policy.site.packages if policy.site.cache else (),
         cache=policy.site.cache,
     )
+    if isinstance(way, Archive | DiskImage):
+        order = _stated(order, deployment)
     return Grant("application/json", wire.encode(order).decode())
+
+
+def _stated(order: Order, deployment: Deployment) -> Order:
+    """With what only a system that is installed is told."""
+    parameters = deployment.parameters
+    is_stated = "root" in deployment.origins or parameters.root is not RootPolicy.LOCKED
+    return replace(
+        order,
+        ntp=parameters.ntp,
+        root=parameters.root if is_stated else None,
+        root_keys=parameters.root_keys,
+        root_password_hash=parameters.root_password_hash,
+        network=_network(parameters, order.mac),
+        repositories=parameters.repositories,
+        proxy=parameters.proxy,
+        mirror=parameters.mirror,
+        scripts=parameters.scripts,
+        security=parameters.security,
+    )
 
 
 @dataclass(frozen=True)
