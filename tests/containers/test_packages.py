@@ -13,7 +13,7 @@ import pytest
 
 from ironwake_testing.packagecache import until
 from ironwake_testing.stack import Stack
-from tests.packages.test_bundle import bundle_of
+from tests.packages.bundles import bundle_of
 
 pytestmark = [pytest.mark.root, pytest.mark.docker, pytest.mark.deep]
 

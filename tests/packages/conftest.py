@@ -1,4 +1,4 @@
-"""A package cache with the real nginx, before a mirror on loopback that counts."""
+"""A package cache with the real nginx, before a mirror on loopback that counts; a site."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ironwake.packagecache import Source
 from ironwake_runtime import packageserver
 from ironwake_testing.mirror import Mirror, mirror
 from ironwake_testing.packagecache import Rig, cache, folder, running
+from tests.packages.bundles import Site
 from tests.packages.cached import DEB, RELEASE
 
 
@@ -34,3 +35,9 @@ def place() -> Iterator[Path]:
 def rig(there: Mirror, place: Path) -> Iterator[Rig]:
     with running(cache(place, Source("debian", f"{there.url}/debian"))) as found:
         yield found
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """To which nothing was brought yet."""
+    return Site(tmp_path / "there")

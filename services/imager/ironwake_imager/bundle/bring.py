@@ -1,11 +1,7 @@
 """A bundle brought in: staged and verified whole, looked over, and only then put in its places.
 
-    <cache>/bundles/<sha256 of bundle.json>/<sha256>    verified files, until all of them are there
-
-A run that was interrupted leaves what it had verified, and the next one goes on there; what nobody
-has gone on with for a week is cleared away by the next import. Putting in
-place may be done any number of times: what is there already stays. Whatever the umask of who
-imports: all of it can be read by the services, which run as somebody else.
+Putting in place may be done any number of times: what is there already stays. Whatever the umask of
+who imports: all of it can be read by the services, which run as somebody else.
 """
 
 from __future__ import annotations
@@ -14,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,14 +35,15 @@ from ironwake.packagecache import Source
 from ironwake.progress import Progress
 from ironwake.sizes import size_text
 from ironwake_imager.bundle import room
+from ironwake_imager.bundle import stage as staging
 from ironwake_imager.bundle.archive import Reader
 from ironwake_imager.bundle.room import Target
+from ironwake_imager.bundle.stage import Stage
 from ironwake_runtime import durable, images, packagecache
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.durable import FILE_MODE
 
 _STEP = "bundle"
-_KEPT = 7 * 86400  # seconds
 _OWN = (PROFILES, PARAMETERS)  # people write to these: they share their bytes with nothing
 
 
@@ -107,68 +103,27 @@ def bring(file: Path, places: Places, progress: Progress, replace: bool = False)
 
     :param replace: the site's own profiles and parameters too, where the bundle has others
     :raises BundleError: it is not as it was made; nothing was changed then
-    :raises RefusedError: there is no room, or an image of that name is another one
+    :raises RefusedError: there is no room, an image of that name is another one, or another run
+        is at it
     """
     with file.open("rb") as stream:
         reader = Reader(stream)
-        stage = _Stage(places.cache / "bundles", reader.text)
-        room.check(
-            stage.folder.parent,
-            stage.missing(reader.bundle),
-            _targets(reader.bundle, places),
-            places.disks,
-        )
-        whole = size_text(reader.bundle.size)
+        with staging.opened(places.cache / "bundles", reader.text) as stage:
+            bundle, above = reader.bundle, stage.folder.parent
+            room.check(above, stage.missing(bundle), _targets(bundle, places), places.disks)
+            whole = size_text(bundle.size)
 
-        def told(done: int, size: int) -> None:
-            progress(_STEP, done / max(size, 1), f"verifying {whole}")
+            def told(done: int, size: int) -> None:
+                progress(_STEP, done / max(size, 1), f"verifying {whole}")
 
-        reader.read(stage, told)
-    progress(_STEP, None, "putting it in place")
-    placing = _Placing(reader.bundle, stage, places, replace)
-    placing.look_over()
-    brought = placing.place()
-    shutil.rmtree(stage.folder)
+            reader.read(stage, told)
+            progress(_STEP, None, "putting it in place")
+            placing = _Placing(bundle, stage, places, replace)
+            placing.look_over()
+            brought = placing.place()
+            stage.clear()
     progress(_STEP, 1.0, "all of it is there")
     return brought
-
-
-class _Stage:
-    """Verified files by their hash: a name is there once the bytes are whole."""
-
-    def __init__(self, folder: Path, text: bytes) -> None:
-        self.folder = folder / hashlib.sha256(text).hexdigest()
-        durable.open_folder(folder)
-        self.folder.mkdir(mode=0o700, exist_ok=True)
-        for other in folder.iterdir():
-            if other != self.folder and other.stat().st_mtime < time.time() - _KEPT:
-                shutil.rmtree(other)
-
-    def path(self, entry: Entry) -> Path:
-        return self.folder / entry.sha256
-
-    def read(self, entry: Entry) -> bytes:
-        return self.path(entry).read_bytes()
-
-    def missing(self, bundle: Bundle) -> int:
-        """Bytes that are not here yet."""
-        return sum({one.sha256: one.size for one in bundle.entries if self.wants(one)}.values())
-
-    def wants(self, entry: Entry) -> bool:
-        try:
-            return self.path(entry).stat().st_size != entry.size
-        except FileNotFoundError:
-            return True
-
-    def take(self, entry: Entry, pieces: Iterator[bytes]) -> None:
-        aside = self.folder / ".incoming"
-        with aside.open("wb") as stream:
-            os.fchmod(stream.fileno(), FILE_MODE)
-            for piece in pieces:
-                stream.write(piece)
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside.replace(self.path(entry))
 
 
 def _targets(bundle: Bundle, places: Places) -> Iterator[Target]:
@@ -189,7 +144,7 @@ def _targets(bundle: Bundle, places: Places) -> Iterator[Target]:
 
 
 class _Placing:
-    def __init__(self, bundle: Bundle, stage: _Stage, places: Places, replace: bool) -> None:
+    def __init__(self, bundle: Bundle, stage: Stage, places: Places, replace: bool) -> None:
         self._bundle = bundle
         self._stage = stage
         self._places = places
