@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from ironwake.parameters.model import RootPolicy, Scripts
 from ironwake.parameters.network import Device, Kind, Network
 from ironwake.site import Shelf, Stored
 from ironwake_testing.core import MAC
+from ironwake_testing.esxi import BOOT_CFG, MODULES
 from tests.families import asked
 
 ORIGINAL = """bootstate=0
@@ -60,6 +62,37 @@ def test_the_mediums_boot_cfg_becomes_this_machines() -> None:
     assert lines["modules"] == "jumpstrt.gz --- useropts.gz --- k.b00"
     assert lines["kernelopt"] == (f"runweasel ks={asked.ANSWERS}ks.cfg BOOTIF=01-52-54-00-77-00-10")
     assert lines["build"] == "8.0.0-1.0.20513097"
+
+
+def test_a_real_boot_cfg_has_all_its_modules_in_their_order() -> None:
+    """More than a hundred on one line: each is where the tree has it, and no line is cut."""
+    assert len(MODULES) > 120
+    made = boot_cfg(BOOT_CFG, _install())
+    lines = dict(line.split("=", 1) for line in made.splitlines())
+    assert lines["modules"].split(" --- ") == list(MODULES)
+    for name in (lines["kernel"], *MODULES):
+        assert urljoin(f"{lines['prefix']}/", name) == f"{asked.TREE}{name}"
+    # What the http service says, and mboot reads at once.
+    assert len(made) < len(BOOT_CFG) + 500
+
+
+@pytest.mark.parametrize(("count", "is_right"), [(500, True), (2000, False)])
+def test_a_line_of_a_boot_cfg_has_an_end(count: int, is_right: bool) -> None:
+    """It stands in what every service knows: four times what any version has, and no more."""
+    text = BOOT_CFG.replace("modules=", "modules=" + "/aaaaaaaa.v00 --- " * count)
+    if is_right:
+        assert boot_cfg(text, _install()).count("aaaaaaaa.v00") == count
+    else:
+        with pytest.raises(RefusedError, match=r"no line of a boot\.cfg"):
+            boot_cfg(text, _install())
+
+
+def test_all_files_that_a_boot_cfg_names_are_the_trees() -> None:
+    """The verifying module and tables, where a version has them, stand as others do."""
+    text = f"{BOOT_CFG}crypto=/crypto64.efi\nacpitables=/a.aml --- /b.aml\n"
+    made = boot_cfg(text, _install()).splitlines()
+    assert "crypto=crypto64.efi" in made
+    assert "acpitables=a.aml --- b.aml" in made
 
 
 @pytest.mark.parametrize("text", ["", "kernel=/b.b00\n", "nonsense\n", "kernel=a\0b\nmodules=x\n"])

@@ -18,6 +18,7 @@ from ironwake_imager.vendor.folder import Folder
 from ironwake_imager.vendor.publish import Origin
 from ironwake_imager.vendor.source import Wish
 from ironwake_testing import discs
+from ironwake_testing.esxi import BOOT_CFG
 from tests.imager.vendor.conftest import Desk
 
 OWN = Origin("a.iso", "nobody")
@@ -51,8 +52,21 @@ def test_windows_editions_and_esxi_words_are_facts(desk: Desk, tmp_path: Path) -
         desk.bringer.bring(desk.known[name], Wish(path=disc.path))
     windows, esxi = (desk.store.manifest(name) for name in ("windows-11", "esxi-8"))
     assert windows.facts["editions"] == "1: Windows 11 Home; 2: Windows 11 Pro"
-    assert "kernel=/b.b00" in str(esxi.facts["boot_cfg"])
+    assert esxi.facts["boot_cfg"] == BOOT_CFG
     assert esxi.files["installer-kernel"] == "mboot.efi"
+
+
+def test_a_fact_is_told_whole_or_not_at_all(desk: Desk, tmp_path: Path) -> None:
+    """A list of modules that ends somewhere would be found out by the machine that lacks the rest.
+
+    Nothing is published then.
+    """
+    structure = discs.STRUCTURES["esxi-8"]
+    files = {**structure.files(), "boot.cfg": f"{BOOT_CFG}x={'x' * 40_000}".encode()}
+    path = discs.make_of(files, tmp_path / "e.iso", structure.label, structure.make).path
+    with pytest.raises(RefusedError, match=r"boot\.cfg of this medium is longer than"):
+        desk.bringer.bring(desk.known["esxi-8"], Wish(path=path))
+    assert not desk.store.manifests()
 
 
 def test_a_real_windows_image_says_what_it_is(tmp_path: Path) -> None:

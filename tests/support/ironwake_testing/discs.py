@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ironwake_testing import esxi
+
 RED_HAT = {"kernel": "images/pxeboot/vmlinuz", "initrd": "images/pxeboot/initrd.img"}
 CASPER = {"kernel": "casper/vmlinuz", "initrd": "casper/initrd"}
 LOADER = {"kernel": "boot/x86_64/loader/linux", "initrd": "boot/x86_64/loader/initrd"}
@@ -197,8 +199,7 @@ STRUCTURES: dict[str, Structure] = {
     ),
     "esxi-8": Structure(
         lambda: {
-            "boot.cfg": b"bootstate=0\ntitle=Loading ESXi installer\nprefix=\nkernel=/b.b00\n"
-            b"modules=/jumpstrt.gz --- /useropts.gz\nbuild=8.0.3-0.0.24022510\nupdated=0\n",
+            "boot.cfg": esxi.BOOT_CFG.encode(),
             "efi/boot/bootx64.efi": octets("mboot", 20_000),
             "b.b00": octets("b00", 5000),
         },

@@ -151,12 +151,12 @@ def boot_cfg(original: str, install: Install) -> str:
         raise RefusedError("this boot.cfg names no kernel and no modules", "add the medium again")
     words = [word for word in lines.get("kernelopt", "").split() if word != _CDROM]
     words += [f"ks={install.urls.answers}{KS}", f"BOOTIF={install.mac.bootif}"]
+    own = {"prefix": install.urls.tree.rstrip("/"), "kernelopt": " ".join(words)}
     # A slash before a name would lead past the prefix.
-    own = {
-        "prefix": install.urls.tree.rstrip("/"),
-        "kernel": lines["kernel"].lstrip("/"),
-        "kernelopt": " ".join(words),
-        "modules": " --- ".join(name.strip().lstrip("/") for name in lines["modules"].split("---")),
+    own |= {
+        name: " --- ".join(path.strip().lstrip("/") for path in lines[name].split("---"))
+        for name in ("kernel", "modules", "crypto", "acpitables")
+        if name in lines
     }
     return "".join(f"{name}={value}\n" for name, value in (lines | own).items())
 

@@ -251,7 +251,13 @@ def _need(contents: Contents, role: str, path: str) -> str:
 def _told_facts(medium: Medium, contents: Contents) -> dict[str, Fact]:
     facts: dict[str, Fact] = {}
     for fact, path in medium.tell.items():
-        facts[fact] = contents.text(_need(contents, fact, path))[:_LONGEST_FACT]
+        found = _need(contents, fact, path)
+        facts[fact] = text = contents.text(found)
+        if len(text) > _LONGEST_FACT:
+            raise RefusedError(
+                f"{found} of this medium is longer than {_LONGEST_FACT} characters",
+                "get another medium, or correct the row in the catalogue",
+            )
     install = media.choose(contents, _INSTALL)
     editions = wim.editions(contents.text(install)) if install else ""
     return facts | ({"editions": editions} if editions else {})
