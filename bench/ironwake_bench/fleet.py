@@ -10,6 +10,7 @@ from typing import Any
 
 from ironwake.artifact import Manifest
 from ironwake.errors import BrokenError
+from ironwake.methods import ramdisk
 from ironwake_bench import load, requests
 from ironwake_bench.ground import Ours
 from ironwake_lab.host import call_each
@@ -22,7 +23,7 @@ PROFILES = {
     "installer": "release: debian-12-cloud\nmethod: script\n",
 }
 _MEDIA = (
-    ("ramdisk-cloud", "ramdisk", ("kernel", "initrd")),
+    ("ramdisk-cloud", "ramdisk", ramdisk.ROLES),
     ("loaders", "loaders", ("sb/shimx64.efi", "sb/grubx64.efi", "ipxe/undionly.kpxe")),
     ("debian-12-cloud", "media", ("archive", "installer-kernel", "installer-initrd")),
 )
