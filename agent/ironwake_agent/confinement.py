@@ -9,11 +9,15 @@ from ironwake.errors import BrokenError
 from ironwake.firstboot import File
 from ironwake.names import KernelWord
 from ironwake.parameters.model import Security
+from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.inside import inside
 from ironwake_agent.target import exists, write
 
 _SELINUX = "etc/selinux/config"
 _APPARMOR = ("usr/sbin/apparmor_parser", "sbin/apparmor_parser")
+_TYPE = re.compile(r"^[ \t]*SELINUXTYPE=([A-Za-z0-9_-]+)[ \t]*$", re.MULTILINE)
+# Where the agent writes by itself.
+_OURS = ("etc", "root", "home", "boot", "usr/lib/ironwake", "var/lib/cloud")
 _STATE = re.compile(r"^[ \t]*SELINUX=.*$", re.MULTILINE)
 
 
@@ -60,7 +64,7 @@ def configure(root: Path, security: Security) -> None:
 
 def _set_selinux(root: Path, security: Security) -> None:
     path = inside(root, _SELINUX, follow=True)
-    before = path.read_text(errors="surrogateescape")
+    before = _read(root)
     was = _STATE.search(before)
     line = f"SELINUX={security}"
     after = _STATE.sub(line, before) if was else f"{before.rstrip()}\n{line}\n".lstrip()
@@ -68,6 +72,37 @@ def _set_selinux(root: Path, security: Security) -> None:
     # What was written while it was off has no labels, and nobody could log in.
     if security is Security.ENFORCING and was and was[0].endswith("disabled"):
         write(root, File(".autorelabel", 0o644, ""))
+
+
+def label(run: Runner, root: Path, *, whole: bool) -> None:
+    """Give what was written here SELinux' labels, where the new system asks for them: what has
+    none could be read by no service of its own.
+
+    :param whole: anything may have been written, not only what the agent writes by itself
+    """
+    text = _read(root)
+    found = _TYPE.search(text)
+    if not found or "SELINUX=disabled" in text.split():
+        return
+    contexts = f"etc/selinux/{found[1]}/contexts/files/file_contexts"
+    if exists(root, "usr/sbin/setfiles") and exists(root, contexts):
+        places = ("/",) if whole else tuple(f"/{one}" for one in _OURS if exists(root, one))
+        left_out = [word for name in ("/dev", "/proc", "/sys") for word in ("-e", name)]
+        try:
+            run(
+                *("chroot", str(root), "setfiles", "-F", *left_out, f"/{contexts}", *places),
+                timeout=1800.0,
+            )
+        except CommandError:
+            pass  # it labels itself then
+        else:
+            return
+    write(root, File(".autorelabel", 0o644, ""))  # at its first boot, which takes a restart more
+
+
+def _read(root: Path) -> str:
+    path = inside(root, _SELINUX, follow=True)
+    return path.read_text(errors="surrogateescape") if path.is_file() else ""
 
 
 def _has_apparmor(root: Path) -> bool:

@@ -19,6 +19,7 @@ from ironwake.order import Archive, DiskImage, Order
 from ironwake.sizes import size_text
 from ironwake_agent import (
     bootloader,
+    confinement,
     ending,
     facts,
     packages,
@@ -66,7 +67,10 @@ def install(hands: Hands, order: Order, lease: Lease) -> Ending:
     todo = plan(probe.disks(hands.run), order)
     chosen = "; ".join(str(one.disk) for one in todo.disks)
     say(f"{order.machine} goes on disk {chosen}")
-    scripts.before(order.scripts.pre, _ear(hands))
+    if order.scripts.pre:
+        # Said first: whoever waits for a word of this machine shall wait for the script's end.
+        reporter.step(Step.PARTITIONING, message="the script pre")
+        scripts.before(order.scripts.pre, _ear(hands))
     say("partitioning")
     reporter.step(Step.PARTITIONING, message=chosen)
     try:
@@ -187,3 +191,4 @@ def configure(hands: Hands, order: Order, todo: Work, lease: Lease, root: Path) 
         hands.reporter.check()
         prepare.show_kernel(run, root)
         scripts.after(order.scripts.post, root, lease, _ear(hands))
+    confinement.label(run, root, whole=True)

@@ -347,6 +347,26 @@ def test_apparmor_is_the_kernels_words(tmp_path: Path) -> None:
         carry_out(tmp_path, security=Security.PERMISSIVE)
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_was_written_gets_its_labels(tmp_path: Path, whole: bool) -> None:
+    """By the system's own policy and program; else it labels itself at its first boot."""
+    contexts = "etc/selinux/targeted/contexts/files/file_contexts"
+    tree(tmp_path, "usr/sbin/setfiles", contexts, "root/.profile")
+    run = Recorder()
+    confinement.label(run, tmp_path, whole=whole)
+    (tmp_path / "etc/selinux/config").write_text("SELINUX=disabled\nSELINUXTYPE=targeted\n")
+    confinement.label(run, tmp_path, whole=whole)
+    assert run.calls == []
+    (tmp_path / "etc/selinux/config").write_text("SELINUX=enforcing\nSELINUXTYPE=targeted\n")
+    confinement.label(run, tmp_path, whole=whole)
+    ((*words,),) = run.calls
+    assert words[2] == "setfiles"
+    assert words[words.index(f"/{contexts}") + 1 :] == (["/"] if whole else ["/etc", "/root"])
+    assert not (tmp_path / ".autorelabel").exists()
+    confinement.label(Recorder(broken={"chroot": "no"}), tmp_path, whole=whole)
+    assert (tmp_path / ".autorelabel").exists()
+
+
 # Root
 
 SHADOW = "root:$6$old$old:19700:0:99999:7:::\ndaemon:*:1::::::\n"

@@ -14,7 +14,7 @@ from ironwake.newtable import NewTable
 from ironwake.order import DiskImage, Order
 from ironwake.partitions import ESP, ESP_MSDOS
 from ironwake.profile import Ids, Seed
-from ironwake_agent import bootloader, packages, prepare, scripts, sources, stated
+from ironwake_agent import bootloader, confinement, packages, prepare, scripts, sources, stated
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.image import references, system, volumes
 from ironwake_agent.image.volumes import Root, Volume
@@ -79,6 +79,7 @@ def finish(hand: Hand, order: Order, seed: Seed, lease: Lease, ear: scripts.Ear)
     if order.scripts.post:
         prepare.show_kernel(run, target)
         scripts.after(order.scripts.post, target, lease, ear)
+    confinement.label(run, target, whole=bool(order.packages or order.scripts.post))
 
 
 class Found:

@@ -77,7 +77,9 @@ def deploy(task: Task, ways: Ways, before_end: Callable[[], None] = lambda: None
             f"the index is of a disk of {index.size} bytes, the order says {image.size}",
             "import the image again",
         )
-    scripts.before(order.scripts.pre, _ear(task))
+    if order.scripts.pre:
+        task.step(Step.PARTITIONING, 0.0)
+        scripts.before(order.scripts.pre, _ear(task, Step.PARTITIONING))
     prepare.claim(disk.path)
     # Once more, as late as possible: names of disks may move while devices still appear.
     confirm(disk, task.disks())
@@ -210,7 +212,7 @@ def _adopt(task: Task, disk: Disk, table: NewTable, before_end: Callable[[], Non
     try:
         adopt.adopt(hand, task.order, image, table, found)
         if task.target.is_mount():  # else nobody can look into it, and nothing was stated
-            adopt.finish(hand, task.order, image.seed, task.lease, _ear(task))
+            adopt.finish(hand, task.order, image.seed, task.lease, _ear(task, Step.CONFIGURING))
         before_end()
     except BaseException:  # whatever it was: let go of the disk, and raise it again
         with suppress(CommandError):  # the first failure is the one to tell
@@ -230,8 +232,9 @@ def _adopt(task: Task, disk: Disk, table: NewTable, before_end: Callable[[], Non
         bootloader.register(task.run, entry, task.order.boot_order, task.say)
 
 
-def _ear(task: Task) -> scripts.Ear:
-    return scripts.Ear(task.say, lambda: task.step(Step.CONFIGURING, 0.0))
+def _ear(task: Task, step: Step) -> scripts.Ear:
+    """Who hears of a person's script, and ends it where the deployment is over."""
+    return scripts.Ear(task.say, lambda: task.step(step, 0.0))
 
 
 def _show(disk: Disk, table: NewTable) -> None:

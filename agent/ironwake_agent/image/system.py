@@ -125,10 +125,13 @@ def _locality(root: Path, order: Order) -> None:
             )
         target.write(root, File("etc/timezone", 0o644, f"{order.timezone}\n"))
         target.link(root, "etc/localtime", f"/usr/share/zoneinfo/{order.timezone}")
+    is_debian = target.exists(root, "usr/bin/apt-get")
     if order.locale != _DEFAULTS["locale"]:
-        target.write(root, File("etc/default/locale", 0o644, f"LANG={order.locale}\n"))
+        name = "etc/default/locale" if is_debian else "etc/locale.conf"
+        target.write(root, File(name, 0o644, f"LANG={order.locale}\n"))
     if order.keyboard != _DEFAULTS["keyboard"]:
-        target.write(root, target.keyboard_file(order))
+        keymap = File("etc/vconsole.conf", 0o644, f"KEYMAP={order.keyboard}\n")
+        target.write(root, target.keyboard_file(order) if is_debian else keymap)
 
 
 def _nocloud(root: Path, order: Order) -> None:
