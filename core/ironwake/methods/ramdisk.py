@@ -98,7 +98,7 @@ def boot(
         (
             f"ironwake.url={policy.site.url}",
             f"ironwake.token={deployment.token}",
-            # named where the ramdisk is, for it is the same kernel's, and as well to be trusted
+            # Named by the script that names the ramdisk: of the same build, and trusted no more.
             f"{routes.TOOLS_WORD}={routes.artifact(tools)},{tools.size}",
             f"BOOTIF={mac.bootif}",
             *machine.architecture.consoles,
