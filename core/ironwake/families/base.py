@@ -91,6 +91,15 @@ class Install:
     def domain(self) -> str:
         return self.parameters.domain or self.site.domain
 
+    @property
+    def source(self) -> str:
+        """The tree or repository to install from: the profile's mirror, else the medium, else the
+        site's mirror; "" where there is none.
+        """
+        if self.parameters.mirror:
+            return self.urls.packages or self.parameters.mirror
+        return self.urls.tree.rstrip("/") or self.urls.packages
+
 
 @dataclass(frozen=True)
 class Answers:

@@ -81,6 +81,17 @@ def account(user: User) -> Iterator[str]:
         yield f"rm /{text.path}"
 
 
+def language(locale: str) -> str:
+    """What an installer speaks that has no C, which the new system gets all the same."""
+    return "en_US.UTF-8" if locale.partition(".")[0] in ("C", "POSIX") else locale
+
+
+def locale(parameters: Parameters) -> Iterator[str]:
+    """The new system's, where its installer was told another one."""
+    if language(parameters.locale) != parameters.locale:
+        yield from put([File("etc/locale.conf", 0o644, f"LANG={parameters.locale}\n")])
+
+
 def keys(parameters: Parameters) -> Iterator[str]:
     """SSH keys of all accounts, and root's, where the installer does not put them."""
     for user in parameters.users:

@@ -6,7 +6,6 @@ line; there is no quoting, so a value with a line break is refused rather than w
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,11 +17,10 @@ from ironwake.errors import InputError
 from ironwake.families.base import Answers, Format, Install
 from ironwake.families.debian import late, partman
 from ironwake.parameters.model import RootPolicy, Security
-from ironwake.parameters.refusal import check_plain
+from ironwake.parameters.refusal import check_debians, check_plain
 from ironwake.report import Callback
 
 PRESEED, LATE, PRE = "preseed.cfg", "late.sh", "pre.sh"
-_TASK = re.compile(r"[a-z0-9][a-z0-9+.-]*", re.ASCII)
 # Moments of ours: a fragment that takes one of them would end the reports, or the guard. What it
 # includes could do so, too; and a volume group may stand on disks that nobody has looked at.
 _OURS = (
@@ -59,26 +57,7 @@ class Debian:
                 "name one, or use method: archive",
                 "layout.disks[0].match" if install.layout else "disk.match",
             )
-        if parameters.security is Security.PERMISSIVE:
-            raise InputError(
-                "AppArmor is permissive by profile, not as a whole",
-                "write default, enforcing or disabled",
-                "security",
-            )
-        for number, one in enumerate(parameters.repositories):
-            if not one.suite:
-                raise InputError(
-                    f"Debian's repository {one.name} has a suite",
-                    "give suite, and components",
-                    f"repositories[{number}].suite",
-                )
-        for task in parameters.package_groups:
-            if not _TASK.fullmatch(task):
-                raise InputError(
-                    f"{task!r:.60} is no task of tasksel",
-                    "write it as in web-server",
-                    "package_groups",
-                )
+        check_debians(parameters)
         _check_own_arguments(install, self.arguments(install))
         self.answers(install)
 

@@ -17,8 +17,7 @@ from ironwake.errors import InputError
 from ironwake.families.base import Answers, Format, Install
 from ironwake.families.fai import reports, space, tarball
 from ironwake.firmware import Architecture
-from ironwake.parameters.model import Security
-from ironwake.parameters.refusal import check_plain
+from ironwake.parameters.refusal import check_debians, check_plain
 from ironwake.report import Callback
 
 # FAI makes a class of the file's name up to its first dot: no other one may be called so.
@@ -44,12 +43,7 @@ class Fai:
         check_plain("FAI", install.parameters)
         if install.machine.architecture is not Architecture.AMD64:
             raise InputError("FAI's medium is for amd64", "use method: archive", "release")
-        if install.parameters.security is Security.PERMISSIVE:
-            raise InputError(
-                "AppArmor is permissive by profile, not as a whole",
-                "write default, enforcing or disabled",
-                "security",
-            )
+        check_debians(install.parameters)
         space.files(install)
 
     def arguments(self, install: Install) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ class RedHat:
         if install.layout:
             storage.check(install.layout, anaconda.can(btrfs=_option(install, "btrfs") == "yes"))
             anaconda.check(install.layout)
-        if not _source(install):
+        if not install.source:
             raise InputError(
                 "nothing says where the packages come from",
                 "give mirror, the URL of an installation tree",
@@ -52,7 +52,7 @@ class RedHat:
 
     def arguments(self, install: Install) -> tuple[str, ...]:
         return (
-            f"inst.repo={_source(install)}",
+            f"inst.repo={install.source}",
             f"inst.ks={install.urls.answers}{FILE}",
             "rd.neednet=1",
             "ip=dhcp",
@@ -121,22 +121,14 @@ def _option(install: Install, name: str) -> str:
     return install.release.options.get(name, _DEFAULTS[name])
 
 
-def _source(install: Install) -> str:
-    """The installation tree: the profile's mirror, else the medium, else the site's mirror."""
-    urls = install.urls
-    if install.parameters.mirror:
-        return urls.packages or install.parameters.mirror
-    return urls.tree.rstrip("/") or urls.packages
-
-
 def _commands(install: Install) -> Iterator[Command]:
     parameters = install.parameters
     yield ("text",)
     yield ("reboot",)
-    yield "url", f"--url={_source(install)}", *_proxy(install, _source(install))
+    yield "url", f"--url={install.source}", *_proxy(install, install.source)
     for one in parameters.repositories:
         yield "repo", f"--name={one.name}", f"--baseurl={one.url}", *_proxy(install, one.url)
-    yield "lang", _language(parameters.locale)
+    yield "lang", inside.language(parameters.locale)
     yield "keyboard", f"--vckeymap={parameters.keyboard}", f"--xlayouts={parameters.keyboard}"
     yield from _time(install)
     full = f"{install.hostname}.{install.domain}" if install.domain else install.hostname
@@ -166,11 +158,6 @@ def _proxy(install: Install, url: str) -> tuple[str, ...]:
     proxy = install.parameters.proxy
     near = urlsplit(url).hostname == install.site.address
     return (f"--proxy={proxy}",) if proxy and not near else ()
-
-
-def _language(locale: str) -> str:
-    """What the installer speaks: it has no C, which the new system gets all the same."""
-    return "en_US.UTF-8" if locale.partition(".")[0] in ("C", "POSIX") else locale
 
 
 def _time(install: Install) -> Iterator[Command]:
@@ -307,8 +294,7 @@ def _post(install: Install) -> Iterator[str]:
     yield f"rm -f /{keyfile.FOLDER}/* /etc/sysconfig/network-scripts/ifcfg-*"
     yield from inside.put(keyfile.files(parameters.network, install.mac))
     yield inside.relabel(f"/{keyfile.FOLDER}")
-    if _language(parameters.locale) != parameters.locale:
-        yield from inside.put([File("etc/locale.conf", 0o644, f"LANG={parameters.locale}\n")])
+    yield from inside.locale(parameters)
     yield from _repositories(install)
     if parameters.proxy:
         yield from inside.put([File("root/.ironwake-proxy", 0o600, f"proxy={parameters.proxy}\n")])

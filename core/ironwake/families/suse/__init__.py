@@ -101,12 +101,10 @@ def _is_agama(install: Install) -> bool:
 
 
 def _source(install: Install) -> str:
-    if not _is_agama(install):
-        return autoyast.source(install)
-    folder = install.release.options.get("repository", "install")
-    if install.urls.tree and not install.parameters.mirror:
-        return f"{install.urls.tree.rstrip('/')}/{folder}"
-    return autoyast.source(install)
+    """Agama's medium has its repository in a folder."""
+    if not _is_agama(install) or install.parameters.mirror or not install.urls.tree:
+        return install.source
+    return f"{install.source}/{install.release.options.get('repository', 'install')}"
 
 
 def _of_autoyast(install: Install) -> tuple[str, ...]:

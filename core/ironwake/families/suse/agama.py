@@ -42,7 +42,7 @@ def profile(install: Install) -> Map:
         "product": {"id": options.get("product", "openSUSE_Leap"), **_registration(install)},
         "hostname": {"static": _full_name(install)},
         "localization": {
-            "language": system.language(parameters.locale),
+            "language": inside.language(parameters.locale),
             "keyboard": parameters.keyboard,
             "timezone": parameters.timezone,
         },

@@ -42,7 +42,7 @@ def profile(install: Install) -> Map:
             name: {"log": True, "show": True, "timeout": 0 if name == "errors" else 10}
             for name in ("errors", "messages", "warnings", "yesno_messages")
         },
-        "language": {"language": system.language(parameters.locale).partition(".")[0]},
+        "language": {"language": inside.language(parameters.locale).partition(".")[0]},
         "keyboard": {"keymap": parameters.keyboard},
         "timezone": {"hwclock": "UTC", "timezone": parameters.timezone},
         "networking": yastnetwork.section(install, managed=_managed(install)),
@@ -97,14 +97,6 @@ def _maps(data: Data) -> Iterator[Map]:
         yield from _maps(one)
 
 
-def source(install: Install) -> str:
-    """The installation repository: the profile's mirror, else the medium, else the site's."""
-    urls = install.urls
-    if install.parameters.mirror:
-        return urls.packages or install.parameters.mirror
-    return urls.tree.rstrip("/") or urls.packages
-
-
 def _users(install: Install) -> Iterator[Data]:
     parameters = install.parameters
     hashed = parameters.root_password_hash
@@ -153,7 +145,7 @@ def _software(install: Install) -> Map:
 
 def _modules(install: Install) -> Iterator[Data]:
     """SUSE Linux Enterprise is put together of modules; the full medium has them in folders."""
-    url = source(install)
+    url = install.source
     for name in install.release.options.get("modules", "").split():
         rows: Map = {
             "media_url": url,

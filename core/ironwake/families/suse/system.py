@@ -41,11 +41,6 @@ def failing(install: Install, step: str, end: str = "") -> str:
     return f"trap {shlex.quote(body)} EXIT"
 
 
-def language(locale: str) -> str:
-    """What the installer speaks: it has no C, which the new system gets all the same."""
-    return "en_US.UTF-8" if locale.partition(".")[0] in ("C", "POSIX") else locale
-
-
 def later_packages(parameters: Parameters) -> tuple[str, ...]:
     """Packages that the new system fetches itself: with package sources of a person's own, nobody
     knows which of them are the installer's.
@@ -79,7 +74,7 @@ def script(install: Install, files: tuple[File, ...] = (), before: Iterable[str]
         f"{callback(install, 'installing', 'configure', 85)} || true",
         *before,
         *inside.put(files),
-        *_locale(parameters),
+        *inside.locale(parameters),
         *_repositories(parameters),
         *inside.sudo(parameters),
         "systemctl enable sshd",
@@ -91,11 +86,6 @@ def script(install: Install, files: tuple[File, ...] = (), before: Iterable[str]
         inside.insist(callback(install, "installed", "done", 100)),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _locale(parameters: Parameters) -> Iterator[str]:
-    if language(parameters.locale) != parameters.locale:
-        yield from inside.put([File("etc/locale.conf", 0o644, f"LANG={parameters.locale}\n")])
 
 
 def _repositories(parameters: Parameters) -> Iterator[str]:

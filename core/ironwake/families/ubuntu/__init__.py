@@ -27,6 +27,7 @@ from ironwake.layout.model import Layout
 from ironwake.layout.usual import usual
 from ironwake.parameters.model import Parameters, Security
 from ironwake.parameters.network import Network
+from ironwake.parameters.refusal import check_debians
 from ironwake.report import Callback, Stage
 
 _SHELL: Final = "/run/ironwake-script"  # of the installer's own system
@@ -61,25 +62,7 @@ class Ubuntu:
     refuses: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, install: Install) -> None:
-        parameters = install.parameters
-        if parameters.security is Security.PERMISSIVE:
-            raise InputError(
-                "AppArmor has profiles that only complain, but no such mode",
-                "leave it out",
-                "security",
-            )
-        for number, one in enumerate(parameters.repositories):
-            if not one.suite:
-                raise InputError(
-                    f"{one.name} has no suite",
-                    "write it as in noble",
-                    f"repositories[{number}].suite",
-                )
-        for group in parameters.package_groups:
-            if " " in group or "@" in group:
-                raise InputError(
-                    f"{group!r:.60} is no task here", "write it as in dns-server", "package_groups"
-                )
+        check_debians(install.parameters)
         self.answers(install)
 
     def arguments(self, install: Install) -> tuple[str, ...]:
