@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
@@ -15,9 +15,6 @@ from ironwake_cli.card import card_of
 from ironwake_cli.output import JSON, as_json, facts, say
 from ironwake_cli.plan_offer import Offer, decision, readable, rehearse
 from ironwake_cli.session import of
-
-if TYPE_CHECKING:
-    pass
 
 _ROW = 32  # bytes of a line of the hexadecimal dump
 
@@ -59,13 +56,13 @@ def plan(
 
         ironwake plan node1 --answer
     """
-    if answer:
-        if disks or erase:
-            raise InputError("one thing at a time", "give --answer or --disks", "--answer")
-        plan_answer.show(context, target, profile, json)
-        return
-    if disks:
-        plan_disks.show(context, target, profile, erase, json)
+    if answer and (disks or erase):
+        raise InputError("one thing at a time", "give --answer or --disks", "--answer")
+    if answer or disks:
+        query: dict[str, Any] = {"profile": profile} if profile else {}
+        query |= {"erase": erase} if erase else {}
+        parts = ("plan/answer", plan_answer.lines) if answer else ("plan/disks", plan_disks.lines)
+        _show(context, target, json, *parts, query)
         return
     if profile or erase:
         raise InputError("this is about disks", "give --disks or --answer as well", "--profile")
@@ -75,13 +72,30 @@ def plan(
     mac = card_of(session, target)
     asked = _asked(request, mac) if request else None
     firmware = firmware or (asked.firmware.name if asked else "")
-    query = {"mac": mac} | ({"firmware": firmware} if firmware else {})
-    found = session.api.get("plan", **query)
+    found = session.api.get("plan", mac=mac, **({"firmware": firmware} if firmware else {}))
     offer = rehearse(session.api.get("site"), found, asked.payload if asked else None)
     if json:
         as_json({**found, "offer": offer.payload.hex() if offer.payload else None})
         return
     for line in lines(found, offer):
+        say(line)
+
+
+def _show(
+    context: typer.Context,
+    target: str,
+    json: bool,
+    path: str,
+    lines_of: Callable[[dict[str, Any]], Iterator[str]],
+    query: dict[str, Any],
+) -> None:
+    """What the controller says there of this machine."""
+    session = of(context)
+    found = session.api.get(path, mac=card_of(session, target), **query)
+    if json:
+        as_json(found)
+        return
+    for line in lines_of(found):
         say(line)
 
 

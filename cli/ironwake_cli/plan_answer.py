@@ -6,23 +6,7 @@ from collections.abc import Iterator
 from json import dumps
 from typing import Any
 
-import typer
-
-from ironwake_cli.card import card_of
-from ironwake_cli.output import as_json, say, table
-from ironwake_cli.session import of
-
-
-def show(context: typer.Context, target: str, profile: str, json: bool) -> None:
-    """Ask the controller, and print it."""
-    session = of(context)
-    query = {"mac": card_of(session, target)} | ({"profile": profile} if profile else {})
-    found = session.api.get("plan/answer", **query)
-    if json:
-        as_json(found)
-        return
-    for line in lines(found):
-        say(line)
+from ironwake_cli.output import table
 
 
 def lines(found: dict[str, Any]) -> Iterator[str]:

@@ -6,30 +6,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import typer
-
 from ironwake.sizes import size_text
-from ironwake_cli.card import card_of
-from ironwake_cli.output import as_json, say, table
-from ironwake_cli.session import of
-
-
-def show(
-    context: typer.Context, target: str, profile: str, erase: Sequence[str] | None, json: bool
-) -> None:
-    """Ask the controller, and print it."""
-    session = of(context)
-    query: dict[str, Any] = {"mac": card_of(session, target)}
-    if profile:
-        query["profile"] = profile
-    if erase:
-        query["erase"] = list(erase)
-    found = session.api.get("plan/disks", **query)
-    if json:
-        as_json(found)
-        return
-    for line in lines(found):
-        say(line)
+from ironwake_cli.output import table
 
 
 def lines(found: dict[str, Any]) -> Iterator[str]:
