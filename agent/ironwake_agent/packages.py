@@ -14,7 +14,7 @@ from ironwake.firstboot import File
 from ironwake.layout.packages import WHERE_THERE_IS_ONE, in_initrd, needed
 from ironwake.order import Archive, Order
 from ironwake.packagecache import near
-from ironwake_agent import confinement
+from ironwake_agent import confinement, sources
 from ironwake_agent.commands import CommandError, Runner
 from ironwake_agent.inside import inside
 from ironwake_agent.network import Lease
@@ -28,16 +28,24 @@ _NEW_INITRDS = "etc/initramfs-tools/update-initramfs.conf"
 
 def install(run: Runner, target: Path, order: Order, lease: Lease) -> None:
     """Install the order's packages by apt; BrokenError naming them where that is not possible."""
-    wanted = (*order.packages, *confinement.packages(target, order.security))
-    if not wanted:
+    wanted = (
+        *order.packages,
+        *confinement.packages(target, order.security),
+        *(sources.firmware(target) if order.firmware else ()),
+    )
+    groups = sources.groups(target, order.package_groups)
+    if not wanted and not groups:
         return
-    names = " ".join(wanted)
+    names = " ".join((*wanted, *groups))
     program = ("chroot", str(target), "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=60")
     try:
         with resolver(target, lease), no_services(target), _close_by(target, order) as options:
             apt = (*program, *options)
             run(*apt, "update", timeout=600.0)
-            run(*apt, "--no-install-recommends", "install", *wanted, timeout=3600.0)
+            if wanted:
+                run(*apt, "--no-install-recommends", "install", *wanted, timeout=3600.0)
+            if groups:  # of which most is recommended only
+                run(*apt, "--install-recommends", "install", *groups, timeout=3600.0)
     except CommandError as error:
         raise BrokenError(
             f"the packages {names} could not be installed: {error}",

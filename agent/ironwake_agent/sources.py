@@ -1,4 +1,5 @@
-"""Where the new system's packages come from: a proxy, a mirror, and more repositories.
+"""Where the new system's packages come from: a proxy, a mirror, more repositories, and firmware
+that is not free.
 
 For apt, dnf and zypper, whichever the system has.
 """
@@ -6,7 +7,8 @@ For apt, dnf and zypper, whichever the system has.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -47,6 +49,8 @@ def configure(run: Runner, root: Path, order: Order) -> None:
         "proxy": bool(order.proxy),
         "mirror": bool(order.mirror),
         "repositories": bool(order.repositories),
+        "package_groups": bool(order.package_groups),
+        "firmware": order.firmware,
     }
     named = [name for name, given in stated.items() if given]
     if not named:
@@ -59,8 +63,10 @@ def configure(run: Runner, root: Path, order: Order) -> None:
         )
     if order.proxy:
         _set_proxy(root, tool, order.proxy)
-    if order.mirror:
-        _set_mirror(root, tool, order.mirror)
+    if order.mirror or order.firmware or order.package_groups:
+        _by_apt(tool, named)
+    if order.mirror or (order.firmware and firmware(root)):
+        _change_own(root, order.mirror.rstrip("/"), order.firmware)
     for one in order.repositories:
         for file in _apt(one) if tool is Tool.APT else _rpm(one, tool):
             write(root, file)
@@ -90,62 +96,116 @@ def _set_proxy(root: Path, tool: Tool, proxy: str) -> None:
         _replace(root, name, text)
 
 
-def _set_mirror(root: Path, tool: Tool, mirror: str) -> None:
-    """The distribution's own entries get it, but for Debian's security updates: these come from
-    a mirror of their own.
-    """
+def distribution(root: Path) -> dict[str, str]:
+    """What os-release(5) says."""
+    lines = _read(root, "etc/os-release").splitlines()
+    pairs = (line.split("=", 1) for line in lines if "=" in line)
+    return {key: value.strip("\"'") for key, value in pairs}
+
+
+def firmware(root: Path) -> tuple[str, ...]:
+    """The packages with firmware that is not free; Ubuntu's kernel brings it by itself."""
+    return () if distribution(root).get("ID") == "ubuntu" else ("firmware-linux",)
+
+
+def groups(root: Path, names: Iterable[str]) -> tuple[str, ...]:
+    """Tasks as apt knows them: Debian's are packages, Ubuntu's are fields of packages."""
+    if distribution(root).get("ID") == "ubuntu":
+        return tuple(f"{name}^" for name in names)
+    return tuple(f"task-{name}" for name in names)
+
+
+def _by_apt(tool: Tool, named: list[str]) -> None:
+    """BrokenError where these packages come by something else."""
+    steps = {
+        "mirror": "leave parameters.mirror out, and give repositories",
+        "firmware": "have linux-firmware in the image, and leave parameters.firmware out",
+        "package_groups": "have them in the image, and leave parameters.package_groups out",
+    }
+    name = next(one for one in steps if one in named)
     if tool is not Tool.APT:
         raise BrokenError(
-            f"the new system's packages come by {tool}, which has no one mirror",
-            "leave parameters.mirror out, and give repositories",
+            f"the new system's packages come by {tool}, which the agent cannot tell {name}",
+            steps[name],
         )
-    system = dict(
-        line.split("=", 1) for line in _read(root, "etc/os-release").splitlines() if "=" in line
-    )
-    own = system.get("VERSION_CODENAME", "").strip("\"'")
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What becomes of entries of these suites; "" for what stays."""
+
+    suites: frozenset[str]
+    mirror: str
+    component: str
+
+    def components(self, words: list[str]) -> list[str]:
+        more = [self.component] if self.component and self.component not in words else []
+        return [*words, *more]
+
+
+def _change_own(root: Path, mirror: str, is_firmware: bool) -> None:
+    """The distribution's own entries get them, but for Debian's security updates: these come from
+    a mirror of their own.
+    """
+    system = distribution(root)
+    own = system.get("VERSION_CODENAME", "")
     suites = {own, *(f"{own}-{kind}" for kind in ("updates", "backports", "proposed-updates"))}
-    if system.get("ID", "").strip("\"'") == "ubuntu":
+    component = ""
+    if system.get("ID") == "ubuntu":
         suites.add(f"{own}-security")
+    elif is_firmware:  # of its own since bookworm
+        component = "non-free" if own in ("buster", "bullseye") else "non-free-firmware"
+    change = _Change(frozenset(suites), mirror, component)
     changed = False
     for name in ("sources.list", *_VENDORS):
         before = _read(root, f"etc/apt/{name}")
-        change = _in_lines if name.endswith(".list") else _in_stanzas
-        after, count = change(before, suites, mirror.rstrip("/"))
+        edit = _in_lines if name.endswith(".list") else _in_stanzas
+        after, count = edit(before, change)
         if count:
             changed = True
             _replace(root, f"etc/apt/{name}", after)
     if not changed or not own:
+        name = "mirror" if mirror else "firmware"
         raise BrokenError(
             "none of the new system's package sources is its distribution's own",
-            "leave parameters.mirror out, and give repositories",
+            f"leave parameters.{name} out, and give repositories",
         )
 
 
-def _in_lines(text: str, suites: set[str], mirror: str) -> tuple[str, int]:
-    """sources.list(5), one line each."""
+def _in_lines(text: str, change: _Change) -> tuple[str, int]:
+    """sources.list(5), one line each; and how many were meant."""
     count = 0
     lines = []
     for line in text.splitlines():
         found = _LINE.fullmatch(line.strip())
-        if found and found[4] in suites and "main" in found[5].split():
+        words = found[5].split() if found else []
+        if found and found[4] in change.suites and "main" in words:
             count += 1
-            line = f"{found[1]}{mirror}{found[3]}{found[4]}{found[5]}"
+            rest = " ".join(("", *change.components(words)))
+            line = f"{found[1]}{change.mirror or found[2]}{found[3]}{found[4]}{rest}"
         lines.append(line)
     return "".join(f"{line}\n" for line in lines), count
 
 
-def _in_stanzas(text: str, suites: set[str], mirror: str) -> tuple[str, int]:
+def _in_stanzas(text: str, change: _Change) -> tuple[str, int]:
     """The same in deb822's form: a URL, and suites, may be several."""
     count = 0
     parts = re.split(r"(\n[ \t]*\n)", text)
     for number, part in enumerate(parts):
-        named = re.search(r"^Suites:(.*)$", part, re.MULTILINE | re.IGNORECASE)
-        if named and named[1].split() and set(named[1].split()) <= suites:
-            parts[number], changed = re.subn(
-                r"^URIs:.*$", f"URIs: {mirror}", part, flags=re.MULTILINE | re.IGNORECASE
-            )
-            count += changed
+        named = _field("Suites").search(part)
+        if not named or not named[1].split() or not set(named[1].split()) <= change.suites:
+            continue
+        count += 1
+        if change.mirror:
+            part = _field("URIs").sub(f"URIs: {change.mirror}", part)
+        parts[number] = _field("Components").sub(
+            lambda found: f"Components: {' '.join(change.components(found[1].split()))}", part
+        )
     return "".join(parts), count
+
+
+def _field(name: str) -> re.Pattern[str]:
+    return re.compile(rf"^{name}:(.*)$", re.MULTILINE | re.IGNORECASE)
 
 
 def _apt(one: Repository) -> Iterator[File]:

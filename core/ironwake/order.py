@@ -124,6 +124,8 @@ class Order:
     mirror: str = ""
     scripts: Scripts = field(default_factory=Scripts)
     security: Security = Security.DEFAULT
+    package_groups: tuple[str, ...] = ()
+    firmware: bool = False
 
     def __post_init__(self) -> None:
         ways = (self.archive, self.image, self.wipe, self.rescue, self.capture)

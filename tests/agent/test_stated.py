@@ -271,6 +271,57 @@ def test_ubuntus_security_updates_come_from_the_mirror_too(tmp_path: Path) -> No
     assert read(tmp_path, "etc/apt/sources.list").count("http://192.0.2.6/ubuntu ") == 2
 
 
+def test_firmware_brings_its_component_and_its_package(tmp_path: Path) -> None:
+    """Once, in both notations; Ubuntu has it anyhow."""
+    tree(tmp_path, "usr/bin/apt-get")
+    apt = tmp_path / "etc/apt"
+    (apt / "sources.list.d").mkdir(parents=True)
+    (tmp_path / "etc/os-release").write_text(BOOKWORM)
+    (apt / "sources.list").write_text("deb http://a.example/debian bookworm main\n")
+    (apt / "sources.list.d/debian.sources").write_text(
+        "Types: deb\nURIs: http://a.example/debian\nSuites: bookworm\nComponents: main\n"
+    )
+    for _ in range(2):
+        sourced(tmp_path, firmware=True)
+    line = "deb http://a.example/debian bookworm main non-free-firmware\n"
+    assert (apt / "sources.list").read_text() == line
+    stanza = (apt / "sources.list.d/debian.sources").read_text()
+    assert stanza.endswith("URIs: http://a.example/debian\nSuites: bookworm\n"
+                           "Components: main non-free-firmware\n")  # fmt: skip
+    assert installed(tmp_path, firmware=True) == [("--no-install-recommends", "firmware-linux")]
+    (tmp_path / "etc/os-release").write_text(NOBLE)
+    sourced(tmp_path, firmware=True)
+    assert installed(tmp_path, firmware=True) == []
+
+
+def test_groups_of_packages_are_tasks(tmp_path: Path) -> None:
+    """As each distribution has them, with what they recommend; packages go without."""
+    tree(tmp_path, "usr/bin/apt-get")
+    given = {"packages": ("vim",), "package_groups": ("web-server",)}
+    for system, task in ((BOOKWORM, "task-web-server"), (NOBLE, "web-server^")):
+        (tmp_path / "etc").mkdir(exist_ok=True)
+        (tmp_path / "etc/os-release").write_text(system)
+        assert installed(tmp_path, **given) == [
+            ("--no-install-recommends", "vim"),
+            ("--install-recommends", task),
+        ]
+    (tmp_path / "usr/bin/apt-get").rename(tmp_path / "usr/bin/dnf")
+    with pytest.raises(
+        BrokenError, match="come by dnf, which the agent cannot tell package_groups"
+    ):
+        sourced(tmp_path, **given)
+    with pytest.raises(BrokenError, match="linux-firmware in the image"):
+        sourced(tmp_path, firmware=True)
+
+
+def installed(root: Path, **changes: object) -> list[tuple[str, str]]:
+    """Of each call of apt that installs: how, and what."""
+    run = Recorder()
+    order = replace(ORDER, **changes)  # type: ignore[arg-type]
+    packages.install(run, root, order, Lease("eth0", "192.0.2.7"))
+    return [(call[-3], call[-1]) for call in run.calls if "install" in call]
+
+
 def test_a_mirror_that_finds_no_place_is_a_failure(tmp_path: Path) -> None:
     """No source of the distribution's own, or packages that come by something else than apt."""
     tree(tmp_path, "usr/bin/apt-get")

@@ -77,10 +77,10 @@ WRONG: dict[str, tuple[str, int, str]] = {
         4,
         "line 2: 'nothing' is undefined",
     ),
-    "archive-groups": (
-        "release: debian-12\nparameters:\n  package_groups: [web-server]\n",
+    "archive-security": (
+        "release: debian-12\nparameters:\n  security: permissive\n",
         3,
-        "takes no package_groups",
+        "cannot be permissive",
     ),
     "fragment": (
         HEAD + "parameters:\n  fragments:\n    debian: |\n      d-i no-such\n",
@@ -203,7 +203,7 @@ def test_the_scopes_of_a_machine_are_joined(
     """What a group of this machine states is checked with the profile, and told as the group's."""
     (tmp_path / "groups").mkdir()
     (tmp_path / "groups/db.yaml").write_text(
-        "match: {role: db}\nparameters: {package_groups: [a]}\n"
+        "match: {role: db}\nparameters: {security: permissive}\n"
     )
     (tmp_path / "web.yaml").write_text("release: debian-12\n")
     words = ("profile", "lint", str(tmp_path / "web.yaml"), "--parameters", str(tmp_path))

@@ -64,11 +64,11 @@ def test_a_wrong_file_arms_nobody_and_is_named(
 
 def test_what_the_installer_cannot_be_told_is_refused_with_its_origin(appliance: Appliance) -> None:
     """Named, with the scope that stated it; never silently left out."""
-    write(appliance, "site.yaml", "parameters: {package_groups: [a]}\n")
+    write(appliance, "site.yaml", "parameters: {security: permissive}\n")
     appliance.enrol()
     reply = appliance.call("POST", "/v1/machines/node1/deploy", {"profile": "web"})
     assert reply.status_code == 422
-    assert reply.json()["where"] == "parameters.package_groups"
+    assert reply.json()["where"] == "parameters.security"
     assert "stated by the site" in reply.json()["detail"]
 
 

@@ -79,7 +79,9 @@ def finish(hand: Hand, order: Order, seed: Seed, lease: Lease, ear: scripts.Ear)
     if order.scripts.post:
         prepare.show_kernel(run, target)
         scripts.after(order.scripts.post, target, lease, ear)
-    confinement.label(run, target, whole=bool(order.packages or order.scripts.post))
+    confinement.label(
+        run, target, whole=bool(order.packages or order.package_groups or order.scripts.post)
+    )
 
 
 class Found:
@@ -163,6 +165,8 @@ def _without_root(order: Order, image: DiskImage, say: Callable[[str], None]) ->
     stated = {
         "users": order.users,
         "packages": order.packages,
+        "package_groups": order.package_groups,
+        "firmware": order.firmware,
         "repositories": order.repositories,
         "proxy": order.proxy,
         "mirror": order.mirror,

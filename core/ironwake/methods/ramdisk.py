@@ -31,8 +31,6 @@ ROLES: Final = ("kernel", "initrd", TOOLS)
 # What the agent has no hand for: refused where it is stated, never silently left out.
 REFUSES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "package_groups": "name the packages, as in task-web-server",
-        "firmware": "name the packages, and give repositories where these are in none of its own",
         "template": "there is no answer file",
     }
 )
@@ -169,6 +167,8 @@ def _stated(order: Order, deployment: Deployment) -> Order:
         mirror=parameters.mirror,
         scripts=parameters.scripts,
         security=parameters.security,
+        package_groups=parameters.package_groups,
+        firmware=parameters.firmware,
     )
 
 
