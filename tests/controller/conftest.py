@@ -8,9 +8,17 @@ from typing import Any
 
 import pytest
 
+from ironwake_testing import memory
 from tests.controller.appliance import Appliance, add_media
 from tests.controller.equipped import BMC, POWER, Hands
 from tests.controller.process import PATIENCE, Process, Start
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """In memory: a controller flushes whatever it takes down."""
+    with memory.folder() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
-import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -33,6 +31,7 @@ from ironwake_http.server import serving
 from ironwake_http.service import Service
 from ironwake_http.witness import Witness
 from ironwake_runtime.artifacts import ArtifactStore
+from ironwake_testing import memory
 
 ARMED, PRESEED, IDLE = Mac("52:54:00:77:00:10"), Mac("52:54:00:77:00:11"), Mac("52:54:00:77:00:12")
 SECOND = Mac("52:54:00:77:00:13")  # of the machine that has IDLE, too
@@ -204,13 +203,13 @@ async def started(
     patience: Patience | None,
     neighbour: Callable[[str], Mac | None],
 ) -> AsyncIterator[Rig]:
-    with tempfile.TemporaryDirectory() as folder:
-        store = ArtifactStore(Path(folder))
+    with memory.folder() as folder:
+        store = ArtifactStore(folder)
         controller, reporter = Controller(), Reporter()
         service = Service(
             controller=controller,
             store=store,
-            captures=Captures(Path(folder) / "captures", 64 << 20, reserve=0),
+            captures=Captures(folder / "captures", 64 << 20, reserve=0),
             witness=Witness(reporter, neighbour, lambda: 0.0),
             log=structlog.stdlib.get_logger(),
             limits=limits,

@@ -36,11 +36,12 @@ from ironwake_http.witness import Witness
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.controller import ControllerClient
 from ironwake_runtime.settings import Settings
+from ironwake_testing.memory import new_folder
 from ironwake_tftp.files import File, Registry
 from ironwake_tftp.packet import Mode
 from tests.controller.appliance import ADMIN, SERVICE, FakeClock, Power, settings
 from tests.never_twice.dhcp import Dhcp
-from tests.never_twice.stage import Line, stage, workshop
+from tests.never_twice.stage import Line, stage
 
 _URL = "http://127.0.0.1:8080"
 _QUIET = structlog.wrap_logger(
@@ -70,7 +71,7 @@ class Rig:
     neighbours: dict[str, Mac]
     serves: bool = False
     clock: FakeClock = field(default_factory=FakeClock)
-    folder: Path = field(default_factory=workshop)
+    folder: Path = field(default_factory=new_folder)
     reports: list[Observation] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
 

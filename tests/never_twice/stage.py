@@ -7,7 +7,6 @@ import atexit
 import functools
 import shutil
 import sqlite3
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -21,9 +20,9 @@ from ironwake_controller.house import House
 from ironwake_controller.tokens import Tokens
 from ironwake_runtime.artifacts import ArtifactStore
 from ironwake_runtime.reply import Reply
+from ironwake_testing.memory import new_folder
 from tests.controller.appliance import ADMIN, LOG, SERVICE, FakeClock, Power, add_media, settings
 
-_MEMORY = Path("/dev/shm")
 _SEEN = "/observations"
 PROFILES = {
     "web": "release: debian-12\n",
@@ -62,16 +61,10 @@ class Stage:
     empty: Path  # a database without machines, at the present schema
 
 
-def workshop() -> Path:
-    """A new folder, in memory where there is such a place."""
-    place = _MEMORY if _MEMORY.is_dir() else None
-    return Path(tempfile.mkdtemp(prefix="ironwake-never-twice-", dir=place))
-
-
 @functools.cache
 def stage() -> Stage:
     """Made once per process, and taken down with it."""
-    folder = workshop()
+    folder = new_folder()
     profiles, subnets = folder / "profiles", folder / "subnets.yaml"
     profiles.mkdir()
     subnets.write_text(SUBNETS)
