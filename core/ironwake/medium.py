@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -87,14 +87,17 @@ class Mark:
         return bool(re.search(self.has, contents.text(path), flags))
 
 
-@dataclass(frozen=True)
-class Medium:
-    """One medium, for one architecture; see the module for its fields. `name` is its manifest's."""
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What is said of a medium; see the module for the fields.
+
+    `stream`: an index as Fedora CoreOS has them, beside `base`; `fetch` then has its names of
+    files. `tell`: facts that are the text of a file. `names`: what artifacts are called that shall
+    be called otherwise than on the medium, by role.
+    """
 
     name: str
     title: str
-    architecture: Architecture
-    vendor_arch: str
     base: str = ""
     page: str = ""
     file: str = ""
@@ -102,11 +105,19 @@ class Medium:
     checksums: str = ""
     signature: str = ""
     keyring: str = ""
-    take: Mapping[str, str] = field(default_factory=dict)
-    tell: Mapping[str, str] = field(default_factory=dict)
-    fetch: Mapping[str, str] = field(default_factory=dict)
-    names: Mapping[str, str] = field(default_factory=dict)
+    take: dict[str, str] = field(default_factory=dict)
+    tell: dict[str, str] = field(default_factory=dict)
+    fetch: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Medium(Described):
+    """One medium, for one architecture; `name` is its manifest's."""
+
+    architecture: Architecture
+    vendor_arch: str
 
     def served(self, role: str, path: str) -> str:
         """The name by which an artifact is served that is this path on the medium."""
@@ -132,31 +143,14 @@ class Medium:
         return self.is_iso and all(mark.fits(contents) for mark in self.marks)
 
 
-@dataclass(frozen=True)
-class Row:
-    """A medium as the catalogue's files have it.
-
-    `stream`: an index as Fedora CoreOS has them, beside `base`; `fetch` then has its names of
-    files. `tell`: facts that are the text of a file. `bases`: for architectures with another one.
-    `names`: what artifacts are called that shall be called otherwise than on the medium, by role.
+@dataclass(frozen=True, kw_only=True)
+class Row(Described):
+    """A medium as the catalogue's files have it: for each architecture, with the vendor's word for
+    it in the place of {arch}. `bases`: for architectures with another one.
     """
 
-    name: str
-    title: str
     arch: dict[str, str] = field(default_factory=lambda: {"amd64": "amd64"})
-    base: str = ""
     bases: dict[str, str] = field(default_factory=dict)
-    page: str = ""
-    file: str = ""
-    stream: str = ""
-    checksums: str = ""
-    signature: str = ""
-    keyring: str = ""
-    take: dict[str, str] = field(default_factory=dict)
-    tell: dict[str, str] = field(default_factory=dict)
-    fetch: dict[str, str] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    marks: tuple[Mark, ...] = ()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -200,35 +194,25 @@ class Row:
         return tuple(self._medium(Architecture(name), word) for name, word in self.arch.items())
 
     def _medium(self, architecture: Architecture, word: str) -> Medium:
-        def put(text: str) -> str:
-            return text.replace("{arch}", word)
+        said = {one.name: _put(getattr(self, one.name), word) for one in fields(Described)}
+        base = _put(self.bases.get(architecture, self.base), word)
+        own = {"name": manifest_name(self.name, architecture), "base": base}
+        return Medium(architecture=architecture, vendor_arch=word, **(said | own))
 
-        return Medium(
-            name=manifest_name(self.name, architecture),
-            title=put(self.title),
-            architecture=architecture,
-            vendor_arch=word,
-            base=put(self.bases.get(architecture, self.base)),
-            page=put(self.page),
-            file=put(self.file),
-            stream=self.stream,
-            checksums=put(self.checksums),
-            signature=put(self.signature),
-            keyring=self.keyring,
-            take={role: put(path) for role, path in self.take.items()},
-            tell={fact: put(path) for fact, path in self.tell.items()},
-            fetch={role: put(path) for role, path in self.fetch.items()},
-            names=self.names,
-            marks=tuple(
-                replace(
-                    one,
-                    file=put(one.file),
-                    has=one.has.replace("{arch}", re.escape(word)),
-                    volume=one.volume.replace("{arch}", re.escape(word)),
-                )
-                for one in self.marks
-            ),
+
+def _put(value: Any, word: str) -> Any:
+    """With the vendor's word for the architecture, in texts and in what has them."""
+    if isinstance(value, str):
+        return value.replace("{arch}", word)
+    if isinstance(value, dict):
+        return {key: _put(text, word) for key, text in value.items()}
+    own = re.escape(word)  # in marks' patterns
+    return tuple(
+        replace(
+            mark, file=_put(mark.file, word), has=_put(mark.has, own), volume=_put(mark.volume, own)
         )
+        for mark in value
+    )
 
 
 def choose(contents: Contents, paths: str) -> str | None:

@@ -1,4 +1,4 @@
-"""`ironwake plan --answer` and `--disks`: what the controller says of a machine, as it was asked."""
+"""`ironwake plan --answer` and `--disks`: what the controller says of a machine, to people."""
 
 from __future__ import annotations
 
