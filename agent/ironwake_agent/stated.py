@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ironwake.order import Order
 from ironwake.parameters.network import Network
-from ironwake_agent import confinement, timekeeping
+from ironwake_agent import confinement
 
 
 def with_words(root: Path, order: Order) -> Order:
@@ -26,5 +26,8 @@ def carry_out(root: Path, order: Order, *, network: bool = True) -> None:
         from ironwake_agent import addresses  # few machines wait for its three formats
 
         addresses.configure(root, order.network, order.mac)
-    timekeeping.configure(root, order.ntp)
+    if order.ntp:
+        from ironwake_agent import timekeeping
+
+        timekeeping.configure(root, order.ntp)
     confinement.configure(root, order.security)

@@ -19,6 +19,8 @@ from ironwake.disk import AUTO, Disk
 from ironwake.errors import BrokenError, GoneError, IronwakeError, RefusedError
 from ironwake.names import KernelWord
 from ironwake.order import DiskImage
+from ironwake.parameters.model import RootPolicy, Scripts, Security
+from ironwake.parameters.network import Device, Network
 from ironwake.profile import Ids, Seed
 from ironwake.sizes import MIB
 from ironwake_agent import commands
@@ -340,6 +342,33 @@ def test_refusals_leave_the_disk_untouched(
     with pytest.raises(RefusedError, match=match):
         machine.deploy(ext4, disk=chosen)
     assert _head(machine.device, 4) == b"OLD!"
+
+
+def test_a_script_before_the_first_write_may_end_it(machine: Machine, ext4: Pack) -> None:
+    """Once the disk was chosen and guarded: what it refuses stays untouched."""
+    before = _head(machine.device, machine.disk.size)
+    with pytest.raises(BrokenError, match="the script pre ended with 3: not this one"):
+        machine.deploy(ext4, scripts=Scripts(pre="echo not this one; exit 3"))
+    assert _head(machine.device, machine.disk.size) == before
+
+
+def test_what_was_stated_is_in_the_system_before_its_first_boot(
+    machine: Machine, ext4: Pack
+) -> None:
+    """Network and root by the agent; a system that cannot be told something ends it by name."""
+    network = Network((Device("lan", addresses=("192.0.2.9/24",)),), ("192.0.2.53",))
+    machine.deploy(
+        ext4, network=network, root=RootPolicy.KEYS, root_keys=(KEY,), security=Security.DISABLED
+    )
+    _parts(machine.device)
+    with mounted(f"{machine.device}p2") as place:
+        (card,) = (place / "etc/systemd/network").iterdir()
+        assert "Address=192.0.2.9/24\n" in card.read_text()
+        assert (place / "root/.ssh/authorized_keys").read_text() == f"{KEY}\n"
+        assert " apparmor=0\n" in (place / "boot/grub/grub.cfg").read_text()
+        assert "nameserver 192.0.2.53\n" in (place / "etc/resolv.conf").read_text()
+    with pytest.raises(BrokenError, match=r"no time service .* parameters\.ntp"):
+        machine.deploy(ext4, ntp=("192.0.2.7",))
 
 
 def test_an_image_that_cannot_boot_here_is_refused(machine: Machine, ext4: Pack) -> None:
