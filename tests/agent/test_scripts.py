@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -174,13 +174,12 @@ def test_nothing_to_run_is_nothing_done(tmp_path: Path) -> None:
 
 
 def _gone(number: int) -> None:
-    """Ended; who reaps it may need a moment."""
-    for _ in range(200):
-        try:
-            state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return
-        if state == "Z":
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"process {number} still runs")
+    """Ended, whoever reaps it."""
+    try:
+        watched = os.pidfd_open(number)
+    except ProcessLookupError:
+        return
+    try:
+        assert select.select([watched], [], [], 60)[0], f"process {number} still runs"
+    finally:
+        os.close(watched)
