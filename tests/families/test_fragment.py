@@ -111,8 +111,8 @@ def test_no_fragment_leads_round_the_guard(release: str, text: Any) -> None:
 def test_a_live_system_divides_no_disk() -> None:
     """Nothing is written by this method: its seed has no words for it."""
     bench = make_bench().with_method(Method.LIVE)
-    wrong = {"fragments": {"live": json.dumps({"disk_setup": {"/dev/sdb": {}}})}}
-    parameters = asked.install("debian-12", **wrong).parameters
+    wrong = {"live": json.dumps({"disk_setup": {"/dev/sdb": {}}})}
+    parameters = asked.install("debian-12", fragments=wrong).parameters
     deployment = replace(bench.deployment, parameters=parameters)
     with pytest.raises(InputError) as caught:
         METHODS[Method.LIVE].check(deployment, bench.machine, MAC, bench.policy)
