@@ -23,11 +23,18 @@ from ironwake_agent.workplace import no_services, resolver
 
 _REPOSITORY = "var/cache/ironwake"
 _SOURCES = "var/cache/ironwake-sources"
+# Without what is only recommended, as by apt.
+_RPM: dict[sources.Tool | None, tuple[str, ...]] = {
+    sources.Tool.DNF: ("dnf", "-y", "--setopt=install_weak_deps=False", "install"),
+    sources.Tool.ZYPPER: ("zypper", "--non-interactive", "install", "--no-recommends", "--"),
+}
 _NEW_INITRDS = "etc/initramfs-tools/update-initramfs.conf"
 
 
 def install(run: Runner, target: Path, order: Order, lease: Lease) -> None:
-    """Install the order's packages by apt; BrokenError naming them where that is not possible."""
+    """Install the order's packages, by apt, dnf or zypper; BrokenError naming them where that is
+    not possible.
+    """
     wanted = (
         *order.packages,
         *confinement.packages(target, order.security),
@@ -37,21 +44,31 @@ def install(run: Runner, target: Path, order: Order, lease: Lease) -> None:
     if not wanted and not groups:
         return
     names = " ".join((*wanted, *groups))
-    program = ("chroot", str(target), "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=60")
     try:
-        with resolver(target, lease), no_services(target), _close_by(target, order) as options:
-            apt = (*program, *options)
-            run(*apt, "update", timeout=600.0)
-            if wanted:
-                run(*apt, "--no-install-recommends", "install", *wanted, timeout=3600.0)
-            if groups:  # of which most is recommended only
-                run(*apt, "--install-recommends", "install", *groups, timeout=3600.0)
+        with resolver(target, lease):
+            if words := _RPM.get(sources.tool(target)):
+                run("chroot", str(target), *words, *wanted, timeout=3600.0)
+            else:
+                _by_apt(run, target, order, wanted, groups)
     except CommandError as error:
         raise BrokenError(
             f"the packages {names} could not be installed: {error}",
-            "check that the archive's package sources can be reached from this machine's network,"
+            "check that the system's package sources can be reached from this machine's network,"
             " or leave parameters.packages out",
         ) from None
+
+
+def _by_apt(
+    run: Runner, target: Path, order: Order, wanted: tuple[str, ...], groups: tuple[str, ...]
+) -> None:
+    program = ("chroot", str(target), "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=60")
+    with no_services(target), _close_by(target, order) as options:
+        apt = (*program, *options)
+        run(*apt, "update", timeout=600.0)
+        if wanted:
+            run(*apt, "--no-install-recommends", "install", *wanted, timeout=3600.0)
+        if groups:  # of which most is recommended only
+            run(*apt, "--install-recommends", "install", *groups, timeout=3600.0)
 
 
 @contextmanager

@@ -55,30 +55,35 @@ def configure(run: Runner, root: Path, order: Order) -> None:
     named = [name for name, given in stated.items() if given]
     if not named:
         return
-    tool = next((one for one, program in _PROGRAMS.items() if exists(root, program)), None)
-    if tool is None:
+    own = tool(root)
+    if own is None:
         raise BrokenError(
             "the new system has neither apt nor dnf nor zypper",
             f"leave parameters.{named[0]} out",
         )
     if order.proxy:
-        _set_proxy(root, tool, order.proxy)
+        _set_proxy(root, own, order.proxy)
     if order.mirror or order.firmware or order.package_groups:
-        _by_apt(tool, named)
+        _by_apt(own, named)
     if order.mirror or (order.firmware and firmware(root)):
         _change_own(root, order.mirror.rstrip("/"), order.firmware)
     for one in order.repositories:
-        for file in _apt(one) if tool is Tool.APT else _rpm(one, tool):
+        for file in _apt(one) if own is Tool.APT else _rpm(one, own):
             write(root, file)
-        if one.key and tool is not Tool.APT:
+        if one.key and own is not Tool.APT:
             run("chroot", str(root), "rpm", "--import", f"/{_rpm_key(one)}")
 
 
-def _set_proxy(root: Path, tool: Tool, proxy: str) -> None:
-    if tool is Tool.APT:
+def tool(root: Path) -> Tool | None:
+    """What brings the system's packages; None where we know it not."""
+    return next((one for one, program in _PROGRAMS.items() if exists(root, program)), None)
+
+
+def _set_proxy(root: Path, own: Tool, proxy: str) -> None:
+    if own is Tool.APT:
         text = f'Acquire::http::Proxy "{proxy}";\n'
         write(root, File("etc/apt/apt.conf.d/90ironwake-proxy", 0o644, text))
-    elif tool is Tool.DNF:
+    elif own is Tool.DNF:
         name = "etc/dnf/dnf.conf"
         before = _PROXY_LINE.sub("", _read(root, name))
         before = before if _SECTION.search(before) else f"[main]\n{before}"
@@ -115,7 +120,7 @@ def groups(root: Path, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"task-{name}" for name in names)
 
 
-def _by_apt(tool: Tool, named: list[str]) -> None:
+def _by_apt(own: Tool, named: list[str]) -> None:
     """BrokenError where these packages come by something else."""
     steps = {
         "mirror": "leave parameters.mirror out, and give repositories",
@@ -123,9 +128,9 @@ def _by_apt(tool: Tool, named: list[str]) -> None:
         "package_groups": "have them in the image, and leave parameters.package_groups out",
     }
     name = next(one for one in steps if one in named)
-    if tool is not Tool.APT:
+    if own is not Tool.APT:
         raise BrokenError(
-            f"the new system's packages come by {tool}, which the agent cannot tell {name}",
+            f"the new system's packages come by {own}, which the agent cannot tell {name}",
             steps[name],
         )
 
@@ -224,12 +229,12 @@ def _apt(one: Repository) -> Iterator[File]:
     yield File(f"etc/apt/sources.list.d/{one.name}.sources", 0o644, stanza)
 
 
-def _rpm(one: Repository, tool: Tool) -> Iterator[File]:
+def _rpm(one: Repository, own: Tool) -> Iterator[File]:
     rows = [f"[{one.name}]", f"name={one.name}", f"baseurl={one.url}", "enabled=1", "gpgcheck=1"]
     if one.key:
         rows.append(f"gpgkey=file:///{_rpm_key(one)}")
         yield File(_rpm_key(one), 0o644, f"{one.key.rstrip()}\n")
-    folder = "etc/yum.repos.d" if tool is Tool.DNF else "etc/zypp/repos.d"
+    folder = "etc/yum.repos.d" if own is Tool.DNF else "etc/zypp/repos.d"
     yield File(f"{folder}/{one.name}.repo", 0o644, "".join(f"{row}\n" for row in rows))
 
 

@@ -173,6 +173,22 @@ def test_zypper_gets_proxy_and_repositories(tmp_path: Path) -> None:
     assert "baseurl=http://192.0.2.9/extra\n" in read(tmp_path, "etc/zypp/repos.d/extra.repo")
 
 
+@pytest.mark.parametrize("tool", ["dnf", "zypper"])
+def test_packages_come_by_what_the_system_has(tmp_path: Path, tool: str) -> None:
+    """Without what is only recommended, and with no file of Debian's; a failure names them."""
+    tree(tmp_path, f"usr/bin/{tool}")
+    order = replace(ORDER, packages=("vim", "tmux"))
+    run = Recorder()
+    packages.install(run, tmp_path, order, Lease("eth0", "192.0.2.7"))
+    ((*words,),) = run.calls
+    assert words[2] == tool
+    assert words[-2:] == ["vim", "tmux"]
+    assert not (tmp_path / "usr/sbin").exists()
+    broken = Recorder(broken={"chroot": "ended with 1"})
+    with pytest.raises(BrokenError, match="the packages vim tmux could not be installed"):
+        packages.install(broken, tmp_path, order, Lease("eth0", "192.0.2.7"))
+
+
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="apt is a Debian's")
 def test_apt_itself_reads_what_was_written(tmp_path: Path) -> None:
     """It would ask the mirror and the repository, through the proxy, and nobody else."""
