@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from ironwake.errors import BrokenError
 
 TIMEOUT = 30.0  # seconds without a byte
+_LONGEST_REFUSAL = 1 << 16  # bytes that are read of one
 _LONGEST = 4 << 20  # bytes of an answer that is read as a whole: an order is a few KiB
 
 
@@ -63,6 +64,11 @@ def request(
     """Send one request; UnreachableError where no whole answer comes."""
     with opened(method, url, body, headers) as response:
         return Answer(response.status, response.read(_LONGEST))
+
+
+def reason(response: http.client.HTTPResponse) -> str:
+    """What an answer says that is not the file that was asked for."""
+    return Answer(response.status, response.read(_LONGEST_REFUSAL)).reason
 
 
 @contextmanager

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ironwake.errors import BrokenError
+from ironwake.errors import BrokenError, IronwakeError
 from ironwake.layout.packages import needed
 from ironwake.order import Archive, Order
 from ironwake.sizes import size_text
 from ironwake_agent import unpack
 from ironwake_agent.patience import Patience
 
-_PATIENCE = Patience(300.0)  # without a byte: an appliance that restarts is back by then
+# Without a byte: an appliance that restarts is back by then, and has not given this machine up yet
+# (`deadlines`), so that it hears why.
+PATIENCE = Patience(180.0)
 
 
 def are_needed(order: Order) -> bool:
@@ -28,12 +30,12 @@ def bring(
     tools: Archive | None,
     say: Callable[[str], None],
     root: Path = Path("/"),
-    patience: Patience = _PATIENCE,
+    patience: Patience = PATIENCE,
 ) -> None:
     """Fetch them, verify them, and lay them over the ramdisk.
 
     :raises DamagedError: they are not what the boot script named; nothing was unpacked
-    :raises BrokenError: they are not to be had
+    :raises BrokenError: they are not to be had, or find no room
     """
     if tools is None:
         raise BrokenError(
@@ -41,6 +43,10 @@ def bring(
             "boot this machine anew, with the appliance's own script",
         )
     say(f"fetching more programs: {size_text(tools.size)}")
-    chunks = list(unpack.fetch(tools, patience, say))
-    unpack.check(tools, chunks)
-    unpack.unpack(tools, iter(chunks), root, lambda _: None)
+    try:
+        chunks = list(unpack.fetch(tools, patience, say))
+        unpack.check(tools, chunks)
+        unpack.unpack(tools, iter(chunks), root, lambda _: None)
+    except IronwakeError as error:
+        what = f"the ramdisk's second part is not to be had: {error.what}"
+        raise type(error)(what, error.next_step) from None

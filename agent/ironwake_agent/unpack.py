@@ -26,6 +26,7 @@ from ironwake.order import Archive
 from ironwake.rootfs.member import RootError
 from ironwake.rootfs.rules import Limits
 from ironwake.sizes import size_text
+from ironwake_agent import client
 from ironwake_agent.client import UnreachableError, opened
 from ironwake_agent.commands import last_line
 from ironwake_agent.guard import Guard, limits
@@ -178,10 +179,10 @@ def _from(url: str, position: int) -> Iterator[HTTPResponse]:
     headers = {"Range": f"bytes={position}-"} if position else {}
     with opened("GET", url, headers=headers) as response:
         if response.status >= 500:
-            raise UnreachableError(f"the appliance answered HTTP {response.status}")
+            raise UnreachableError(f"the appliance answered: {client.reason(response)}")
         if response.status not in (200, 206):
             raise BrokenError(
-                f"the appliance does not give the archive: HTTP {response.status}",
+                f"the appliance does not give the archive: {client.reason(response)}",
                 "check that the media are still there: ironwake media list",
             )
         if response.status == 200:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from ironwake import deadlines
 from ironwake.disk import DiskMatch
 from ironwake.errors import BrokenError
+from ironwake.lifecycle import State
 from ironwake.order import Archive, Capture, DiskImage, Order, Rescue, Wipe
-from ironwake_agent import tools
+from ironwake_agent import client, tools
 from ironwake_agent.unpack import DamagedError
 from ironwake_testing.archives import Entry, tar
 from tests.agent.rig import ORDER, Clock, appliance, order, reply
@@ -60,9 +63,53 @@ def test_other_bytes_are_never_unpacked(packed: bytes, tmp_path: Path) -> None:
     wished = Archive("http://unused", "0" * 64, len(packed), 0)
     with appliance(lambda request, _: reply(request, 200, packed)) as url:
         item = Archive(f"{url}/tools.tar.zst", wished.sha256, wished.size, 0)
-        with pytest.raises(DamagedError, match="0000"):
+        with pytest.raises(DamagedError, match=r"^the ramdisk's second part .*0000") as error:
             tools.bring(item, lambda _: None, tmp_path, Clock().patience(5))
+    assert "deploy again" in error.value.next_step
     assert list(tmp_path.iterdir()) == []
+
+
+def refusal(status: int, detail: str) -> tuple[int, bytes]:
+    return status, json.dumps({"title": "no", "status": status, "detail": detail}).encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (refusal(404, "there is nothing here"), "there is nothing here (HTTP 404)"),
+        (refusal(503, "the bytes are damaged or gone"), "the bytes are damaged or gone (HTTP 503)"),
+    ],
+    ids=["gone", "damaged in the store"],
+)
+def test_what_the_appliance_does_not_give_is_told_by_its_words(
+    packed: bytes, tmp_path: Path, answer: tuple[int, bytes], words: str
+) -> None:
+    """What it was that did not come, why not, and what to do; nothing is unpacked."""
+    with (
+        appliance(lambda request, _: reply(request, *answer)) as url,
+        pytest.raises(BrokenError) as error,
+    ):
+        tools.bring(named(url, packed), lambda _: None, tmp_path, Clock().patience(5))
+    assert str(error.value).startswith("the ramdisk's second part ")
+    assert words in error.value.what
+    assert error.value.next_step
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_not_fit_says_what_it_was(packed: bytes, tmp_path: Path) -> None:
+    """A machine with too little memory for them, say: tar's words, and what it was for."""
+    with (
+        appliance(lambda request, _: reply(request, 200, packed)) as url,
+        pytest.raises(BrokenError, match=r"^the ramdisk's second part .*tar could not"),
+    ):
+        tools.bring(named(url, packed), lambda _: None, tmp_path / "none", Clock().patience(5))
+
+
+def test_the_machine_speaks_before_the_appliance_gives_it_up() -> None:
+    """Nothing is reported while they are fetched, so the wait must end within the deadline of a
+    machine that has its order and says nothing; its last try takes a while, too."""
+    deadline = deadlines.DEADLINES[State.ANSWERS].seconds
+    assert tools.PATIENCE.seconds + client.TIMEOUT < deadline
 
 
 def test_a_script_that_names_none_is_told_plainly(tmp_path: Path) -> None:

@@ -135,6 +135,18 @@ def test_nothing_at_all_ends_with_what_was_wrong(packed: bytes) -> None:
     assert 60 <= clock.now < 90
 
 
+def test_trouble_that_does_not_pass_is_told_by_the_appliances_words(packed: bytes) -> None:
+    """Bytes that are damaged or gone in its store: 503, with the reason, until the end."""
+    detail = b'{"title": "broken", "detail": "the bytes of this artifact are gone"}'
+    clock, said = Clock(), list[str]()
+    with (
+        appliance(lambda request, _: reply(request, 503, detail)) as url,
+        pytest.raises(BrokenError, match=r"bytes of this artifact are gone \(HTTP 503\)"),
+    ):
+        list(fetch(archive(url, packed), clock.patience(5), said.append))
+    assert "are gone (HTTP 503)" in said[0]
+
+
 def test_bytes_renew_the_patience(packed: bytes) -> None:
     """A slow appliance is not a dead one: 40 breaks with progress are longer than the patience."""
     clock = Clock()

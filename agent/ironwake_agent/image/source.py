@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from ironwake.errors import BrokenError
 from ironwake.sizes import size_text
-from ironwake_agent.client import TIMEOUT, Answer, UnreachableError
+from ironwake_agent.client import TIMEOUT, UnreachableError, reason
 from ironwake_agent.patience import Patience
 from ironwake_agent.unpack import DamagedError
 
@@ -111,10 +111,10 @@ class Source:
         self._connection.request("GET", self._parts.path or "/", headers=headers)
         response = self._connection.getresponse()
         if response.status >= 500 or response.status in (408, 429):
-            raise UnreachableError(f"the appliance answered: {_reason(response)}")
+            raise UnreachableError(f"the appliance answered: {reason(response)}")
         if response.status not in (200, 206):
             raise BrokenError(
-                f"the appliance does not give the image: {_reason(response)}",
+                f"the appliance does not give the image: {reason(response)}",
                 "check that it is still there: ironwake image list",
             )
         self._check(response, offset)
@@ -144,7 +144,3 @@ class Source:
             with suppress(OSError):
                 self._connection.close()
             self._connection = None
-
-
-def _reason(response: http.client.HTTPResponse) -> str:
-    return Answer(response.status, response.read(_SKIP)).reason
