@@ -81,14 +81,18 @@ def flipped(store: Path, tmp_path: Path) -> Path:
     copy = copied(store, tmp_path / "artifacts")
     found = ArtifactStore(copy)
     manifest = found.manifest("debian-12-cloud")
-    content = bytearray(_archive(tmp_path / "tree"))
-    artifacts = {**manifest.artifacts, "archive": found.add_bytes(bytes(content))}
+    artifacts = {**manifest.artifacts, "archive": found.add_bytes(_archive(tmp_path / "tree"))}
     found.publish(dataclasses.replace(manifest, artifacts=artifacts))
+    _flip(found.path(artifacts["archive"].sha256))
+    return copy
+
+
+def _flip(path: Path) -> None:
+    """One bit of it is another one, of this name alone."""
+    content = bytearray(path.read_bytes())
     content[len(content) // 8] ^= 1
-    path = found.path(artifacts["archive"].sha256)
     path.unlink()
     path.write_bytes(content)
-    return copy
 
 
 def _archive(tree: Path) -> bytes:
@@ -120,3 +124,25 @@ def _esp_of(disk: Path) -> str:
     place = f"{disk}@@{first['start'] * _SECTOR}"
     listed = subprocess.run(["mdir", "-i", place, "::"], check=True, capture_output=True)
     return listed.stdout.decode()
+
+
+def test_tools_with_one_flipped_bit(store: Path, tmp_path: Path) -> None:
+    """The ramdisk's second part is none of what the boot script named: nothing of it is run, and
+    the disk that was to be wiped is as it was.
+    """
+    artifacts = copied(store, tmp_path / "artifacts")
+    found = ArtifactStore(artifacts)
+    wanted = found.manifest("ramdisk-cloud").artifact("tools")
+    _flip(found.path(wanted.sha256))
+    machine = node(1, firmware="bios")
+    with scene(tmp_path, machine, artifacts=artifacts) as there:
+        there.enrol(machine)
+        on = there.rack.machine(machine.name)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-L", "payroll", on.disk], check=True)
+        before = on.disk_sha256()
+        deployment = there.deploy(machine.name, "", method="wipe", erase=[machine.disk_serial])
+        message = fail(there, deployment)["message"]
+        assert message.startswith("the ramdisk's second part is not to be had: ")
+        assert f"the order says {wanted.size} bytes with {wanted.sha256}" in message
+        check_told(there, on, message)
+        assert on.disk_sha256() == before
