@@ -13,14 +13,17 @@ import pytest
 from ironwake import deadlines
 from ironwake.disk import DiskMatch
 from ironwake.errors import BrokenError
+from ironwake.layout.model import Format
 from ironwake.lifecycle import State
 from ironwake.order import Archive, Capture, DiskImage, Order, Rescue, Wipe
 from ironwake_agent import client, tools
 from ironwake_agent.unpack import DamagedError
+from ironwake_ramdisk.userland import FIRST
 from ironwake_testing.archives import Entry, tar
-from tests.agent.rig import ORDER, Clock, appliance, order, reply
+from tests.agent.rig import DISK, ORDER, Clock, appliance, order, reply, work_on
 from tests.layout.rig import layout
 
+BUSYBOX = {"dd"}
 PROGRAM = b"\x7fELF and so on"
 PLAIN = """
 disks:
@@ -135,3 +138,22 @@ def test_a_script_that_names_none_is_told_plainly(tmp_path: Path) -> None:
 def test_only_an_archive_on_plain_partitions_does_without(wanted: bool, one: Order) -> None:
     """All others have programs to call that the first part of the ramdisk has not."""
     assert tools.are_needed(one) is wanted
+
+
+@pytest.mark.parametrize("kind", Format)
+@pytest.mark.parametrize("role", ["esp, role: esp", "grub, role: bios-boot"])
+def test_who_does_without_calls_no_program_of_theirs(kind: Format, role: str) -> None:
+    """Whatever a layout can be made of: it has them fetched, or the first part has all it calls."""
+    text = f"""
+disks:
+  - {{name: disk, partitions: [
+      {{name: {role}, size: 256MiB}},
+      {{name: root, format: ext4, size: 2GiB, mount: /}},
+      {{name: more, format: {kind}{"" if kind is Format.SWAP else ", mount: /srv"}}}]}}
+"""
+    one = layout(text)
+    todo = work_on(DISK, uefi="esp" in role, layout=one)
+    called = {command.words[0] for command in todo.commands}
+    first = {name.rpartition("/")[2] for name in (*FIRST.programs, *FIRST.links)}
+    assert called
+    assert tools.are_needed(order(layout=one)) or called <= first | BUSYBOX
