@@ -179,13 +179,11 @@ def _listening() -> Iterator[tuple[socket.socket, str]]:
     address = f"127.{'.'.join(str(1 + octet % 254) for octet in secrets.token_bytes(3))}"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(300)
-        try:
-            sock.bind((address, 9))
-        except PermissionError:
-            pytest.skip("a port below 1024 wants root")
+        sock.bind((address, 9))
         yield sock, address
 
 
+@pytest.mark.root  # a port below 1024
 def test_the_packets_are_magic() -> None:
     """Six times ff, sixteen times the card, the password: for each card, at each target."""
     with _listening() as (sock, address):
@@ -196,6 +194,7 @@ def test_the_packets_are_magic() -> None:
     assert heard == {b"\xff" * 6 + Mac(mac).packed * 16 + password for mac in (MAC, OTHER)}
 
 
+@pytest.mark.root  # a port below 1024
 def test_a_place_that_is_not_reached_takes_nothing_from_the_others() -> None:
     """The error names it with the setting to look at; the other place has its packet."""
     with _listening() as (sock, address):
@@ -208,6 +207,7 @@ def test_a_place_that_is_not_reached_takes_nothing_from_the_others() -> None:
     assert "0123456789ab" not in str(caught.value)
 
 
+@pytest.mark.root  # a port below 1024
 def test_an_interface_that_is_gone_leaves_the_other_places() -> None:
     """A machine's own interface may be unplugged, or misspelt."""
     with _listening() as (sock, address):
