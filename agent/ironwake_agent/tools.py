@@ -22,8 +22,11 @@ PATIENCE = Patience(180.0)
 
 
 def are_needed(order: Order) -> bool:
-    """Whether the order is for more than an archive on plain partitions of ext4, FAT and swap."""
-    return order.archive is None or bool(needed(order.layout))
+    """Whether the order is for more than an archive on plain partitions of ext4, FAT and swap.
+
+    A person's script that runs in the ramdisk may call any program.
+    """
+    return order.archive is None or bool(order.scripts.pre or needed(order.layout))
 
 
 def bring(

@@ -16,6 +16,7 @@ from ironwake.errors import BrokenError
 from ironwake.layout.model import Format
 from ironwake.lifecycle import State
 from ironwake.order import Archive, Capture, DiskImage, Order, Rescue, Wipe
+from ironwake.parameters.model import Scripts
 from ironwake_agent import client, tools
 from ironwake_agent.unpack import DamagedError
 from ironwake_ramdisk.userland import FIRST
@@ -128,12 +129,14 @@ def test_a_script_that_names_none_is_told_plainly(tmp_path: Path) -> None:
         (False, order(layout=layout(PLAIN))),
         (True, order(layout=layout(PLAIN.replace("ext4", "xfs")))),
         (True, order(layout=layout(PLAIN.replace("ext4", "btrfs")))),
+        (False, order(scripts=Scripts(post="true"))),
+        (True, order(scripts=Scripts(pre="lsblk"))),
         (True, order(archive=None, wipe=Wipe(("S1",)))),
         (True, order(archive=None, rescue=Rescue(()))),
         (True, order(archive=None, capture=Capture("http://x", DiskMatch("auto")))),
         (True, order(archive=None, image=DiskImage("n", "u", 1, "i", "h", 1, 1, DiskMatch("a")))),
     ],
-    ids=["usual", "plain", "xfs", "btrfs", "wipe", "rescue", "capture", "image"],
+    ids=["usual", "plain", "xfs", "btrfs", "post", "pre", "wipe", "rescue", "capture", "image"],
 )
 def test_only_an_archive_on_plain_partitions_does_without(wanted: bool, one: Order) -> None:
     """All others have programs to call that the first part of the ramdisk has not."""

@@ -77,14 +77,15 @@ FIRST = Part(
 # What the agent fetches when its order needs more.
 TOOLS = Part(
     (
-        *("usr/bin/findmnt", "usr/bin/lsblk", "usr/bin/partx", "usr/sbin/blkid"),
+        # for people, in scripts and in the rescue system
+        *("usr/bin/findmnt", "usr/bin/lsblk", "usr/bin/partx"),
         # for layouts
         *("usr/bin/btrfs", "usr/sbin/cryptsetup", "usr/sbin/lvm", "usr/sbin/mdadm"),
         *("usr/sbin/mkfs.btrfs", "usr/sbin/mkfs.xfs", "usr/sbin/xfs_repair"),
         # for images
-        *("usr/bin/btrfstune", "usr/bin/zstd", "usr/sbin/e2fsck", "usr/sbin/fatlabel"),
-        *("usr/sbin/resize2fs", "usr/sbin/swaplabel", "usr/sbin/tune2fs", "usr/sbin/xfs_db"),
-        *("usr/sbin/xfs_growfs",),
+        *("usr/bin/btrfstune", "usr/bin/zstd", "usr/sbin/blkid", "usr/sbin/e2fsck"),
+        *("usr/sbin/fatlabel", "usr/sbin/resize2fs", "usr/sbin/swaplabel", "usr/sbin/tune2fs"),
+        *("usr/sbin/xfs_db", "usr/sbin/xfs_growfs"),
         # to wipe, and to let a person in
         *("usr/bin/dropbearkey", "usr/sbin/dropbear", "usr/sbin/nvme"),
     ),
