@@ -23,9 +23,11 @@ def new_folder() -> Path:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """One that is gone at the end."""
+    """One that is gone at the end, with what was put beside it: a state's boot epoch is."""
     made = new_folder()
+    inner = made / "folder"
+    inner.mkdir()
     try:
-        yield made
+        yield inner
     finally:
         shutil.rmtree(made)
