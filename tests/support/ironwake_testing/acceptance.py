@@ -11,6 +11,13 @@ from ironwake_testing.scene import BOOT_SECONDS, Scene
 
 USER = "keeper"
 _PACKAGE = "openssh-server"  # of every Debian that our profiles install
+_TIME_SERVER = "192.0.2.123"
+_PROFILE = """\
+parameters:
+  users: [{name: USER, ssh_keys: ["KEY"]}]
+  ntp: [TIME_SERVER]
+  scripts: {pre: lsblk, post: cp /etc/hostname /etc/by-post}
+"""
 _OPTIONS = (
     *("BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"),
     "ConnectionAttempts=120",
@@ -22,6 +29,8 @@ _ASKED = (
     "dpkg-query -W -f '${db:Status-Status}\\n' " + _PACKAGE,
     '. /etc/os-release; echo "$ID $VERSION_ID"',
     "curl -sS -o /dev/null -w '%{http_code}\\n' http://APPLIANCE/healthz",
+    "timedatectl show-timesync --property=SystemNTPServers --value",
+    "cat /etc/by-post",
     "cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub",
 )
 
@@ -41,15 +50,17 @@ class Key:
 
     @property
     def profile(self) -> str:
-        """The line of a profile that lets its owner in."""
+        """The lines of a profile that let its owner in, and that a site may have for all."""
         public = self.file.with_suffix(".pub").read_text().strip()
-        return f'parameters: {{users: [{{name: {USER}, ssh_keys: ["{public}"]}}]}}\n'
+        text = _PROFILE.replace("TIME_SERVER", _TIME_SERVER)
+        return text.replace("USER", USER).replace("KEY", public)
 
 
 def accept(
     there: Scene, machine: MachineSpec, key: Key, *, since: int = 0, system: str = "debian 12"
 ) -> str:
-    """Log in as the profile's user: name, sudo, package, system and network are as they should be.
+    """Log in as the profile's user: name, sudo, package, system, network, whom it asks for the
+    time and what the profile's script left are as they should be.
 
     The machine's own SSH host key, which no other has.
 
@@ -62,7 +73,7 @@ def accept(
     asked = " && ".join(_ASKED).replace("APPLIANCE", there.appliance.address)
     done = there.rack.run([*words, place, asked], check=False, timeout=BOOT_SECONDS)
     told = done.stdout.splitlines()
-    wanted = [USER, "0", machine.name, "installed", system, "200"]
+    wanted = [USER, "0", machine.name, "installed", system, "200", _TIME_SERVER, machine.name]
     assert told[: len(wanted)] == wanted, f"{told}\n{done.stderr}"
     return told[len(wanted)]
 
