@@ -23,13 +23,13 @@ demo: setup ## watch one machine go from its power button to a healthy Debian (K
 # Virtual machines run two at a time: more would only wait for each other.
 test: setup check ## everything, real boots included
 	@$(ROOT) $(PYTEST) -m "not qemu and not docker and not deep and not matrix" -n 2 -q $(ARGS)
-	@$(ROOT) $(PYTEST) -m "(qemu or docker) and not deep and not matrix" $(FILES) -v $(ARGS)
+	@$(ROOT) $(PYTEST) -m "(qemu or docker) and not deep and not matrix" $(FILES) -v --durations=15 $(ARGS)
 
 test-fast: setup ## what needs neither root nor virtual machines
 	@$(PYTEST) -m "not root and not qemu and not docker and not deep" -n 2 -q $(ARGS)
 
 test-deep: setup ## what is too long for every day
-	@$(ROOT) $(PYTEST) -m deep $(FILES) -v $(ARGS)
+	@$(ROOT) $(PYTEST) -m deep $(FILES) -v --durations=15 $(ARGS)
 
 e2e-first: setup ## the first machine: from power-on to healthy, and three more boots from its disk
 	@$(ROOT) $(PYTEST) tests/e2e/test_first_machine.py $(ARGS)
