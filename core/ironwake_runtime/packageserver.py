@@ -18,6 +18,7 @@ import socket
 import stat
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,6 +44,7 @@ LOCK = "lock"
 _LOOK = 30.0  # seconds between looks at names, settings' files and counts
 _WRITTEN = 1.0  # between two times that counts are written down, if they have changed
 _GRACE = 5.0  # from SIGTERM to SIGKILL
+_ASKED_TO_END = 10  # times: an nginx that starts keeps the first one in mind until another comes
 _REST = 1.0  # for the last lines, once nginx has ended
 _WORKERS = ("www-data", "nginx", "nobody")  # whichever the distribution has
 _MOST_COMPLAINTS = 5  # lines of nginx's between two looks
@@ -235,8 +237,8 @@ async def serve(
         await _check(command, cache)
         names = [source.name for source in cache.sources]
         log.info("listening", address=f"{cache.listen[0]}:{cache.port}", mirrors=names)
-        following = _follow(command, cache, known, look, log, ask, pause)
-        status = await _run(command, lock, folder, following, log, pause)
+        follow = partial(_follow, command, cache, known, look, log, ask, pause)
+        status = await _run(command, lock, folder, follow, log, pause)
     raise BrokenError(f"nginx ended with {status}", "its own words stand above")
 
 
@@ -244,19 +246,46 @@ async def _run(
     command: tuple[str, ...],
     lock: int,
     folder: Path,
-    following: Coroutine[None, None, None],
+    follow: Callable[[], Coroutine[None, None, None]],
     log: Log,
     pause: float,
 ) -> int:
     """Start nginx and hear what it says until it ends; its exit status."""
     book = packagecounts.load(folder)
     async with _pipe() as (served, out), _pipe() as (complaints, err):
-        beside = [
-            asyncio.ensure_future(work)
-            for work in (following, _complain(complaints, log, pause), _save(folder, book))
-        ]
         counting = asyncio.ensure_future(_count(served, book))
-        process = await asyncio.create_subprocess_exec(
+        try:
+            beside = _beside(follow(), _complain(complaints, log, pause), _save(folder, book))
+            async with beside, _nginx(command, lock, out, err) as process:
+                return await process.wait()
+        finally:
+            # Workers of one that was killed go on, and so does what they say.
+            await asyncio.wait({counting}, timeout=_REST)
+            counting.cancel()
+            await asyncio.gather(counting, return_exceptions=True)
+            with contextlib.suppress(OSError):
+                packagecounts.save(folder, book)
+
+
+@contextlib.asynccontextmanager
+async def _beside(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """It goes on until the block ends."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _nginx(
+    command: tuple[str, ...], lock: int, out: BinaryIO, err: BinaryIO
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """It has ended after the block. Its ends of the pipes are closed here once it has them."""
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=out,
@@ -264,21 +293,18 @@ async def _run(
             pass_fds=(lock,),
             preexec_fn=die_with(os.getpid()),
         )
+    )
+
+    def let_go(_: object) -> None:
         out.close()
         err.close()
-        try:
-            return await process.wait()
-        finally:
-            for one in beside:
-                one.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
-            await _end(process)
-            # Workers of one that was killed go on, and so does what they say.
-            await asyncio.wait({counting}, timeout=_REST)
-            counting.cancel()
-            await asyncio.gather(counting, return_exceptions=True)
-            with contextlib.suppress(OSError):
-                packagecounts.save(folder, book)
+
+    starting.add_done_callback(let_go)
+    try:
+        # Cancelled while it starts, asyncio would kill it, and its workers would be left.
+        yield await asyncio.shield(starting)
+    finally:
+        await _end(await starting)
 
 
 @contextlib.asynccontextmanager
@@ -393,10 +419,12 @@ async def _save(folder: Path, book: packagecounts.Book) -> None:
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is not None:
         return
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), _GRACE)
+    for _ in range(_ASKED_TO_END):
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _GRACE / _ASKED_TO_END)
+            return
     with contextlib.suppress(ProcessLookupError):
         process.kill()
     await process.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -9,12 +10,15 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
+from structlog.typing import EventDict
 
 from ironwake.errors import BrokenError, RefusedError
 from ironwake.packagecache import Authority, Source
-from ironwake_runtime import packageserver
+from ironwake_runtime import packagecache, packageserver
 from ironwake_testing.mirror import Mirror
 from ironwake_testing.packagecache import Rig, cache, free_port, running, until
 from tests.packages.cached import ASKED, DEB
@@ -49,6 +53,34 @@ def test_nginx_is_killed(there: Mirror, place: Path) -> None:
         with running(replace(at, port=free_port())) as again:
             assert again.get(ASKED)[1] == there.files[DEB]
             assert not any(_lives(worker) for worker in workers)
+
+
+@pytest.mark.parametrize("turns", range(12))
+def test_it_is_stopped_while_nginx_starts(place: Path, turns: int) -> None:
+    """However far that is: all of it ends, nginx with its workers, too."""
+
+    async def stopped() -> set[asyncio.Task[Any]]:
+        loop = asyncio.get_running_loop()
+
+        def stop(left: int) -> None:
+            loop.call_soon(stop, left - 1) if left else work.cancel()
+
+        def heard(_: object, level: str, line: EventDict) -> EventDict:
+            if level == "info":  # its first line: it starts nginx now
+                loop.call_soon(stop, turns)
+            raise structlog.DropEvent
+
+        log = structlog.wrap_logger(None, [heard], structlog.stdlib.BoundLogger)
+        at = cache(place)
+        serving = packageserver.serve(packagecache.program() or "", lambda: at, log)
+        work = asyncio.ensure_future(serving)
+        await asyncio.wait({work}, timeout=_MOST)
+        assert work.cancelled()
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    assert not asyncio.run(stopped())
+    with packageserver.locked(place):
+        pass
 
 
 def test_one_folder_has_one_cache(rig: Rig, place: Path) -> None:
