@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from pathlib import Path
@@ -110,9 +111,11 @@ def _reads(name: str) -> set[str]:
 
 def _runtime(text: str) -> set[str]:
     """Which modules of the runtime are imported."""
-    whole = re.findall(r"^from ironwake_runtime import (.+)$", text, re.MULTILINE)
-    parts = re.findall(r"^from ironwake_runtime\.(\w+) import", text, re.MULTILINE)
-    return {*parts, *(name.partition(" ")[0] for line in whole for name in line.split(", "))}
+    steps = [one for one in ast.walk(ast.parse(text)) if isinstance(one, ast.ImportFrom)]
+    whole = [one.names for one in steps if one.module == "ironwake_runtime"]
+    modules = (one.module or "" for one in steps)
+    parts = (one.split(".")[1] for one in modules if one.startswith("ironwake_runtime."))
+    return {*parts, *(name.name for names in whole for name in names)}
 
 
 def test_every_setting_reaches_its_service() -> None:
