@@ -9,6 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from ironwake_testing.gnupg import gnupg
+
 SUITE = "bookworm"
 _RELEASE = """\
 Origin: Debian
@@ -44,13 +46,7 @@ class Repository:
 
 def make(folder: Path) -> Repository:
     """Build it, with a key that is thrown away."""
-    home = folder / "gnupg"
-    home.mkdir(mode=0o700)
-    gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--pinentry-mode", "loopback"]
-    words = ["--passphrase", "", "--quick-generate-key", "test@mirror.example", "ed25519", "sign"]
-    run([*gpg, *words])
     keyring = folder / "keyring.gpg"
-    run([*gpg, "--output", str(keyring), "--export"])
     files = {}
     lists = ""
     for name, depends in (("near+by", "libclose, base-files"), ("libclose", "base-files")):
@@ -68,12 +64,12 @@ def make(folder: Path) -> Repository:
         plain=hashlib.sha256(lists.encode()).hexdigest(),
         plain_size=len(lists.encode()),
     )
-    (folder / "Release").write_text(release)
-    run([*gpg, "--passphrase", "", "--output", str(folder / "InRelease"), "--clearsign",
-         str(folder / "Release")])  # fmt: skip
-    files[f"dists/{SUITE}/InRelease"] = (folder / "InRelease").read_bytes()
+    with gnupg(folder / "gnupg") as keys:
+        keys.add("mirror")
+        keyring.write_bytes(keys.export("mirror"))
+        listed = keys.signed("mirror", "--clearsign", release.encode())
+    files[f"dists/{SUITE}/InRelease"] = listed
     files[f"dists/{SUITE}/main/binary-amd64/Packages.gz"] = packed
-    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False)
     return Repository(files, keyring)
 
 

@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from ironwake_imager import download
 from ironwake_imager.vendor.bring import fetcher
 from ironwake_imager.vendor.source import Wish
 from ironwake_testing import discs
+from ironwake_testing.gnupg import Gnupg, gnupg
 from tests.imager.vendor.conftest import Desk
 from tests.imager.vendor.server import Server, serving
 
@@ -44,27 +44,12 @@ def server(iso: bytes) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """GnuPG's home with two signers, `vendor` and `stranger`, and the vendor's keyring."""
-    home = tmp_path_factory.mktemp("gnupg")
-    home.chmod(0o700)
-    for name in ("vendor", "stranger"):
-        gpg(home, "--quick-gen-key", f"{name} <{name}@host.example>", "ed25519", "sign", "never")
-    (home / "vendor.gpg").write_bytes(gpg(home, "--export", "vendor@host.example"))
-    (home / "vendor.asc").write_bytes(gpg(home, "--armor", "--export", "vendor@host.example"))
-    return home
-
-
-def gpg(home: Path, *words: str, text: bytes = b"") -> bytes:
-    command = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--pinentry-mode", "loopback"]
-    done = subprocess.run(
-        [*command, "--passphrase", "", *words], check=True, capture_output=True, input=text
-    )
-    return done.stdout
-
-
-def signed(home: Path, who: str, how: str, text: bytes) -> bytes:
-    return gpg(home, "--local-user", f"{who}@host.example", how, "--output", "-", text=text)
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gnupg]:
+    """Two signers, `vendor` and `stranger`."""
+    with gnupg(tmp_path_factory.mktemp("vendor") / "gnupg") as made:
+        made.add("vendor")
+        made.add("stranger")
+        yield made
 
 
 def row(desk: Desk, server: Server, **more: str) -> Medium:
@@ -74,10 +59,12 @@ def row(desk: Desk, server: Server, **more: str) -> Medium:
     return replace(desk.known["rocky-9"], **given)  # type: ignore[arg-type]
 
 
-def with_keyring(desk: Desk, keys: Path, name: str = "vendor.gpg") -> str:
+def with_keyring(desk: Desk, keys: Gnupg, name: str = "vendor.gpg") -> str:
+    """The vendor's, armoured where its name ends in `asc`."""
     folder = desk.folder / "catalogue"
     folder.mkdir(exist_ok=True)
-    (folder / name).write_bytes((keys / name).read_bytes())
+    form = ["--armor"] if name.endswith(".asc") else []
+    (folder / name).write_bytes(keys.export("vendor", *form))
     return name
 
 
@@ -177,9 +164,9 @@ def test_a_part_that_somebody_has_is_not_cleared_away(tmp_path: Path) -> None:
     assert there == {"held.part", "held.part.from", "new.part", "other.part"}
 
 
-def test_a_vendor_that_has_it_not(desk: Desk, server: Server, keys: Path) -> None:
+def test_a_vendor_that_has_it_not(desk: Desk, server: Server, keys: Gnupg) -> None:
     """An answer, not a way that failed: the URL is named, and nobody else is asked for the list."""
-    server.files["CHECKSUM"] = signed(keys, "vendor", "--clearsign", server.files["CHECKSUM"])
+    server.files["CHECKSUM"] = keys.signed("vendor", "--clearsign", server.files["CHECKSUM"])
     with serving({}) as vendor:
         medium = row(desk, vendor, signature="inline", keyring=with_keyring(desk, keys))
         with pytest.raises(BrokenError) as told:
@@ -232,10 +219,10 @@ def test_a_file_that_changes_meanwhile(desk: Desk, server: Server, iso: bytes) -
 
 
 def test_a_file_that_is_not_what_its_list_says(
-    desk: Desk, server: Server, keys: Path, iso: bytes
+    desk: Desk, server: Server, keys: Gnupg, iso: bytes
 ) -> None:
     """Nothing of it is served, and nothing of it is kept, not even to go on with."""
-    server.files["CHECKSUM"] = signed(keys, "vendor", "--clearsign", server.files["CHECKSUM"])
+    server.files["CHECKSUM"] = keys.signed("vendor", "--clearsign", server.files["CHECKSUM"])
     server.files[NAME] = iso[:-1] + b"?"
     medium = row(desk, server, signature="inline", keyring=with_keyring(desk, keys))
     with pytest.raises(RefusedError, match="has another SHA256"):
@@ -245,10 +232,10 @@ def test_a_file_that_is_not_what_its_list_says(
 
 @pytest.mark.parametrize("name", ["vendor.gpg", "vendor.asc"])
 def test_a_list_with_its_signature_inside(
-    desk: Desk, server: Server, keys: Path, iso: bytes, name: str
+    desk: Desk, server: Server, keys: Gnupg, iso: bytes, name: str
 ) -> None:
     """The newest file of the list comes, and the manifest says who vouches for it."""
-    server.files["CHECKSUM"] = signed(keys, "vendor", "--clearsign", server.files["CHECKSUM"])
+    server.files["CHECKSUM"] = keys.signed("vendor", "--clearsign", server.files["CHECKSUM"])
     medium = row(desk, server, signature="inline", keyring=with_keyring(desk, keys, name))
     manifest = desk.bringer.bring(medium, Wish())
     assert manifest.facts["trust"] == f"a list signed by {name}"
@@ -258,14 +245,14 @@ def test_a_list_with_its_signature_inside(
     assert [asked[0] for asked in server.asked[before:]] == ["CHECKSUM"]
 
 
-def test_a_list_with_its_signature_beside(desk: Desk, server: Server, keys: Path) -> None:
+def test_a_list_with_its_signature_beside(desk: Desk, server: Server, keys: Gnupg) -> None:
     """By a key of the keyring it is taken; by another one, changed, or missing, it is not."""
     text = server.files["CHECKSUM"]
     medium = row(desk, server, signature="CHECKSUM.sig", keyring=with_keyring(desk, keys))
-    server.files["CHECKSUM.sig"] = signed(keys, "stranger", "--detach-sign", text)
+    server.files["CHECKSUM.sig"] = keys.signed("stranger", "--detach-sign", text)
     with pytest.raises(RefusedError, match="is not signed by a key of"):
         desk.bringer.bring(medium, Wish())
-    server.files["CHECKSUM.sig"] = signed(keys, "vendor", "--detach-sign", text)
+    server.files["CHECKSUM.sig"] = keys.signed("vendor", "--detach-sign", text)
     server.files["CHECKSUM"] = text + b"# changed\n"
     with pytest.raises(RefusedError, match="is not signed by a key of"):
         desk.bringer.bring(medium, Wish())
@@ -274,13 +261,13 @@ def test_a_list_with_its_signature_beside(desk: Desk, server: Server, keys: Path
         desk.bringer.bring(medium, Wish())
     assert desk.leftovers() == []
     server.files["CHECKSUM"] = text
-    server.files["CHECKSUM.sig"] = signed(keys, "vendor", "--detach-sign", text)
+    server.files["CHECKSUM.sig"] = keys.signed("vendor", "--detach-sign", text)
     assert desk.bringer.bring(medium, Wish()).facts["trust"] == "a list signed by vendor.gpg"
 
 
-def test_text_around_what_is_signed_does_not_count(desk: Desk, server: Server, keys: Path) -> None:
+def test_text_around_what_is_signed_does_not_count(desk: Desk, server: Server, keys: Gnupg) -> None:
     """A line before the signed text is nobody's."""
-    text = signed(keys, "vendor", "--clearsign", b"nothing is listed here\n")
+    text = keys.signed("vendor", "--clearsign", b"nothing is listed here\n")
     server.files["CHECKSUM"] = server.files["CHECKSUM"] + text
     medium = row(desk, server, signature="inline", keyring=with_keyring(desk, keys))
     with pytest.raises((InputError, RefusedError)):
@@ -297,9 +284,9 @@ def test_a_list_that_nobody_vouches_for(desk: Desk, server: Server) -> None:
         desk.bringer.bring(medium, Wish())
 
 
-def test_a_mirror(desk: Desk, server: Server, keys: Path, iso: bytes) -> None:
+def test_a_mirror(desk: Desk, server: Server, keys: Gnupg, iso: bytes) -> None:
     """The file comes from there; the list from the vendor, or, where that is away, from there."""
-    listed = signed(keys, "vendor", "--clearsign", server.files["CHECKSUM"])
+    listed = keys.signed("vendor", "--clearsign", server.files["CHECKSUM"])
     with serving({"CHECKSUM": listed}) as vendor:
         medium = row(
             desk, vendor, signature="inline", keyring=with_keyring(desk, keys, "vendor.gpg")
