@@ -84,6 +84,11 @@ def _setup(element: dict[str, Any]) -> dict[str, Any]:
         ("rocky-9", "  part / --ondisk=sdb"),
         ("rocky-9", "bootloader --boot-drive=sdb"),
         ("rocky-9", "bootloader --driveorder sdb,sda"),
+        ("rocky-9", "bootloader --boot=sdb"),
+        ("rocky-9", "bootloader --dr sdb,sda"),
+        ("rocky-9", "%post\n%include http://192.0.2.1/more.ks\n%end"),
+        ("rocky-9", "%packages\n  %include /tmp/more.ks\n%end"),
+        ("rocky-9", "%post\n %ksappend http://192.0.2.1/more.ks\n%end"),
         ("leap-15.6", "<partitioning_advanced><x>y</x></partitioning_advanced>"),
         ("leap-15.6", "<classes><class><class_name>x</class_name></class></classes>"),
         ("leap-15.6", "<general><ask-list><ask><title>x</title></ask></ask-list></general>"),
@@ -156,6 +161,15 @@ def test_talos_divides_other_disks_only_where_these_are_named() -> None:
     with pytest.raises(RefusedError, match="/dev/sdb"):
         _check(_install("talos-1.11", cluster))
     _check(_install("talos-1.11", cluster, erase=("WD-1", "/dev/sdb")))
+
+
+@pytest.mark.parametrize("place", [None, 5, [], "x"])
+def test_talos_is_told_its_disk_by_nothing_else(place: Any) -> None:
+    """What is no mapping would stand where ours is, or end in a traceback."""
+    machine = {**CLUSTER["machine"], "install": place}
+    with pytest.raises(InputError) as caught:
+        _check(_install("talos-1.11", {**CLUSTER, "machine": machine}, erase=("WD-1",)))
+    assert caught.value.where == "fragments.talos.machine.install"
 
 
 @pytest.mark.parametrize(

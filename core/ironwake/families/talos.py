@@ -105,10 +105,11 @@ class Talos:
                     "copy what talosctl gen config has made",
                     "fragments.talos",
                 )
-        if "install" in machine and {"disk", "diskSelector", "wipe"} & set(machine["install"]):
-            raise InputError(
-                "the disk is disk.match's", "leave it out", "fragments.talos.machine.install"
-            )
+        place, where = machine.get("install", {}), "fragments.talos.machine.install"
+        if not isinstance(place, dict):
+            raise InputError("this is no mapping", "write it as Talos has it", where)
+        if {"disk", "diskSelector", "wipe"} & place.keys():
+            raise InputError("the disk is disk.match's", "leave it out", where)
         ours = {"version": "v1alpha1", "machine": _machine(install)}
         return Answers({CONFIG: nocloud.text(fragment.joined(ours, theirs))})
 

@@ -83,7 +83,8 @@ class RedHat:
 # They would divide disks that the guard has not looked at, or bring in a file that does.
 _OURS = (
     *("ignoredisk", "zerombr", "clearpart", "autopart", "reqpart", "mount"),
-    *("part", "partition", "raid", "volgroup", "logvol", "btrfs", "%include"),
+    *("part", "partition", "raid", "volgroup", "logvol", "btrfs"),
+    *("%include", "%ksappend"),
 )
 # Of `bootloader`: another disk's first sectors would be written.
 _BOOT_DISKS = ("--boot-drive", "--driveorder", "--location")
@@ -97,15 +98,20 @@ def _check_fragment(fragment: str) -> None:
     except InputError as error:
         raise InputError(error.what, error.next_step, where) from None
     for command in commands:
-        is_elsewhere = command[0] == "bootloader" and any(
-            word.startswith(_BOOT_DISKS) for word in command[1:]
-        )
-        if command[0] in _OURS or is_elsewhere:
+        if command[0] in _OURS or _is_elsewhere(command):
             raise InputError(
                 f"{command[0]} is not a fragment's to say",
                 "use layout; or a template",
                 where,
             )
+
+
+def _is_elsewhere(command: Command) -> bool:
+    """An option's beginning is as good as all of it (pykickstart's are argparse's)."""
+    names = (word.partition("=")[0] for word in command[1:])
+    return command[0] == "bootloader" and any(
+        option.startswith(name) for name in names if len(name) > 2 for option in _BOOT_DISKS
+    )
 
 
 _DEFAULTS = {

@@ -19,6 +19,7 @@ _SECTIONS = (
     *("%pre", "%pre-install", "%post", "%onerror", "%traceback"),
     *("%packages", "%addon", "%anaconda", "%certificate"),
 )
+_BRINGS_IN = ("%include", "%ksappend")
 _ALL_LINES = ("%pre", "%pre-install", "%post", "%onerror", "%traceback", "%certificate")
 
 
@@ -88,8 +89,12 @@ def parse(text: str) -> dict[str, object]:
 
 
 def commands_of(text: str) -> list[Command]:
-    """Its commands, without its sections; InputError as of `parse`."""
-    return _read(text)[0]
+    """Its commands, without its sections, but with what brings in a file from within one, which may
+    have commands (pykickstart reads both lines there, too); InputError as of `parse`.
+    """
+    commands, sections = _read(text)
+    rows = (row.split() for one in sections for row in one.lines)
+    return [*commands, *(tuple(words) for words in rows if words and words[0] in _BRINGS_IN)]
 
 
 def _read(text: str) -> tuple[list[Command], list[Section]]:
