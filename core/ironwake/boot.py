@@ -101,9 +101,10 @@ def check_arguments(arguments: Sequence[str], form: Form = Form.LINUX) -> None:
         return
     # A module's own (`nvme.poll=1`) goes to no init, nor what every kernel knows. Of others nobody
     # can say, for each kernel knows its own: they count.
-    names = {word.partition("=")[0]: "=" in word for word in arguments}
-    passed = [has_value for name, has_value in names.items() if "." not in name]
-    variables, words = sum(passed) - ("console" in names), len(passed) - sum(passed)
+    # A variable is given once, however often it stands there; a word as often.
+    passed = [word.partition("=") for word in arguments if "." not in word.partition("=")[0]]
+    variables = len({name for name, equals, _ in passed if equals} - {"console"})
+    words = sum(not equals for _, equals, _ in passed)
     if variables > _MOST_VARIABLES or words > _MOST_WORDS:
         raise InputError(
             f"a kernel panics that has more than {_MOST_VARIABLES} arguments as in name=value, or "

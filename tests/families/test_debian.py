@@ -157,6 +157,8 @@ def test_apparmor_is_switched_off_for_the_installed_kernel() -> None:
         ([f"a{n}" for n in range(29)], True),
         ([f"module.a{n}=1" for n in range(60)], True),
         (["a=1"] * 60, True),
+        (["a"] * 30, False),
+        (["a=1", "a"] * 30, False),
     ],
 )
 def test_more_arguments_than_a_kernel_gives_to_init_are_refused(
