@@ -122,6 +122,7 @@ def test_fragments_are_files_of_the_space() -> None:
         '{"hooks/../../x": "x"}',
         '{"hooks/x": 1}',
         "no json",
+        "[" * 100_000,
     ):
         with pytest.raises(InputError) as error:
             FAMILY.check(install(fragments={"fai": text}))

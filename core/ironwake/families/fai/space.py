@@ -345,7 +345,7 @@ def _fragments(install: Install) -> Iterator[File]:
     try:
         rows = json.loads(text)
         fine = isinstance(rows, dict) and all(isinstance(row, str) for row in rows.values())
-    except ValueError:
+    except (ValueError, RecursionError):
         fine = False
     if not fine:
         raise InputError(
