@@ -93,6 +93,20 @@ def test_huge_and_unreadable_files_are_told(tmp_path: Path) -> None:
     assert [found.error is not None for found in Profiles(tmp_path).every()] == [True] * 3
 
 
+def test_no_link_shows_a_file_of_this_host(tmp_path: Path) -> None:
+    """The controller may read more than whoever puts profiles into the folder, or reads of them."""
+    folder = tmp_path / "profiles"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("canary-5d1c: of this host\n")
+    (folder / "linked.yaml").symlink_to(tmp_path / "secret")
+    (folder / "good.yaml").write_text(GOOD)
+    (folder / "same.yaml").symlink_to("good.yaml")
+    good, linked, same = Profiles(folder).every()
+    assert (good.profile, good.revision) == (same.profile, same.revision)
+    assert str(linked.error).startswith(f"linked.yaml: linked.yaml leads out of {folder}; put")
+    assert linked.profile is None
+
+
 def test_no_folder_is_no_profile(tmp_path: Path) -> None:
     """A folder that is not there yet has none."""
     assert Profiles(tmp_path / "nothing").every() == ()

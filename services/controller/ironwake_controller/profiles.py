@@ -17,7 +17,7 @@ from ironwake import release as releases
 from ironwake.errors import InputError, UnknownError
 from ironwake.profile import Profile
 from ironwake.release import Release
-from ironwake_runtime import templates, yamlfile
+from ironwake_runtime import folders, templates, yamlfile
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _LARGEST = 64 << 10  # bytes
@@ -100,9 +100,10 @@ def check_name(path: Path) -> None:
 def _read(path: Path, check: Callable[[Profile], object]) -> Found:
     raw = b""
     try:
-        if path.stat().st_size > _LARGEST:
+        found = folders.own(path, path.parent)
+        if found.stat().st_size > _LARGEST:
             raise InputError(f"a profile has at most {_LARGEST} bytes", "make it shorter")
-        raw = path.read_bytes()
+        raw = found.read_bytes()
         revision = hashlib.sha256(raw).hexdigest()
         check_name(path)
         profile = yamlfile.parse(Profile, raw, "release: debian-12", check)
