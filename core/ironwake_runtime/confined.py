@@ -52,11 +52,14 @@ def run(words: Sequence[str], folder: Path, limits: Limits) -> tuple[int, str]:
             )
         except OSError as error:
             return 1, f"it cannot be started: {(error.strerror or str(error)).lower()}"
-        _bound(process.pid, limits)
         try:
-            status = process.wait(limits.seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            _bound(process.pid, limits)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(limits.seconds)
+        finally:
+            # A person's Ctrl-C, too, reaches us alone: it has a session of its own.
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
             status = process.wait()
         texts = [os.pread(one.fileno(), _READ, 0).decode("utf-8", "replace") for one in (out, err)]
     return status, "\n".join(texts)

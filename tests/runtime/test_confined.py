@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -72,6 +75,30 @@ def test_whoever_waits_is_ended_with_all_that_it_has_started(tmp_path: Path) -> 
         assert select.select([child], [], [], 60)[0]
     finally:
         os.close(child)
+
+
+def test_an_interruption_leaves_nothing_running(tmp_path: Path) -> None:
+    """A person's Ctrl-C reaches us, and not the program: it has a session of its own."""
+    # It has our limits when it says who it is: then we wait for its end.
+    code = "until [ $(ulimit -t) = 60 ]; do :; done; echo $$ > new; mv new child; exec sleep 1000"
+    ours = (
+        "import sys; from pathlib import Path; from ironwake_runtime.confined import Limits, run\n"
+        "run(['/bin/sh', '-c', sys.argv[1]], Path(sys.argv[2]), Limits(cpu=60))"
+    )
+    words = [sys.executable, "-c", ours, code, str(tmp_path)]
+    note = tmp_path / "child"
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
+        while not note.exists():
+            assert process.poll() is None
+        child = os.pidfd_open(int(note.read_text()))
+        try:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60)
+            assert select.select([child], [], [], 60)[0]
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(child, signal.SIGKILL)
+            os.close(child)
 
 
 def test_what_cannot_be_started_is_said(tmp_path: Path) -> None:
