@@ -29,6 +29,7 @@ from ironwake.sizes import size_text
 from ironwake_agent import client
 from ironwake_agent.client import UnreachableError, opened
 from ironwake_agent.commands import last_line
+from ironwake_agent.complaints import Complaints
 from ironwake_agent.guard import Guard, limits
 from ironwake_agent.image.zstd import FrameError, Stream
 from ironwake_agent.patience import Patience
@@ -60,6 +61,7 @@ def fetch(
     """
     position = 0
     waiting = patience.start()
+    complain = Complaints(say, patience.clock)
     while position < archive.size:
         try:
             with _from(archive.url, position) as response:
@@ -75,7 +77,7 @@ def fetch(
             trouble = str(error)
         if position >= archive.size:
             return
-        say(f"{trouble}; going on after {size_text(position)}")
+        complain(trouble, f"going on after {size_text(position)}")
         if not waiting.again():
             raise BrokenError(
                 f"nothing of the archive came for {patience.seconds:g} s: {trouble}",

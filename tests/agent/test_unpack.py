@@ -145,6 +145,7 @@ def test_trouble_that_does_not_pass_is_told_by_the_appliances_words(packed: byte
     ):
         list(fetch(archive(url, packed), clock.patience(5), said.append))
     assert "are gone (HTTP 503)" in said[0]
+    assert (len(said), len(clock.pauses) > 2) == (1, True)
 
 
 def test_bytes_renew_the_patience(packed: bytes) -> None:

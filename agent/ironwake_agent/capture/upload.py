@@ -11,6 +11,7 @@ from ironwake.errors import BrokenError, RefusedError
 from ironwake.wire import encode
 from ironwake_agent import client
 from ironwake_agent.client import Answer, UnreachableError
+from ironwake_agent.complaints import Complaints
 from ironwake_agent.patience import Patience
 
 _PIECE = 4 << 20  # bytes of a request; one is kept until the appliance has it
@@ -48,7 +49,7 @@ class Upload:
     ) -> None:
         self._url = url
         self._patience = patience
-        self._say = say
+        self._complain = Complaints(say, patience.clock)
         self._check = check
         self._request = request
         self._piece = piece
@@ -83,7 +84,7 @@ class Upload:
             self._check()
             left = piece[self._sent - start :]
             if trouble:
-                self._say(f"{trouble}; going on")
+                self._complain(trouble)
                 if not waiting.again():
                     raise silent(self._patience, trouble)
             trouble, before = self._put(left), self._sent

@@ -6,10 +6,11 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ironwake.pack import BLOCK, CHUNK, LARGEST_FRAME, Block, Index, PackError, Piece
 from ironwake.sizes import MIB
+from ironwake_agent.complaints import Complaints
 from ironwake_agent.image import crew
 from ironwake_agent.image.device import room
 from ironwake_agent.image.source import Place, Source
@@ -26,11 +27,16 @@ class Ways:
     """What a write works with.
 
     :ivar progress: called with 0.0 to 1.0; may raise to stop
+    :ivar complain: what all connections tell their trouble to
     """
 
     patience: Patience
     say: Callable[[str], None]
     progress: Callable[[float], None]
+    complain: Complaints = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "complain", Complaints(self.say, self.patience.clock))
 
 
 Stretch = tuple[Piece, ...]  # pieces that one request asks for
@@ -39,7 +45,7 @@ Stretch = tuple[Piece, ...]  # pieces that one request asks for
 def index(place: Place, sha256: str, ways: Ways) -> Index:
     """The index; DamagedError where it is not the one that is meant."""
     raw = bytearray(place.size)
-    with Source(place, ways.patience, ways.say) as source:
+    with Source(place, ways.patience, ways.complain) as source:
         source.read(0, memoryview(raw))
     found = hashlib.sha256(raw).hexdigest()
     if found != sha256:
@@ -80,7 +86,7 @@ class Fetch:
         plain = room(CHUNK * BLOCK)
         ways = self._ways
         with (
-            Source(self._pack, ways.patience, ways.say, check) as source,
+            Source(self._pack, ways.patience, ways.complain, check) as source,
             Decompressor() as decompressor,
         ):
 

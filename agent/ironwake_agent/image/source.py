@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from ironwake.errors import BrokenError
 from ironwake.sizes import size_text
 from ironwake_agent.client import TIMEOUT, UnreachableError, reason
+from ironwake_agent.complaints import Complaints
 from ironwake_agent.patience import Patience
 from ironwake_agent.unpack import DamagedError
 
@@ -30,6 +31,7 @@ class Source:
     """One connection; a `with` block closes it.
 
     :param patience: how long nothing at all may come
+    :param complain: told what is wrong; one for all connections
     :param check: called before each repeat; may raise to stop
     """
 
@@ -37,13 +39,13 @@ class Source:
         self,
         place: Place,
         patience: Patience,
-        say: Callable[[str], None],
+        complain: Complaints,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._place = place
         self._check_stop = check
         self._patience = patience
-        self._say = say
+        self._complain = complain
         self._parts = urlsplit(place.url)
         self._connection: http.client.HTTPConnection | None = None
 
@@ -70,7 +72,7 @@ class Source:
                 trouble = str(error)
                 self._close()
             self._check_stop()
-            self._say(f"{trouble}; going on")
+            self._complain(trouble)
             if not waiting.again():
                 raise BrokenError(
                     f"nothing of the image came for {self._patience.seconds:g} s: {trouble}",

@@ -182,11 +182,17 @@ def test_an_appliance_that_stays_away_ends_it(disk: Path, pack: Pack) -> None:
 def test_a_pack_that_the_appliance_finds_damaged_ends_it(disk: Path, pack: Pack) -> None:
     """It may be mended, and is waited for; then its own words are told."""
     words = b"the bytes of this artifact are damaged or gone\n"
+    said: list[str] = []
     with (
-        served(pack, status=(503,) * 500, change=lambda *_: words) as (_, place, _index),
+        served(pack, status=(503,) * 500, change=lambda *_: words) as (server, place, _index),
         pytest.raises(BrokenError, match=r"are damaged or gone \(HTTP 503\)"),
     ):
-        _write(disk, pack, place)
+        _write(disk, pack, place, ways(say=said.append))
+    told = [line for line in said if "HTTP 503" in line]
+    assert told[0].endswith("are damaged or gone (HTTP 503); going on")
+    # Whoever reads the log needs what stands before it, too.
+    assert len(told) <= 5
+    assert len(server.asked) > 2 * len(told)
 
 
 def test_an_update_moves_what_changed(disk: Path, pack: Pack) -> None:
