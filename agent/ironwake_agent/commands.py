@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -61,7 +62,12 @@ def run(*words: str, stdin: str = "", timeout: float = 300.0) -> str:
     return done.stdout
 
 
-def watched(run: Runner, told: Callable[[str], None], every: float = 60.0) -> Runner:
+def watched(
+    run: Runner,
+    told: Callable[[str], None],
+    every: float = 60.0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Runner:
     """The same runner; of a program that takes long it is told, again and again, that it still
     runs.
 
@@ -71,10 +77,11 @@ def watched(run: Runner, told: Callable[[str], None], every: float = 60.0) -> Ru
 
     def call(*words: str, stdin: str = "", timeout: float = 300.0) -> str:
         ended = threading.Event()
+        start = clock()
 
         def watch() -> None:
             while not ended.wait(every):
-                told(f"{program(words)} still runs")
+                told(still_runs(program(words), clock() - start))
 
         watcher = threading.Thread(target=watch, name="watcher", daemon=True)
         watcher.start()
@@ -85,6 +92,14 @@ def watched(run: Runner, told: Callable[[str], None], every: float = 60.0) -> Ru
             watcher.join()
 
     return call
+
+
+def still_runs(what: str, seconds: float) -> str:
+    """With the whole minutes until now: the appliance shows no line twice, so that there is one for
+    each minute, however often it is told.
+    """
+    minutes = int(seconds // 60)
+    return f"{what} still runs, after {minutes} min" if minutes else f"{what} still runs"
 
 
 def program(words: tuple[str, ...]) -> str:

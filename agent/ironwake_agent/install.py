@@ -101,7 +101,8 @@ def _copy(hands: Hands, order: Order, image: DiskImage, lease: Lease) -> Ending:
 
     ways = Ways(Patience(_ARCHIVE_PATIENCE), say, lambda done: step(Step.UNPACKING, done))
     task = deploy.Task(
-        run, say, step, lambda: probe.disks(run), order, image, lease, TARGET, facts.uefi()
+        *(run, say, step, lambda: probe.disks(run), _ear(hands)),
+        *(order, image, lease, TARGET, facts.uefi()),
     )
     deploy.deploy(task, ways, lambda: ends.append(ending.prepare(order.finish, TARGET)))
     return ends[0]
@@ -110,9 +111,9 @@ def _copy(hands: Hands, order: Order, image: DiskImage, lease: Lease) -> Ending:
 def _ear(hands: Hands) -> scripts.Ear:
     """Who hears of a person's script, and ends it where the deployment is over."""
 
-    def beat() -> None:
+    def beat(words: str) -> None:
         hands.reporter.check()
-        hands.reporter.alive("a script of the profile still runs")
+        hands.reporter.alive(words)
 
     return scripts.Ear(hands.say, beat)
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from ironwake.errors import BrokenError
 from ironwake.firstboot import File
-from ironwake_agent.commands import ENVIRONMENT, last_line
+from ironwake_agent.commands import ENVIRONMENT, last_line, still_runs
 from ironwake_agent.inside import inside
 from ironwake_agent.network import Lease
 from ironwake_agent.target import exists, write
@@ -39,13 +39,14 @@ class Ear:
     """Who hears of a script.
 
     :ivar say: gets its last lines, where it fails
-    :ivar beat: called again and again while it runs; raises where the deployment is over
+    :ivar beat: called again and again while it runs, with words for that; raises where the
+        deployment is over
     :ivar every: seconds between
     :ivar seconds: after which it is ended
     """
 
     say: Callable[[str], None]
-    beat: Callable[[], None]
+    beat: Callable[[str], None]
     every: float = 20.0
     seconds: float = _LONGEST
 
@@ -93,7 +94,7 @@ def _run(name: str, words: tuple[str, ...], ear: Ear) -> None:
     said = bytearray()
     try:
         with _started(name, words) as process:
-            status = _watch(process, said, ear)
+            status = _watch(name, process, said, ear)
     except TimeoutError:
         _tell(name, said, ear)
         raise _failed(name, f"did not end within {ear.seconds:g} s") from None
@@ -128,7 +129,7 @@ def _started(name: str, words: tuple[str, ...]) -> Iterator[subprocess.Popen[byt
             process.stdout.close()
 
 
-def _watch(process: subprocess.Popen[bytes], said: bytearray, ear: Ear) -> int:
+def _watch(name: str, process: subprocess.Popen[bytes], said: bytearray, ear: Ear) -> int:
     """Its status; TimeoutError where it takes too long. `said` gets the end of its output."""
     assert process.stdout is not None  # noqa: S101 - a pipe was asked for
     start = beaten = time.monotonic()
@@ -151,7 +152,7 @@ def _watch(process: subprocess.Popen[bytes], said: bytearray, ear: Ear) -> int:
                 raise TimeoutError
             if now - beaten > ear.every:
                 beaten = now
-                ear.beat()
+                ear.beat(still_runs(f"the script {name}", now - start))
 
 
 def _read(pipe: int, said: bytearray) -> bool:

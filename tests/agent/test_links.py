@@ -98,7 +98,7 @@ def _image(seed: Seed) -> Callable[[Path, Order], None]:
 
 
 def _stated(root: Path, order: Order) -> None:
-    ear = scripts.Ear(lambda _: None, lambda: None)
+    ear = scripts.Ear(lambda _: None, lambda _: None)
     acts: tuple[Callable[[], None], ...] = (
         lambda: sources.configure(Recorder(), root, order),
         lambda: stated.carry_out(root, order),

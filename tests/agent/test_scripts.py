@@ -18,7 +18,7 @@ LEASE = Lease("eth0", "192.0.2.7", ("192.0.2.53",))
 
 
 def ear(said: list[str] | None = None, **more: float) -> Ear:
-    return Ear((said if said is not None else []).append, lambda: None, **more)
+    return Ear((said if said is not None else []).append, lambda _: None, **more)
 
 
 _PROGRAMS = ("sh", "id", "cp", "pwd", "echo", "sleep", "setsid", "true", "rm")
@@ -113,11 +113,11 @@ def test_one_that_leaves_a_process_behind_has_ended(tmp_path: Path) -> None:
 def test_who_ends_the_deployment_ends_the_script(tmp_path: Path) -> None:
     """It is asked again and again; what it raises is what is told."""
 
-    def over() -> None:
-        raise GoneError("the deployment is over")
+    def over(words: str) -> None:
+        raise GoneError(f"the deployment is over: {words}")
 
     text = f"echo $$ >{tmp_path}/own; exec sleep 1000"
-    with pytest.raises(GoneError, match="over"):
+    with pytest.raises(GoneError, match="over: the script pre still runs"):
         scripts.before(text, Ear(lambda _: None, over, every=0.3), tmp_path)
     _gone(int((tmp_path / "own").read_text()))
 

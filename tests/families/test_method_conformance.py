@@ -142,7 +142,7 @@ def carried_out(way: str, told: Order, root: Path) -> str:
     else:
         system.configure(root, told, seed, lambda _: None)
         hand = adopt.Hand(run, lambda _: None, root, uefi=False)
-        adopt.finish(hand, told, seed, LEASE, Ear(lambda _: None, lambda: None))
+        adopt.finish(hand, told, seed, LEASE, Ear(lambda _: None, lambda _: None))
     return _text(root) + "\n".join(" ".join(call) for call in run.calls)
 
 

@@ -41,12 +41,14 @@ class Task:
 
     :ivar step: says how far a step is, and raises where the deployment is over
     :ivar disks: gives those that the machine has now
+    :ivar ear: hears of a person's script
     """
 
     run: Runner
     say: Callable[[str], None]
     step: Callable[[Step, float], None]
     disks: Callable[[], Sequence[Disk]]
+    ear: scripts.Ear
     order: Order
     image: DiskImage
     lease: Lease
@@ -79,7 +81,7 @@ def deploy(task: Task, ways: Ways, before_end: Callable[[], None] = lambda: None
         )
     if order.scripts.pre:
         task.step(Step.PARTITIONING, 0.0)
-        scripts.before(order.scripts.pre, _ear(task, Step.PARTITIONING))
+        scripts.before(order.scripts.pre, task.ear)
     prepare.claim(disk.path)
     # Once more, as late as possible: names of disks may move while devices still appear.
     confirm(disk, task.disks())
@@ -212,7 +214,7 @@ def _adopt(task: Task, disk: Disk, table: NewTable, before_end: Callable[[], Non
     try:
         adopt.adopt(hand, task.order, image, table, found)
         if task.target.is_mount():  # else nobody can look into it, and nothing was stated
-            adopt.finish(hand, task.order, image.seed, task.lease, _ear(task, Step.CONFIGURING))
+            adopt.finish(hand, task.order, image.seed, task.lease, task.ear)
         before_end()
     except BaseException:  # whatever it was: let go of the disk, and raise it again
         with suppress(CommandError):  # the first failure is the one to tell
@@ -230,11 +232,6 @@ def _adopt(task: Task, disk: Disk, table: NewTable, before_end: Callable[[], Non
         now = frozenset(part.uuid for part in table.parts)
         entry = bootloader.Entry(esp, path, gone - now)
         bootloader.register(task.run, entry, task.order.boot_order, task.say)
-
-
-def _ear(task: Task, step: Step) -> scripts.Ear:
-    """Who hears of a person's script, and ends it where the deployment is over."""
-    return scripts.Ear(task.say, lambda: task.step(step, 0.0))
 
 
 def _show(disk: Disk, table: NewTable) -> None:

@@ -23,7 +23,7 @@ from ironwake.parameters.model import RootPolicy, Scripts, Security
 from ironwake.parameters.network import Device, Network
 from ironwake.profile import Ids, Seed
 from ironwake.sizes import MIB
-from ironwake_agent import commands
+from ironwake_agent import commands, scripts
 from ironwake_agent.image.deploy import Task, deploy
 from ironwake_agent.network import Lease
 from ironwake_agent.steps import Step
@@ -205,6 +205,7 @@ class Machine:
                 say=self.said.append,
                 step=step or (lambda *_: None),  # type: ignore[arg-type]
                 disks=lambda: (disk or self.disk,),
+                ear=scripts.Ear(self.said.append, lambda _: None),
                 order=wanted,
                 image=image,
                 lease=Lease("eth0", "192.0.2.77"),
