@@ -39,17 +39,18 @@ def _connections(
         if device.kind in (Kind.BOND, Kind.BRIDGE)
         for below in device.of
     }
-    own_cards = {_mac(device.of[0], mac) for device in devices if device.kind is Kind.CARD}
+    cards = {  # address → what its connection is called
+        _mac(device.of[0], mac): device.name for device in devices if device.kind is Kind.CARD
+    }
     for device in devices:
-        yield device.name, _device(device, owners.get(device.name), names, network, mac)
+        yield device.name, _device(device, owners.get(device.name), cards, network, mac)
     carried = {
         below: None for device in devices for below in device.of if below not in names
     }  # in order, each once
     for below in carried:
         card = _mac(below, mac)
-        if card not in own_cards:
-            own_cards.add(card)
-            name = _card_name(card)
+        if card not in cards:
+            cards[card] = name = _card_name(card)
             head = _head(name, "ethernet", owners.get(below))
             yield name, [head, ("ethernet", {"mac-address": card.upper()}), *_no_address()]
 
@@ -57,7 +58,7 @@ def _connections(
 def _device(
     device: Device,
     owner: Device | None,
-    names: dict[str, Device],
+    cards: dict[str, str],
     network: Network,
     mac: Mac,
 ) -> list[Group]:
@@ -69,6 +70,8 @@ def _device(
     ethernet = {}
     if device.kind is Kind.CARD:
         ethernet["mac-address"] = _mac(device.of[0], mac).upper()
+    if network.carries(device, mac):
+        ethernet["cloned-mac-address"] = mac.upper()
     if device.mtu:
         ethernet["mtu"] = str(device.mtu)
     if ethernet:
@@ -78,13 +81,20 @@ def _device(
     if device.kind is Kind.BRIDGE:
         groups.append(("bridge", {"stp": "false"}))
     if device.kind is Kind.VLAN:
-        below = device.of[0]
-        parent = below if below in names and names[below].kind is not Kind.CARD else ""
-        parent = parent or _id(below if below in names else _card_name(_mac(below, mac)))
+        parent = _parent(device.of[0], cards, network, mac)
         groups.append(("vlan", {"id": str(device.vlan), "parent": parent}))
     if owner is None:
         groups += _addresses(device, network)
     return groups
+
+
+def _parent(below: str, cards: dict[str, str], network: Network, mac: Mac) -> str:
+    """A device's name; of a card, which has none, its connection's UUID."""
+    kinds = {one.name: one.kind for one in network.devices}
+    if below in kinds:
+        return _id(below) if kinds[below] is Kind.CARD else below
+    card = _mac(below, mac)
+    return _id(cards.get(card) or _card_name(card))
 
 
 def _head(name: str, kind: str, owner: Device | None) -> Group:

@@ -37,7 +37,7 @@ def files(network: Network, boot: Mac) -> tuple[File, ...]:
             else:
                 above.setdefault(base, []).append(device)
     made = [
-        *(File(f"{FOLDER}/10-{one.name}.netdev", 0o644, _netdev(one)) for one in virtual),
+        *(_netdev(one, network, boot) for one in virtual),
         *(
             File(
                 f"{FOLDER}/{20 if base in virtuals else 30}-{base.replace(':', '-')}.network",
@@ -54,13 +54,15 @@ def _card(below: str, boot: Mac) -> str:
     return str(boot if below == BOOT else Mac(below))
 
 
-def _netdev(device: Device) -> str:
+def _netdev(device: Device, network: Network, boot: Mac) -> File:
     text = f"[NetDev]\nName={device.name}\nKind={device.kind}\n"
+    if network.carries(device, boot):
+        text += f"MACAddress={boot}\n"
     if device.kind is Kind.BOND:
         text += f"\n[Bond]\nMode={device.mode}\nMIIMonitorSec=100ms\n"
     if device.kind is Kind.VLAN:
         text += f"\n[VLAN]\nId={device.vlan}\n"
-    return text
+    return File(f"{FOLDER}/10-{device.name}.netdev", 0o644, text)
 
 
 def _network(

@@ -159,17 +159,14 @@ class _Config:
         if device.kind is Kind.VLAN:
             return {"id": device.vlan, "link": below[0]}
         entry: dict[str, Any] = {"interfaces": below}
-        if self._boot in map(self._mac_of, below):
-            entry["macaddress"] = str(self._boot)  # else DHCP would take it for a stranger
+        if self._network.carries(device, self._boot):
+            entry["macaddress"] = str(self._boot)
         if device.kind is Kind.BRIDGE:
             return entry | {"parameters": {"stp": False}}
         return entry | {"parameters": {"mode": str(device.mode), "mii-monitor-interval": 100}}
 
     def _mac(self, word: str) -> str:
         return str(self._boot if word == BOOT else Mac(word))
-
-    def _mac_of(self, name: str) -> str:
-        return next((mac for mac, one in self._cards.items() if one == name), "")
 
     def _card(self, mac: str) -> str:
         """The entry of a card that only carries others; no device is called like a number."""

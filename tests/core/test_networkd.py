@@ -34,3 +34,19 @@ def test_the_network_of_bonds_and_vlans() -> None:
     assert "MTUBytes=1400" in files["20-office.network"]
     assert "Address=192.0.2.7/24" in files["20-office.network"]
     assert "DNS=192.0.2.1" in files["20-office.network"]
+
+
+def test_what_the_card_that_booted_is_in_has_its_address() -> None:
+    """Else DHCP would take the machine for a stranger: systemd makes one up for what it is in."""
+    network = Network(
+        (
+            Device("up", Kind.BOND, ("boot", "52:54:00:12:34:57")),
+            Device("office", Kind.VLAN, ("up",), vlan=20),
+            Device("lan", Kind.BRIDGE, ("office",), dhcp=True),
+            Device("guests", Kind.BRIDGE, ("52:54:00:12:34:58",), dhcp=True),
+        )
+    )
+    files = {file.path.rpartition("/")[2]: file.text for file in networkd.files(network, MAC)}
+    named = {name for name, text in files.items() if "[NetDev]" in text and MAC in text}
+    assert named == {"10-up.netdev", "10-lan.netdev"}
+    assert f"Kind=bridge\nMACAddress={MAC}\n" in files["10-lan.netdev"]

@@ -45,8 +45,9 @@ def test_without_devices_the_card_that_booted_asks_dhcp() -> None:
 
 def test_a_bond_keeps_the_address_of_the_card_that_booted() -> None:
     """Else DHCP would take the machine for a stranger."""
-    network = Network((Device("up", Kind.BOND, ("boot", OTHER), dhcp=True, mode=BondMode.LACP),))
-    found = nocloud.network_config(network, MAC)
+    up = Device("up", Kind.BOND, ("boot", OTHER), dhcp=True, mode=BondMode.LACP)
+    found = nocloud.network_config(Network((up, Device("lan", Kind.BRIDGE, ("up",)))), MAC)
+    assert found["bridges"]["lan"]["macaddress"] == MAC
     assert found["bonds"]["up"]["macaddress"] == MAC
     assert found["bonds"]["up"]["parameters"]["mode"] == "802.3ad"
     below = found["bonds"]["up"]["interfaces"]

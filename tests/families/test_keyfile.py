@@ -72,11 +72,30 @@ def test_a_bond_a_vlan_on_it_and_a_bridge() -> None:
     assert len({one["connection"]["uuid"] for one in found.values()}) == len(found) == 6
 
 
-@pytest.mark.parametrize("below", ["boot", "lan"])
-def test_a_vlan_on_a_card_names_the_cards_connection(below: str) -> None:
-    """A card has no name that we know, so its connection's UUID stands for it."""
-    devices = [Device("lan", dhcp=True)] if below == "lan" else []
+def test_what_the_card_that_booted_is_in_has_its_address() -> None:
+    """Else DHCP would take the machine for a stranger: what it is in has one of its own."""
+    network = Network(
+        (
+            Device("team", Kind.BOND, ("boot", OTHER)),
+            Device("lan", Kind.BRIDGE, ("team",), dhcp=True),
+            Device("guests", Kind.BRIDGE, ("52:54:00:12:34:58",), dhcp=True),
+        )
+    )
+    found = read(network)
+    for name in ("team", "lan"):
+        assert found[name]["ethernet"]["cloned-mac-address"] == str(MAC).upper()
+    assert "ethernet" not in found["guests"]
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("below", ["boot", "lan", str(MAC)])
+def test_a_vlan_on_a_card_names_the_cards_connection(below: str, own: bool) -> None:
+    """A card has no name that we know, so its connection's UUID stands for it; there is one for
+    each card, however it is called.
+    """
+    devices = [Device("lan", dhcp=True)] if own or below == "lan" else []
     found = read(Network((*devices, Device("v7", Kind.VLAN, (below,), dhcp=True, vlan=7))))
+    assert len(found) == 2
     card = found["lan" if devices else "card-525400770010"]
     assert found["v7"]["vlan"]["parent"] == card["connection"]["uuid"]
     assert card["ethernet"]["mac-address"] == str(MAC).upper()

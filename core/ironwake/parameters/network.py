@@ -144,6 +144,21 @@ class Network:
         )
         return replace(self, devices=devices)
 
+    def carries(self, device: Device, boot: Mac) -> bool:
+        """Whether a bond or a bridge has the card that the machine booted from below it.
+
+        It has that card's address then: systemd makes one up for each of them, and DHCP would take
+        the machine for a stranger.
+        """
+        names = {one.name: one for one in self.devices}
+        todo = list(device.of) if device.kind in (Kind.BOND, Kind.BRIDGE) else []
+        while todo:
+            below = todo.pop()
+            if below in (BOOT, boot):
+                return True
+            todo += names[below].of if below in names else ()
+        return False
+
 
 def _below(device: Device, below: str, known: set[str], used: set[str], where: str) -> str:
     """What it stands on: `boot`, a device above, or a `Mac`."""
