@@ -18,6 +18,8 @@ _APPARMOR = ("usr/sbin/apparmor_parser", "sbin/apparmor_parser")
 _TYPE = re.compile(r"^[ \t]*SELINUXTYPE=([A-Za-z0-9_-]+)[ \t]*$", re.MULTILINE)
 # Where the agent writes by itself.
 _OURS = ("etc", "root", "home", "boot", "usr/lib/ironwake", "var/lib/cloud")
+_MOUNTS = Path("/proc/self/mounts")
+_LABELLED = ("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs")  # FAT has no place for labels
 _STATE = re.compile(r"^[ \t]*SELINUX=.*$", re.MULTILINE)
 
 
@@ -74,11 +76,12 @@ def _set_selinux(root: Path, security: Security) -> None:
         write(root, File(".autorelabel", 0o644, ""))
 
 
-def label(run: Runner, root: Path, *, whole: bool) -> None:
+def label(run: Runner, root: Path, *, whole: bool, mounts: Path = _MOUNTS) -> None:
     """Give what was written here SELinux' labels, where the new system asks for them: what has
     none could be read by no service of its own.
 
     :param whole: anything may have been written, not only what the agent writes by itself
+    :param mounts: what is mounted, as proc_mounts(5)
     """
     text = _read(root)
     found = _TYPE.search(text)
@@ -86,7 +89,7 @@ def label(run: Runner, root: Path, *, whole: bool) -> None:
         return
     contexts = f"etc/selinux/{found[1]}/contexts/files/file_contexts"
     if exists(root, "usr/sbin/setfiles") and exists(root, contexts):
-        places = ("/",) if whole else tuple(f"/{one}" for one in _OURS if exists(root, one))
+        places = _whole(root, mounts) if whole else _ours(root)
         left_out = [word for name in ("/dev", "/proc", "/sys") for word in ("-e", name)]
         try:
             run(
@@ -98,6 +101,17 @@ def label(run: Runner, root: Path, *, whole: bool) -> None:
         else:
             return
     write(root, File(".autorelabel", 0o644, ""))  # at its first boot, which takes a restart more
+
+
+def _ours(root: Path) -> tuple[str, ...]:
+    return tuple(f"/{one}" for one in _OURS if exists(root, one))
+
+
+def _whole(root: Path, mounts: Path) -> tuple[str, ...]:
+    """Each file system by its own place: setfiles goes into none that it was not told of."""
+    rows = [line.split() for line in mounts.read_text().splitlines()]
+    places = [row[1] for row in rows if row[2] in _LABELLED]
+    return ("/", *(one.removeprefix(str(root)) for one in places if one.startswith(f"{root}/")))
 
 
 def _read(root: Path) -> str:

@@ -246,15 +246,23 @@ def test_what_was_written_gets_its_labels(tmp_path: Path, whole: bool) -> None:
     contexts = "etc/selinux/targeted/contexts/files/file_contexts"
     tree(tmp_path, "usr/sbin/setfiles", contexts, "root/.profile")
     run = Recorder()
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        f"/dev/sda3 {tmp_path} btrfs rw,subvol=/root 0 0\n/dev/sda3 {tmp_path}/var btrfs rw 0 0\n"
+        f"/dev/sda1 {tmp_path}/boot/efi vfat rw 0 0\ndevtmpfs {tmp_path}/dev devtmpfs rw 0 0\n"
+        f"/dev/sdb1 {tmp_path}2 ext4 rw 0 0\n"
+    )
     confinement.label(run, tmp_path, whole=whole)
     (tmp_path / "etc/selinux/config").write_text("SELINUX=disabled\nSELINUXTYPE=targeted\n")
     confinement.label(run, tmp_path, whole=whole)
     assert run.calls == []
     (tmp_path / "etc/selinux/config").write_text("SELINUX=enforcing\nSELINUXTYPE=targeted\n")
-    confinement.label(run, tmp_path, whole=whole)
+    confinement.label(run, tmp_path, whole=whole, mounts=mounts)
     ((*words,),) = run.calls
     assert words[2] == "setfiles"
-    assert words[words.index(f"/{contexts}") + 1 :] == (["/"] if whole else ["/etc", "/root"])
+    assert words[words.index(f"/{contexts}") + 1 :] == (
+        ["/", "/var"] if whole else ["/etc", "/root"]
+    )
     assert not (tmp_path / ".autorelabel").exists()
     confinement.label(Recorder(broken={"chroot": "no"}), tmp_path, whole=whole)
     assert (tmp_path / ".autorelabel").exists()
