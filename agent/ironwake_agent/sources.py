@@ -37,6 +37,7 @@ _SECTION: Final = re.compile(r"^\[main\][ \t]*\n", re.MULTILINE)
 _PROXY_LINE: Final = re.compile(r"^proxy[ \t]*=.*\n?", re.MULTILINE)
 # type, options; URL; suite; components
 _LINE: Final = re.compile(r"(deb(?:-src)?[ \t]+(?:\[[^\]\n]*\][ \t]+)?)(\S+)([ \t]+)(\S+)(.*)")
+_OURS: Final = "ironwake-"  # a repository that is called debian is not the system's own
 _VENDORS: Final = ("sources.list.d/debian.sources", "sources.list.d/ubuntu.sources")
 
 
@@ -223,10 +224,10 @@ def _apt(one: Repository) -> Iterator[File]:
     if one.components:
         stanza += f"Components: {' '.join(one.components)}\n"
     if one.key:
-        path = f"etc/apt/keyrings/{one.name}.asc"
+        path = f"etc/apt/keyrings/{_OURS}{one.name}.asc"
         stanza += f"Signed-By: /{path}\n"
         yield File(path, 0o644, f"{one.key.rstrip()}\n")
-    yield File(f"etc/apt/sources.list.d/{one.name}.sources", 0o644, stanza)
+    yield File(f"etc/apt/sources.list.d/{_OURS}{one.name}.sources", 0o644, stanza)
 
 
 def _rpm(one: Repository, own: Tool) -> Iterator[File]:
@@ -235,11 +236,11 @@ def _rpm(one: Repository, own: Tool) -> Iterator[File]:
         rows.append(f"gpgkey=file:///{_rpm_key(one)}")
         yield File(_rpm_key(one), 0o644, f"{one.key.rstrip()}\n")
     folder = "etc/yum.repos.d" if own is Tool.DNF else "etc/zypp/repos.d"
-    yield File(f"{folder}/{one.name}.repo", 0o644, "".join(f"{row}\n" for row in rows))
+    yield File(f"{folder}/{_OURS}{one.name}.repo", 0o644, "".join(f"{row}\n" for row in rows))
 
 
 def _rpm_key(one: Repository) -> str:
-    return f"etc/pki/rpm-gpg/RPM-GPG-KEY-ironwake-{one.name}"
+    return f"etc/pki/rpm-gpg/RPM-GPG-KEY-{_OURS}{one.name}"
 
 
 def _read(root: Path, name: str) -> str:

@@ -35,13 +35,22 @@ def test_apt_gets_proxy_and_repositories(tmp_path: Path) -> None:
     assert read(tmp_path, "etc/apt/apt.conf.d/90ironwake-proxy") == (
         'Acquire::http::Proxy "http://me:word@192.0.2.8:3128";\n'
     )
-    assert read(tmp_path, "etc/apt/sources.list.d/extra.sources") == (
+    assert read(tmp_path, "etc/apt/sources.list.d/ironwake-extra.sources") == (
         "Types: deb\nURIs: http://192.0.2.9/extra\nSuites: stable\nComponents: main\n"
-        "Signed-By: /etc/apt/keyrings/extra.asc\n"
+        "Signed-By: /etc/apt/keyrings/ironwake-extra.asc\n"
     )
-    assert read(tmp_path, "etc/apt/keyrings/extra.asc") == PGP
+    assert read(tmp_path, "etc/apt/keyrings/ironwake-extra.asc") == PGP
     with pytest.raises(BrokenError, match="apt needs the suite and the components of extra"):
         sourced(tmp_path, repositories=(replace(REPOSITORY, suite=""),))
+
+
+def test_a_repository_takes_nothing_of_the_systems_own_away(tmp_path: Path) -> None:
+    """However it is called."""
+    own = "etc/apt/sources.list.d/debian.sources"
+    tree(tmp_path, "usr/bin/apt-get", own)
+    sourced(tmp_path, repositories=(replace(REPOSITORY, name="debian"),))
+    assert read(tmp_path, own) == ""
+    assert "192.0.2.9" in read(tmp_path, own.replace("debian.s", "ironwake-debian.s"))
 
 
 def test_a_mirror_takes_the_place_of_the_distributions_own(tmp_path: Path) -> None:
@@ -156,7 +165,7 @@ def test_dnf_gets_proxy_and_repositories(tmp_path: Path) -> None:
     expected = "[main]\nproxy=http://192.0.2.8:3128\ngpgcheck=1\n[x]\n"
     assert read(tmp_path, "etc/dnf/dnf.conf") == expected
     key = "etc/pki/rpm-gpg/RPM-GPG-KEY-ironwake-extra"
-    assert f"gpgkey=file:///{key}\n" in read(tmp_path, "etc/yum.repos.d/extra.repo")
+    assert f"gpgkey=file:///{key}\n" in read(tmp_path, "etc/yum.repos.d/ironwake-extra.repo")
     assert run.calls == [("chroot", str(tmp_path), "rpm", "--import", f"/{key}")]
 
 
@@ -170,7 +179,9 @@ def test_zypper_gets_proxy_and_repositories(tmp_path: Path) -> None:
         'NO_PROXY="localhost"\nPROXY_ENABLED="yes"\nHTTP_PROXY="http://192.0.2.8:3128"\n'
         'HTTPS_PROXY="http://192.0.2.8:3128"\n'
     )
-    assert "baseurl=http://192.0.2.9/extra\n" in read(tmp_path, "etc/zypp/repos.d/extra.repo")
+    assert "baseurl=http://192.0.2.9/extra\n" in read(
+        tmp_path, "etc/zypp/repos.d/ironwake-extra.repo"
+    )
 
 
 @pytest.mark.parametrize("tool", ["dnf", "zypper"])

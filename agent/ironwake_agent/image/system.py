@@ -172,7 +172,7 @@ def _user_data(order: Order) -> dict[str, Any]:
         found["keyboard"] = {"layout": order.keyboard}
     if order.root is not None:
         found["disable_root"] = order.root is not RootPolicy.KEYS
-    if order.mirror:  # the agent has written it
+    if order.mirror or order.firmware:  # the agent has written them
         found["apt"] = {"preserve_sources_list": True}
     if order.users:
         found["users"] = [nocloud.user(one) for one in order.users]
