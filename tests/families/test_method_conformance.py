@@ -19,6 +19,7 @@ from ironwake.errors import BrokenError, InputError, IronwakeError
 from ironwake.methods import METHODS
 from ironwake.order import Order
 from ironwake.parameters import Parameters
+from ironwake.parameters.model import Repository, Security
 from ironwake.profile import Method, Seed
 from ironwake_agent import install
 from ironwake_agent.client import Answer
@@ -33,6 +34,7 @@ from tests.families.conformance import NETWORKS, PGP, SAMPLES
 from tests.families.test_conformance import _OWN, _WITH, _check_named
 
 LEASE = Lease("eth0", "192.0.2.7", ("192.0.2.53",))
+_SUITE = Repository("extra", "http://192.0.2.9/extra", "stable")
 WANTS, VENDOR = "etc/systemd/system/multi-user.target.wants", "usr/lib/systemd/system"
 
 
@@ -234,6 +236,30 @@ def test_what_is_for_another_familys_installer_is_no_matter(way: str) -> None:
     if way == "archive":
         with pytest.raises(InputError, match="takes no fragments"):
             order(way, fragments={"debian": "d-i a/b string c"})
+
+
+@pytest.mark.parametrize("method", ["archive", "script"])
+@pytest.mark.parametrize(
+    ("where", "wrong"),
+    [
+        ("package_groups", {"package_groups": ("Development Tools",)}),
+        ("repositories[0].suite", {"repositories": (_SUITE,)}),
+        ("repositories[0].suite", {"repositories": (replace(_SUITE, suite=""),)}),
+        ("security", {"security": Security.PERMISSIVE}),
+    ],
+)
+def test_what_apt_could_not_read_is_refused_before_a_disk_is_written(
+    method: str, where: str, wrong: dict[str, Any]
+) -> None:
+    """By each method that installs a Debian, and by name."""
+    bench = make_bench().with_method(Method(method))
+    deployment = replace(bench.deployment, parameters=Parameters(**wrong))
+    with pytest.raises(InputError) as caught:
+        METHODS[Method(method)].check(deployment, bench.machine, MAC, bench.policy)
+    assert caught.value.where.endswith(where)
+    flat = Parameters(repositories=(replace(_SUITE, suite="flat/"),))
+    deployment = replace(bench.deployment, parameters=flat)
+    METHODS[Method(method)].check(deployment, bench.machine, MAC, bench.policy)
 
 
 def test_an_order_that_installs_nothing_has_none_of_it() -> None:

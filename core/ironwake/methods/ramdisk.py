@@ -18,9 +18,9 @@ from ironwake.machine import Machine
 from ironwake.methods.base import NO_KEYS
 from ironwake.order import Archive, Capture, DiskImage, Order, Rescue, Wipe
 from ironwake.parameters import Parameters
-from ironwake.parameters.model import RootPolicy, Security
+from ironwake.parameters.model import RootPolicy
 from ironwake.parameters.network import Network
-from ironwake.parameters.refusal import check_plain, check_refused
+from ironwake.parameters.refusal import check_debians, check_plain, check_refused
 from ironwake.release import Release
 from ironwake.report import Grant
 from ironwake.site import Policy
@@ -68,19 +68,7 @@ def _check_debian(who: str, release: Release, parameters: Parameters) -> None:
             "leave it out, or use method script",
             f"fragments.{release.family}",
         )
-    if parameters.security is Security.PERMISSIVE:
-        raise InputError(
-            f"{release.title} has AppArmor, which cannot be permissive as a whole",
-            "use enforcing or disabled",
-            "security",
-        )
-    for number, one in enumerate(parameters.repositories):
-        if not one.suite or not (one.components or one.suite.endswith("/")):
-            raise InputError(
-                f"apt needs the suite and the components of {one.name}",
-                "give both, as in suite: bookworm, components: [main]",
-                f"repositories[{number}].suite",
-            )
+    check_debians(parameters)
 
 
 def boot(

@@ -28,10 +28,10 @@ def check_debians(parameters: Parameters) -> None:
             "security",
         )
     for number, one in enumerate(parameters.repositories):
-        if not one.suite:
+        if not one.suite or not (one.components or one.suite.endswith("/")):
             raise InputError(
-                f"a repository of Debian's kind has a suite, and {one.name} has none",
-                "give suite, and components",
+                f"apt needs the suite and the components of {one.name}",
+                "give both, as in suite: bookworm, components: [main]",
                 f"repositories[{number}].suite",
             )
     for task in parameters.package_groups:

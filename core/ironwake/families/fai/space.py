@@ -117,15 +117,10 @@ def _sources(install: Install) -> Iterator[File]:
     if install.parameters.proxy:
         proxy = f'Acquire::http::Proxy "{install.parameters.proxy}";\n'
         yield _apt("apt.conf.d/90ironwake-proxy", proxy)
-    for number, one in enumerate(install.parameters.repositories):
-        if not one.suite or not one.components:
-            raise InputError(
-                f"apt needs the suite and the components of {one.name}",
-                "give both, as in suite: bookworm, components: [main]",
-                f"repositories[{number}].suite",
-            )
+    for one in install.parameters.repositories:
         stanza = f"Types: deb\nURIs: {one.url}\nSuites: {one.suite}\n"
-        stanza += f"Components: {' '.join(one.components)}\n"
+        if one.components:
+            stanza += f"Components: {' '.join(one.components)}\n"
         if one.key:
             stanza += f"Signed-By: /etc/apt/keyrings/{one.name}.asc\n"
             yield _apt(f"keyrings/{one.name}.asc", one.key)
