@@ -138,7 +138,8 @@ class _Config:
         carrier = next((one.name for one in devices if one.gateway), "") or next(
             (one.name for one in devices if one.dhcp or one.addresses), ""
         )
-        for device in devices:
+        # Cards first: whatever stands on one knows then what it is called.
+        for device in sorted(devices, key=lambda one: one.kind is not Kind.CARD):
             entry = self._entry(device, names) | _addresses(device)
             if device.name == carrier:
                 entry |= self._resolver()

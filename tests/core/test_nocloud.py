@@ -68,6 +68,8 @@ def test_a_card_is_one_entry_however_it_is_named() -> None:
     found = nocloud.network_config(network, MAC)
     assert list(found["ethernets"]) == ["lan"]
     assert [found["vlans"][name]["link"] for name in ("one", "two", "three")] == ["lan"] * 3
+    late = Network((Device("v", Kind.VLAN, ("boot",), vlan=4), Device("lan", dhcp=True)))
+    assert nocloud.network_config(late, MAC)["vlans"]["v"]["link"] == "lan"
     twice = Network((Device("a"), Device("b", of=(str(MAC),))))
     with pytest.raises(InputError, match="used twice"):
         nocloud.network_config(twice, MAC)
