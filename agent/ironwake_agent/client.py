@@ -39,7 +39,7 @@ class Answer:
     @property
     def is_passing(self) -> bool:
         """The appliance is in trouble, not we: worth another try."""
-        return self.status >= 500 or self.status in (408, 429)
+        return is_passing(self.status)
 
     @property
     def reason(self) -> str:
@@ -64,6 +64,11 @@ def request(
     """Send one request; UnreachableError where no whole answer comes."""
     with opened(method, url, body, headers) as response:
         return Answer(response.status, response.read(_LONGEST))
+
+
+def is_passing(status: int) -> bool:
+    """The appliance is in trouble, or whoever stands before it has too much to do."""
+    return status >= 500 or status in (408, 429)
 
 
 def reason(response: http.client.HTTPResponse) -> str:

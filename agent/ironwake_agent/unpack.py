@@ -180,7 +180,7 @@ class _Tally:
 def _from(url: str, position: int) -> Iterator[HTTPResponse]:
     headers = {"Range": f"bytes={position}-"} if position else {}
     with opened("GET", url, headers=headers) as response:
-        if response.status >= 500:
+        if client.is_passing(response.status):
             raise UnreachableError(f"the appliance answered: {client.reason(response)}")
         if response.status not in (200, 206):
             raise BrokenError(

@@ -108,9 +108,9 @@ def test_a_break_resumes_at_the_byte_where_it_stopped(packed: bytes) -> None:
 
 
 def test_a_restarting_appliance_is_waited_for(packed: bytes) -> None:
-    """503 is trouble that passes."""
+    """503 is trouble that passes, and so is 429, of a cache that stands before it."""
     server = Server(packed)
-    answers = [503, 503]
+    answers = [503, 429]
 
     def handle(request: BaseHTTPRequestHandler, body: bytes) -> None:
         if answers:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from ironwake.errors import BrokenError
 from ironwake.sizes import size_text
-from ironwake_agent.client import TIMEOUT, UnreachableError, reason
+from ironwake_agent.client import TIMEOUT, UnreachableError, is_passing, reason
 from ironwake_agent.complaints import Complaints
 from ironwake_agent.patience import Patience
 from ironwake_agent.unpack import DamagedError
@@ -112,7 +112,7 @@ class Source:
         headers = {"Range": f"bytes={offset}-{offset + count - 1}"}
         self._connection.request("GET", self._parts.path or "/", headers=headers)
         response = self._connection.getresponse()
-        if response.status >= 500 or response.status in (408, 429):
+        if is_passing(response.status):
             raise UnreachableError(f"the appliance answered: {reason(response)}")
         if response.status not in (200, 206):
             raise BrokenError(
