@@ -184,7 +184,7 @@ def _in_lines(text: str, change: _Change) -> tuple[str, int]:
     lines = []
     for line in text.splitlines():
         found = _LINE.fullmatch(line.strip())
-        words = found[5].split() if found else []
+        words = found[5].partition("#")[0].split() if found else []
         if found and found[4] in change.suites and "main" in words:
             count += 1
             rest = " ".join(("", *change.components(words)))
@@ -211,7 +211,8 @@ def _in_stanzas(text: str, change: _Change) -> tuple[str, int]:
 
 
 def _field(name: str) -> re.Pattern[str]:
-    return re.compile(rf"^{name}:(.*)$", re.MULTILINE | re.IGNORECASE)
+    """With the lines that continue it."""
+    return re.compile(rf"^{name}:(.*(?:\n[ \t].*)*)$", re.MULTILINE | re.IGNORECASE)
 
 
 def _apt(one: Repository) -> Iterator[File]:

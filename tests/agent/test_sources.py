@@ -80,6 +80,26 @@ def test_a_mirror_takes_the_place_of_the_distributions_own(tmp_path: Path) -> No
     assert "URIs: http://security.example/debian-security\n" in stanzas
 
 
+def test_all_of_a_fields_lines_are_one_value(tmp_path: Path) -> None:
+    """Each mirror that was there goes, and nothing gets into a comment."""
+    tree(tmp_path, "usr/bin/apt-get", "etc/apt/sources.list.d/debian.sources")
+    (tmp_path / "etc/os-release").write_text(BOOKWORM)
+    apt = tmp_path / "etc/apt"
+    (apt / "sources.list").write_text("deb http://a.example/debian bookworm main # ours\n")
+    (apt / "sources.list.d/debian.sources").write_text(
+        "Types: deb\nURIs: http://a.example/debian\n http://b.example/debian\n"
+        "Suites: bookworm\n bookworm-updates\nComponents: main\n contrib\nSigned-By: /x.gpg\n"
+    )
+    sourced(tmp_path, mirror="http://192.0.2.6/debian", firmware=True)
+    assert (apt / "sources.list").read_text() == (
+        "deb http://192.0.2.6/debian bookworm main non-free-firmware\n"
+    )
+    assert (apt / "sources.list.d/debian.sources").read_text() == (
+        "Types: deb\nURIs: http://192.0.2.6/debian\nSuites: bookworm\n bookworm-updates\n"
+        "Components: main contrib non-free-firmware\nSigned-By: /x.gpg\n"
+    )
+
+
 def test_ubuntus_security_updates_come_from_the_mirror_too(tmp_path: Path) -> None:
     """As its installer does it."""
     tree(tmp_path, "usr/bin/apt-get")
