@@ -30,6 +30,9 @@ _BUILT_IN_LOCALES = ("C", "C.UTF-8", "POSIX")
 # Empty, not absent: systemd then makes one at the first boot, and each machine has its own.
 NO_MACHINE_ID = File("etc/machine-id", 0o644, "")
 
+# Both are read where nobody says otherwise (sshd_config(5), AuthorizedKeysFile).
+_KEY_FILES = ("authorized_keys", "authorized_keys2")
+
 # As the units' [Install] sections say: link → unit.
 _NETWORKD = {
     f"{_UNITS}/multi-user.target.wants/systemd-networkd.service": "systemd-networkd.service",
@@ -182,7 +185,8 @@ def superuser(root: Path, order: Order) -> None:
     if order.root is None:
         return
     home = inside(root, accounts.home(texts["etc/passwd"], "root") or "root", follow=True)
-    inside(home, ".ssh/authorized_keys").unlink(missing_ok=True)
+    for name in _KEY_FILES:
+        inside(home, f".ssh/{name}").unlink(missing_ok=True)
     if policy is RootPolicy.KEYS:
         text = "".join(f"{key}\n" for key in order.root_keys)
         write(home, File(".ssh/authorized_keys", 0o600, text))

@@ -276,7 +276,8 @@ SHADOW = "root:$6$old$old:19700:0:99999:7:::\ndaemon:*:1::::::\n"
 def rooted(root: Path, order: Order) -> str:
     """Root's word in shadow."""
     (root / "root/.ssh").mkdir(parents=True, exist_ok=True)
-    (root / "root/.ssh/authorized_keys").write_text("an old key\n")
+    for name in ("authorized_keys", "authorized_keys2"):
+        (root / "root/.ssh" / name).write_text("an old key\n")
     (root / "etc").mkdir(exist_ok=True)
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\n")
     (root / "etc/shadow").write_text(SHADOW)
@@ -305,6 +306,7 @@ def test_root_is_who_was_stated_and_nobody_else(
     assert rooted(tmp_path, order) == word
     path = tmp_path / "root/.ssh/authorized_keys"
     assert (path.read_text() if path.exists() else "") == keys
+    assert path.with_name("authorized_keys2").exists() is (policy is None)
     if policy is RootPolicy.KEYS:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
