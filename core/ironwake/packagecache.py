@@ -23,7 +23,8 @@ FILES, IMPORTED, PARTS = "files", "imported", "parts"
 WORKER_FILES: Final = 8320  # descriptors: for 4,096 connections, and a file for each
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}", re.ASCII)
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?", re.ASCII)
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 section 2.1
+_HOST = re.compile(rf"(?=[^:]{{1,253}}(?::|$)){_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?", re.ASCII)
 _PATH = re.compile(r"(?:/[A-Za-z0-9_~+-][A-Za-z0-9._~+-]*)*", re.ASCII)
 _PORTS: Final = {"http": 80, "https": 443}
 

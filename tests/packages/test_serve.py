@@ -150,6 +150,9 @@ def test_nginx_is_not_there() -> None:
         ("MIRRORS", "a;b=http://mirror.example/x", "is no name for a mirror"),
         ("SIZE", "much", "is no number of bytes"),
         ("HOSTS", "a b", "is no host"),
+        ("HOSTS", "a..b", "is no host"),
+        ("HOSTS", "a" * 64, "is no host"),
+        ("MIRRORS", "rocky=http://a..b/x", "is no mirror"),
     ],
 )
 def test_a_wrong_setting_is_named(
