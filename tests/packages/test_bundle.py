@@ -8,6 +8,8 @@ import json
 import os
 import tarfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from ironwake.bundle import NAME, Bundle, BundleError, Entry, is_path
 from ironwake.errors import InputError, RefusedError
 from ironwake.progress import silent
 from ironwake_imager.bundle import archive
+from ironwake_imager.bundle import stage as staging
 from ironwake_imager.bundle.bring import bring
 from ironwake_imager.bundle.gather import Gathering
 from ironwake_runtime import packagecache
@@ -95,6 +98,20 @@ def test_two_at_once(tmp_path: Path, site: Site) -> None:
     assert bring(file, site.places, looked).mirrors == ["debian"]
     assert refused
     bring(file, site.places, silent)
+
+
+def test_one_begins_as_another_ends(tmp_path: Path) -> None:
+    """Whatever is there of the folder just then: it is refused in words, or goes on in its own."""
+
+    def again(_: int) -> None:
+        for _ in range(300):
+            with suppress(RefusedError), staging.opened(tmp_path, b"text") as stage:
+                (stage.folder / "file").write_bytes(b"x")
+                stage.clear()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(again, range(4)))
+    assert not list(tmp_path.iterdir())
 
 
 def _packed(blocks: bytes) -> bytes:

@@ -22,7 +22,7 @@ from ironwake.errors import RefusedError
 from ironwake_runtime import durable
 
 _KEPT = 7 * 86400  # seconds
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
@@ -35,12 +35,16 @@ def opened(folder: Path, text: bytes) -> Iterator[Stage]:
     own = folder / hashlib.sha256(text).hexdigest()
     _clear(folder, own)
     while True:
-        own.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(own, _FOLDER)
+        with suppress(FileExistsError):
+            own.mkdir(mode=0o700)
+        try:
+            descriptor = os.open(own, _FOLDER)
+        except FileNotFoundError:  # another run has just ended, and taken it away
+            continue
         try:
             if not _take(descriptor):
                 raise RefusedError("this bundle is being imported already", "wait for its end")
-            if _is_there(descriptor, own):  # or another run has just ended, and taken it away
+            if _is_there(descriptor, own):  # or another run has ended in between
                 yield Stage(own)
                 return
         finally:
