@@ -134,6 +134,15 @@ def test_every_disk_has_room_before_anything_begins(
     assert site.tree() == {}
 
 
+def test_the_disk_that_is_short_is_named_the_second_time_too(tmp_path: Path, site: Site) -> None:
+    """All of it is there, and the largest file is still written anew beside the old one."""
+    file = bundle_of({"packages/debian/a.deb": os.urandom(2 * MIB)}, tmp_path / "b", debian=())
+    bring(file, site.places, silent)
+    places = replace(site.places, disks=_disks(root=MUCH, packages=LEFT + MIB))
+    with pytest.raises(RefusedError, match=r"needs 2 MiB in .*/imported/packages, where 65 MiB"):
+        bring(file, places, silent)
+
+
 def test_two_mounts_of_one_disk_hold_the_bytes_twice(tmp_path: Path, site: Site) -> None:
     """As volumes of containers are: nothing is linked from one to the other."""
 

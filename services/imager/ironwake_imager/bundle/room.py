@@ -85,7 +85,7 @@ def check(stage: Path, missing: int, targets: Iterable[Target], disks: Disks = d
             continue
         need = needs.setdefault(there.device, _Need(there.free))
         need.size += target.new + target.again
-        if target.new:
+        if target.new or target.again:
             need.folders.append(target.folder)
     for need in needs.values():
         if need.size and need.size + _LEFT > need.free:
