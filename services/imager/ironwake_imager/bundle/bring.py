@@ -271,6 +271,8 @@ class _Placing:
         except OSError:  # another file system
             shutil.copyfile(self._stage.path(entry), aside)
             aside.chmod(FILE_MODE)
+            with aside.open("rb") as copy:  # the staged bytes go: a power cut shall not take both
+                os.fsync(copy.fileno())
         aside.replace(target)
         aside.unlink(missing_ok=True)  # rename(2) does nothing where both are one file already
         durable.sync_folder(target.parent)
