@@ -201,7 +201,8 @@ def _put(root: Path, texts: Mapping[str, str]) -> None:
     for name, text in texts.items():
         path = inside(root, name, follow=True)
         if path.exists() or text:
-            path.write_text(text)  # in place: shadow keeps its group and its mode
+            # in place: shadow keeps its group and its mode
+            path.write_text(text, errors="surrogateescape")
 
 
 def _person(root: Path, user: User) -> None:
@@ -295,4 +296,4 @@ def keyboard_file(order: Order) -> File:
 
 
 def _text(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
+    return path.read_text(errors="surrogateescape") if path.exists() else ""

@@ -312,6 +312,16 @@ def test_root_is_who_was_stated_and_nobody_else(
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+def test_a_name_in_an_older_encoding_stays_as_it_is(tmp_path: Path) -> None:
+    """An image may be older than UTF-8."""
+    tree(tmp_path, "etc/shadow")
+    (tmp_path / "etc/shadow").write_text(SHADOW)
+    own = b"root:x:0:0:root:/root:/bin/bash\nrene:x:1000:1000:Ren\xe9:/home/rene:/bin/bash\n"
+    (tmp_path / "etc/passwd").write_bytes(own)
+    target.superuser(tmp_path, replace(ORDER, root=RootPolicy.LOCKED))
+    assert (tmp_path / "etc/passwd").read_bytes() == own
+
+
 def test_a_system_without_root_is_told(tmp_path: Path) -> None:
     """A password that would be written nowhere."""
     tree(tmp_path, "etc/passwd", "etc/shadow")
