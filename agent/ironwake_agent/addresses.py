@@ -98,7 +98,8 @@ def _resolve(root: Path, network: Network) -> None:
             link(root, f"{_UNITS}/{name}", f"/usr/lib/systemd/system/{unit}")
         link(root, "etc/resolv.conf", _STUB)
         return
-    if not network.name_servers:
+    asks = not network.devices or any(device.dhcp for device in network.devices)
+    if asks and not network.name_servers:
         raise BrokenError(
             "the new system has nothing that would take name servers from DHCP",
             "give parameters.network.name_servers, or add systemd-resolved to parameters.packages",

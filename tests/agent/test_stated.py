@@ -145,6 +145,9 @@ def test_without_resolved_name_servers_are_written_down(tmp_path: Path) -> None:
     assert read(tmp_path, "etc/resolv.conf") == "nameserver 192.0.2.53\nsearch site.example\n"
     with pytest.raises(BrokenError, match=r"give parameters\.network\.name_servers"):
         carry_out(tmp_path, network=DHCP)
+    alone = Network((Device("uplink", addresses=("192.0.2.7/24",)),))
+    carry_out(tmp_path, network=alone)  # nobody is asked for names, and that may be meant
+    assert read(tmp_path, "etc/resolv.conf") == ""
 
 
 def test_network_manager_gets_keyfiles(tmp_path: Path) -> None:
