@@ -184,13 +184,11 @@ def superuser(root: Path, order: Order) -> None:
     _put(root, {"etc/shadow": shadow})
     if order.root is None:
         return
-    home = inside(root, accounts.home(texts["etc/passwd"], "root") or "root", follow=True)
+    home = accounts.home(texts["etc/passwd"], "root") or "root"
     for name in _KEY_FILES:
-        inside(home, f".ssh/{name}").unlink(missing_ok=True)
+        inside(root, f"{home}/.ssh/{name}").unlink(missing_ok=True)
     if policy is RootPolicy.KEYS:
-        text = "".join(f"{key}\n" for key in order.root_keys)
-        write(home, File(".ssh/authorized_keys", 0o600, text))
-        (home / ".ssh").chmod(0o700)
+        _let_in(root, home, order.root_keys)
 
 
 def _texts(root: Path) -> dict[str, str]:
@@ -213,16 +211,20 @@ def _person(root: Path, user: User) -> None:
     if not there:
         _home(root, user, accounts.number(now, user.name))
     elif user.ssh_keys:
-        place = inside(root, there, follow=True)
-        write(place, File(".ssh/authorized_keys", 0o600, _keys(user)))
-        (place / ".ssh").chmod(0o700)
-        uid = accounts.number(now, user.name)
-        for name in (".ssh", ".ssh/authorized_keys"):
-            os.chown(place / name, uid, accounts.group(texts["etc/passwd"], user.name))
+        owner = accounts.number(now, user.name), accounts.group(texts["etc/passwd"], user.name)
+        for path in _let_in(root, there, user.ssh_keys):
+            os.chown(path, *owner, follow_symlinks=False)
 
 
-def _keys(user: User) -> str:
-    return "".join(f"{key}\n" for key in user.ssh_keys)
+def _let_in(root: Path, home: str, keys: Iterable[str]) -> tuple[Path, Path]:
+    """By these keys and no others; their folder and file. A folder that is a link is shared with
+    somebody, and stays as open as it is."""
+    name = f"{home}/.ssh/{_KEY_FILES[0]}"
+    write(root, File(name, 0o600, "".join(f"{key}\n" for key in keys)))
+    folder = inside(root, f"{home}/.ssh")
+    if not folder.is_symlink():
+        folder.chmod(0o700)
+    return folder, inside(root, name)
 
 
 def _answer(root: Path) -> None:
@@ -243,8 +245,7 @@ def _home(root: Path, user: User, uid: int) -> None:
         home.mkdir()
     home.chmod(0o700)
     if user.ssh_keys:
-        write(home, File(".ssh/authorized_keys", 0o600, _keys(user)))
-        (home / ".ssh").chmod(0o700)
+        _let_in(root, f"home/{user.name}", user.ssh_keys)
     for folder, _, names in os.walk(home):
         for name in (".", *names):
             os.chown(Path(folder) / name, uid, uid, follow_symlinks=False)

@@ -331,3 +331,16 @@ def test_a_system_without_root_is_told(tmp_path: Path) -> None:
     order = replace(ORDER, root=RootPolicy.PASSWORD, root_password_hash=HASH)
     with pytest.raises(BrokenError, match="no account root"):
         target.superuser(tmp_path, order)
+
+
+def test_keys_go_where_the_new_system_looks_for_them(tmp_path: Path) -> None:
+    """A folder for keys that is a link to one of many people leads not into the ramdisk."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "etc/keys").mkdir(parents=True)
+    (tmp_path / "etc/keys").chmod(0o755)
+    (tmp_path / "root/.ssh").symlink_to("/etc/keys")
+    (tmp_path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\n")
+    (tmp_path / "etc/shadow").write_text(SHADOW)
+    target.superuser(tmp_path, replace(ORDER, root=RootPolicy.KEYS, root_keys=(KEY,)))
+    assert (tmp_path / "etc/keys/authorized_keys").read_text() == f"{KEY}\n"
+    assert stat.S_IMODE((tmp_path / "etc/keys").stat().st_mode) == 0o755

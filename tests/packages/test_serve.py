@@ -152,7 +152,7 @@ def test_nginx_is_not_there() -> None:
         ("HOSTS", "a b", "is no host"),
         ("HOSTS", "a..b", "is no host"),
         ("HOSTS", "a" * 64, "is no host"),
-        ("MIRRORS", "rocky=http://a..b/x", "is no mirror"),
+        ("MIRRORS", "rocky=http://a..example/x", "is no mirror"),
     ],
 )
 def test_a_wrong_setting_is_named(

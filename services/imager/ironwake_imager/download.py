@@ -27,6 +27,7 @@ _REDIRECTS: Final = 5
 _AGAIN: Final = "run it again: it goes on where it ended"
 _KEPT: Final = 7 * 86400  # seconds
 _FROM: Final = ".from"
+_ABSENT: Final = (404, 410)
 _PASSING: Final = (408, 425, 429)  # too slow, too early, too often
 
 
@@ -199,10 +200,15 @@ def _bring(
 
 
 def _status(url: str, status: int) -> BrokenError:
-    """What a status means: of those that blame us (RFC 9110 section 15.5) a few will pass."""
+    """What a status means: of those that blame us (RFC 9110 section 15.5) a few will pass, and few
+    say that there is no such file; by the others the server, or a filter before it, keeps us out.
+    """
     says = f"{url} gave the status {status}"
-    if 400 <= status < 500 and status not in _PASSING:
+    if status in _ABSENT:
         return AbsentError(says, "correct the URL")
+    if 400 <= status < 500 and status not in _PASSING:
+        step = "look whether a proxy, or a login, stands between; or add the file with --from"
+        return BrokenError(says, step)
     return BrokenError(says, _AGAIN)
 
 

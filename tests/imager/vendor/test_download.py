@@ -188,10 +188,14 @@ def test_a_vendor_that_has_it_not(desk: Desk, server: Server, keys: Gnupg) -> No
 
 @pytest.mark.parametrize(
     ("status", "is_final"),
-    [(401, True), (403, True), (404, True), (410, True), (429, False), (500, False), (503, False)],
+    [
+        *((404, True), (410, True), (429, False), (500, False), (503, False)),
+        *((401, False), (403, False), (407, False), (451, False)),
+    ],
 )
 def test_what_a_status_means(desk: Desk, server: Server, status: int, is_final: bool) -> None:
-    """Those that blame us are answers; those that pass, or blame the server, are not."""
+    """What says that there is no such file is an answer; who keeps us out does not say so, and
+    what will pass does not, either: a mirror may have it."""
     server.statuses["CHECKSUM"] = status
     with pytest.raises(BrokenError, match=f"CHECKSUM gave the status {status}") as told:
         download.small(f"{server.base}CHECKSUM", desk.limits)
