@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import fcntl
 import os
 import pwd
@@ -411,9 +412,16 @@ async def _save(folder: Path, book: packagecounts.Book) -> None:
         await asyncio.sleep(_WRITTEN)
         now = repr(book)
         if now != before:
-            with contextlib.suppress(OSError):  # a full disk: written once there is room
-                packagecounts.save(folder, book)
+            # Not by the loop, which reads what nginx says: a slow disk would hold nginx up.
+            work = asyncio.to_thread(packagecounts.save, folder, copy.deepcopy(book))
+            saving = asyncio.ensure_future(work)
+            try:
+                await asyncio.shield(saving)
                 before = now
+            except OSError:
+                pass  # a full disk: written once there is room
+            finally:
+                await asyncio.gather(saving, return_exceptions=True)  # before the last one begins
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -235,6 +235,21 @@ def test_what_was_not_built_is_named(tmp_path: Path) -> None:
         Gathering(ArtifactStore(tmp_path), "generic", ()).media(["debian-12"])
 
 
+def test_links_among_parameters(tmp_path: Path) -> None:
+    """One that leads to another of them counts here, so it goes along; none shows another file."""
+    site, out = tmp_path / "site", tmp_path / "out"
+    (site / "groups").mkdir(parents=True)
+    (site / "groups/a.yaml").write_text("locale: de_DE.UTF-8\n")
+    (site / "groups/b.yaml").symlink_to("a.yaml")
+    gathering = Gathering(ArtifactStore(tmp_path / "store"), "generic", ())
+    gathering.parameters(site)
+    assert gathering.files["parameters/groups/b.yaml"].read_text() == "locale: de_DE.UTF-8\n"
+    out.write_text("a secret\n")
+    (site / "groups/c.yaml").symlink_to(out)
+    with pytest.raises(InputError, match=r"c\.yaml leads out of"):
+        Gathering(ArtifactStore(tmp_path / "store"), "generic", ()).parameters(site)
+
+
 def test_a_file_that_changes_meanwhile(tmp_path: Path) -> None:
     """What is packed is what was hashed: else there is no bundle at all."""
     path = tmp_path / "a.whl"

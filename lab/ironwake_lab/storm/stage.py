@@ -45,7 +45,7 @@ class Sizes:
     grub: int = 2_344_384
     undionly: int = 74_213
     kernel: int = 11_700_000
-    initrd: int = 13_000_000
+    initrd: int = 12_400_000
     archive: int = 94_700_000
 
 

@@ -31,7 +31,7 @@ from ironwake.profile import Method, Profile
 from ironwake.release import Release
 from ironwake.site import how_to_get
 from ironwake_imager.bundle.closure import Part, System, status_of
-from ironwake_runtime import images
+from ironwake_runtime import folders, images
 from ironwake_runtime.artifacts import ArtifactStore
 
 _LOADERS = "loaders"
@@ -180,10 +180,14 @@ class Gathering:
 
 
 def _tree(folder: Path) -> Iterable[Path]:
-    """Plain files, hidden ones left out."""
+    """Plain files, hidden ones left out; links that lead to others of them are as good.
+
+    :raises InputError: a link leads elsewhere
+    """
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not path.is_symlink() and not any(p.startswith(".") for p in parts):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not is_hidden and path.is_file():
+            folders.own(path, folder)
             yield path
 
 

@@ -69,7 +69,7 @@ def _is_there(descriptor: int, folder: Path) -> bool:
 
 def _clear(folder: Path, own: Path) -> None:
     for other in folder.iterdir():
-        with suppress(FileNotFoundError, NotADirectoryError):
+        with suppress(OSError):  # gone meanwhile, or somebody else's
             if other == own or other.stat().st_mtime > time.time() - _KEPT:
                 continue
             descriptor = os.open(other, _FOLDER)
