@@ -141,6 +141,8 @@ def test_another_board(store: Path, tmp_path: Path) -> None:
         machine.power_on()
         # Its disk is too small: it shows itself, gets its order, and the deployment is over.
         there.appliance.wait_deployment(first, {"failed"}, DEPLOY_SECONDS)
+        # It has heard our last answer then: to a machine that is off, that would be sent again.
+        machine.wait_serial("stopped: ", BOOT_SECONDS)
         machine.power_off()
         machine.replace_board(ANOTHER_BOARD)
         before = machine.disk_sha256()
