@@ -80,7 +80,7 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "archive-security": (
         "release: debian-12\nparameters:\n  security: permissive\n",
         3,
-        "cannot be permissive",
+        "AppArmor is permissive by profile",
     ),
     "fragment": (
         HEAD + "parameters:\n  fragments:\n    debian: |\n      d-i no-such\n",
