@@ -106,6 +106,7 @@ def test_it_can_be_written_over_its_own_disk(gold: Gold) -> None:
     gold.scene.rack.machine(CLONE.name).power_off()
 
 
+@pytest.mark.deep
 def test_a_smaller_disk_is_refused_untouched(gold: Gold) -> None:
     """The size is compared before a byte of the image comes."""
     there = gold.scene

@@ -43,11 +43,8 @@ def there(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sce
         yield there
 
 
-@pytest.mark.parametrize(
-    ("name", "lockdown"),
-    [pytest.param(OFF.name, "", marks=pytest.mark.deep), (ON.name, "y")],
-    ids=["off", "on"],
-)
+@pytest.mark.deep
+@pytest.mark.parametrize(("name", "lockdown"), [(OFF.name, ""), (ON.name, "y")], ids=["off", "on"])
 def test_silence(there: Scene, name: str, lockdown: str) -> None:
     """The firmware asks in vain for a minute, and goes on to the disk; not a packet was ours.
 

@@ -37,6 +37,7 @@ def kexeced(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
         yield there, deployment
 
 
+@pytest.mark.deep
 def test_kexec_reaches_health_without_the_firmware(kexeced: tuple[Scene, str]) -> None:
     """Secure Boot is on, the signed kernel starts at once, and the firmware says nothing more."""
     there, deployment = kexeced
@@ -50,6 +51,7 @@ def test_kexec_reaches_health_without_the_firmware(kexeced: tuple[Scene, str]) -
     assert FIRMWARE not in serial.partition("kexec: starting")[2]
 
 
+@pytest.mark.deep
 def test_its_disk_boots_from_cold_too(kexeced: tuple[Scene, str]) -> None:
     """What kexec went round is right as well: power off, power on, and it is up."""
     machine = kexeced[0].rack.machine(SECURE.name)

@@ -108,6 +108,7 @@ def test_the_next_boot_goes_on_with_the_next_shape(store: Path, tmp_path: Path) 
         assert learned(there, IPXE.name) == {NAMES[IPXE.name]: "direct"}
 
 
+@pytest.mark.deep
 def test_within_one_boot(store: Path, tmp_path: Path) -> None:
     """A router that comes late: edk2 repeats itself, and two of each shape go out meanwhile.
 

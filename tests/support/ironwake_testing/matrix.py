@@ -77,8 +77,8 @@ def _both(
 
 
 # Those that succeed have tests of their own, which `make test` runs: test_first_machine.py (uefi),
-# test_orders.py (uefi-secureboot) and test_bios.py. The first one is played with the very MAC of
-# its capture.
+# test_disk_image.py (uefi-secureboot) and test_bios.py. The first one is played with the very MAC
+# of its capture.
 CELLS: tuple[Cell, ...] = (
     *_both("bios-pxe", "bios-ipxe", None, every_day=(PROXY, SERVER)),
     *_both("uefi", "uefi-amd64-pxe", {"firmware": "uefi"}, SUCCEEDED),
@@ -94,7 +94,7 @@ CELLS: tuple[Cell, ...] = (
         {"firmware": "uefi-secureboot", "network_boot": "http"},
         every_day=(SERVER,),
     ),
-    *_both("uefi-ipxe", "uefi-amd64-ipxe", {"firmware": "uefi-ipxe"}, every_day=(PROXY,)),
+    *_both("uefi-ipxe", "uefi-amd64-ipxe", {"firmware": "uefi-ipxe"}),
     *_both("bios", "bios-ipxe", {"firmware": "bios"}, SUCCEEDED),
     # Its cell of every day is test_arm64.py.
     *_both("arm64", "uefi-arm64-pxe", {"firmware": "arm64"}),
