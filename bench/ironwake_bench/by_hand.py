@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -286,11 +285,8 @@ def _unpacked(store: ArtifactStore, ramdisk: Manifest, whole: Path) -> bytes:
     whole.mkdir(parents=True)
     unpack = [peers.need("cpio", "cpio"), "-idm", "--quiet", "--no-absolute-filenames"]
     subprocess.run(unpack, input=programs, cwd=whole, check=True)
-    with (
-        zstandard.open(_path(store, ramdisk, "tools"), "rb") as plain,
-        tarfile.open(fileobj=plain, mode="r|") as tools,
-    ):
-        tools.extractall(whole, filter="data")
+    with zstandard.open(_path(store, ramdisk, "tools"), "rb") as plain:
+        subprocess.run(["tar", "-x"], input=plain.read(), cwd=whole, check=True)
     return modules
 
 
