@@ -32,13 +32,13 @@ def serve(context: typer.Context) -> None:
 
         IRONWAKE_INTERFACE=eth0 ironwake serve
     """
-    from ironwake_runtime import packagecache, packageserver, service
+    from ironwake_runtime import packagecache, packagelock, service
 
     session = of(context)
     settings = session.settings  # a wrong one is said here, before anything is touched
     if packagecache.is_ours(settings):
         # What a killed predecessor's nginx has left still has the port.
-        packageserver.end_leftovers(settings.packages_folder / packageserver.LOCK)
+        packagelock.end_leftovers(settings.packages_folder / packagelock.LOCK)
     check(session)
     prepare(settings_folders(session), settings.secrets)
 

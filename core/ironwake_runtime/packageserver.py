@@ -10,14 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import fcntl
 import os
 import pwd
-import select
-import signal
 import socket
 import stat
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +30,7 @@ from ironwake_runtime import (
     interfaces,
     packagecache,
     packagecounts,
+    packagelock,
     subnets,
 )
 from ironwake_runtime.aptsources import MirrorError
@@ -41,7 +39,6 @@ from ironwake_runtime.service import Log, main
 from ironwake_runtime.settings import Settings
 from ironwake_runtime.supervise import die_with
 
-LOCK = "lock"
 _LOOK = 30.0  # seconds between looks at names, settings' files and counts
 _WRITTEN = 1.0  # between two times that counts are written down, if they have changed
 _GRACE = 5.0  # from SIGTERM to SIGKILL
@@ -144,73 +141,6 @@ def prepare(folder: Path, user: str) -> None:
                 )
 
 
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[int]:
-    """The cache is ours, and nobody else's; RefusedError where another appliance has it.
-
-    Workers that a killed predecessor has left are ended. Gives the lock's descriptor, for nginx.
-    """
-    path = folder / LOCK
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        if not _took(descriptor):
-            end_leftovers(path)
-            if not _took(descriptor):
-                raise RefusedError(
-                    f"the package cache in {folder} is another appliance's",
-                    "stop that one, or set IRONWAKE_PACKAGES_DIR to another folder",
-                    "IRONWAKE_PACKAGES_DIR",
-                )
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _took(descriptor: int) -> bool:
-    with contextlib.suppress(BlockingIOError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
-
-
-def end_leftovers(lock: Path, proc: Path = Path("/proc")) -> None:
-    """End what a killed predecessor's nginx has left, and wait for its end.
-
-    Its processes hold the lock, and nobody who runs them does.
-    """
-    others = [
-        entry
-        for entry in proc.glob("[0-9]*")
-        if int(entry.name) != os.getpid() and _holds(entry, lock.absolute())
-    ]
-    if any(not _is_nginx(entry) for entry in others):
-        return  # whoever runs them lives
-    for entry in others:
-        with contextlib.suppress(OSError):  # it ends by itself just now
-            watched = os.pidfd_open(int(entry.name))
-            try:
-                signal.pidfd_send_signal(watched, signal.SIGKILL)
-                select.select([watched], [], [], _GRACE)
-            finally:
-                os.close(watched)
-
-
-def _is_nginx(entry: Path) -> bool:
-    try:
-        return (entry / "comm").read_text().strip() == "nginx"
-    except OSError:  # gone
-        return True
-
-
-def _holds(entry: Path, lock: Path) -> bool:
-    with contextlib.suppress(OSError):
-        for descriptor in (entry / "fd").iterdir():
-            with contextlib.suppress(OSError):
-                if descriptor.readlink() == lock:
-                    return True
-    return False
-
-
 async def run(settings: Settings, log: Log) -> None:
     """Run nginx until cancelled; BrokenError when it ended by itself."""
     nginx = packagecache.program()
@@ -232,7 +162,7 @@ async def serve(
     folder = Path(cache.folder)
     prepare(folder, cache.user)
     known = await asyncio.to_thread(addresses, cache, {}, ask)
-    with locked(folder) as lock:
+    with packagelock.locked(folder) as lock:
         _write(cache, known)
         command = (nginx, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf"))
         await _check(command, cache)

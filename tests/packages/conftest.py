@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ironwake.packagecache import Source
-from ironwake_runtime import packageserver
+from ironwake_runtime import packagelock
 from ironwake_testing.mirror import Mirror, mirror
 from ironwake_testing.packagecache import Rig, cache, folder, running
 from tests.packages.bundles import Site
@@ -28,7 +28,7 @@ def place() -> Iterator[Path]:
     with folder() as found:
         yield found
         # Of nginx whose master was killed, nobody else ends the workers.
-        packageserver.end_leftovers(found / packageserver.LOCK)
+        packagelock.end_leftovers(found / packagelock.LOCK)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from structlog.typing import EventDict
 
 from ironwake.errors import BrokenError, RefusedError
 from ironwake.packagecache import Authority, Source
-from ironwake_runtime import packagecache, packageserver
+from ironwake_runtime import packagecache, packagelock, packageserver
 from ironwake_testing.mirror import Mirror
 from ironwake_testing.packagecache import Rig, cache, free_port, running, until
 from tests.packages.cached import ASKED, DEB
@@ -79,14 +79,14 @@ def test_it_is_stopped_while_nginx_starts(place: Path, turns: int) -> None:
         return asyncio.all_tasks() - {asyncio.current_task()}
 
     assert not asyncio.run(stopped())
-    with packageserver.locked(place):
+    with packagelock.locked(place):
         pass
 
 
 def test_one_folder_has_one_cache(rig: Rig, place: Path) -> None:
     """Another appliance on the same folder is refused; the first one goes on."""
     program = (
-        "import sys, pathlib; from ironwake_runtime.packageserver import locked\n"
+        "import sys, pathlib; from ironwake_runtime.packagelock import locked\n"
         "with locked(pathlib.Path(sys.argv[1])): pass"
     )
     words = [sys.executable, "-c", program, str(place)]
@@ -98,7 +98,7 @@ def test_one_folder_has_one_cache(rig: Rig, place: Path) -> None:
 def test_another_appliances_cache_stays_as_it_is(there: Mirror, place: Path) -> None:
     """Who is refused has written nothing into the folder: nginx's next look is at its own file."""
     at = cache(place, Source("debian", f"{there.url}/debian"))
-    with packageserver.locked(place):
+    with packagelock.locked(place):
         with pytest.raises(RefusedError, match="another appliance's"), running(at):
             pass
         assert not (place / "nginx.conf").exists()

@@ -59,8 +59,8 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-class Decompressor:
-    """One context, for one thread at a time; a `with` block gives its memory back."""
+class _Context:
+    """For one thread at a time; a `with` block gives its memory back."""
 
     def __init__(self) -> None:
         self._library = _library()
@@ -73,6 +73,10 @@ class Decompressor:
 
     def __exit__(self, *_: object) -> None:
         self._library.ZSTD_freeDCtx(self._context)
+
+
+class Decompressor(_Context):
+    """Frames that are there as a whole."""
 
     def frames(self, packed: memoryview, plain: memoryview) -> None:
         """Decompress frames that follow each other into exactly this room.
@@ -90,7 +94,7 @@ class Decompressor:
             raise FrameError(f"what came became {count} bytes, and should be {len(plain)}")
 
 
-class Stream:
+class Stream(_Context):
     """Frames of any length, as they come. It takes no window longer than zstd's own limit of
     128 MiB, which is memory that a small machine has not.
 
@@ -98,19 +102,10 @@ class Stream:
     """
 
     def __init__(self, room: int = 1 << 20) -> None:
-        self._library = _library()
+        super().__init__()
         self._room = memoryview(bytearray(room))
         self._out = _Buffer(_address(self._room), room, 0)
         self._inside = True  # of a frame: nothing at all is no frame either
-        self._context = self._library.ZSTD_createDCtx()
-        if not self._context:
-            raise BrokenError("there is no memory for zstd", "give this machine more memory")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._library.ZSTD_freeDCtx(self._context)
 
     def feed(self, packed: bytes) -> Iterator[memoryview]:
         """Take the next bytes. What comes out is valid until the next is asked for.

@@ -6,7 +6,6 @@ when it was changed last), so that a part of one file is never mended with the r
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ import httpx2
 
 from ironwake.errors import BrokenError, RefusedError
 from ironwake.sizes import size_text
+from ironwake_runtime import locks
 
 _PATIENCE: Final = 30.0  # seconds without a byte
 _REDIRECTS: Final = 5
@@ -107,18 +107,9 @@ def small(url: str, limits: Limits, clock: Callable[[], float] = time.monotonic)
         return bytes(data)
 
 
-def _take(part: BinaryIO) -> bool:
-    """Whether nobody else has this file; then it is ours until it is closed."""
-    try:
-        fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 @contextmanager
 def begun(
-    folder: Path, key: str, url: str, take: Callable[[BinaryIO], bool] = _take
+    folder: Path, key: str, url: str, take: Callable[[BinaryIO], bool] = locks.take
 ) -> Iterator[BinaryIO]:
     """The part of what is called `key`, with what is there of it; RefusedError: another has it.
 
@@ -150,7 +141,7 @@ def _clear(folder: Path, now: Callable[[], float] = time.time) -> None:
         with suppress(FileNotFoundError):  # its own run has just ended well
             if path.stat().st_mtime < now() - _KEPT:
                 with path.open("rb") as part:
-                    if _take(part) and _is_there(part, path):
+                    if locks.take(part) and _is_there(part, path):
                         forget(path)
     for note in folder.glob(f"*.part{_FROM}"):
         with suppress(FileNotFoundError):

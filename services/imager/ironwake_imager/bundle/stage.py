@@ -8,7 +8,6 @@ has gone on with for a week is cleared away by the next import.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -20,6 +19,7 @@ from pathlib import Path
 from ironwake.bundle import Bundle, Entry
 from ironwake.errors import RefusedError
 from ironwake_runtime import durable
+from ironwake_runtime.locks import take
 
 _KEPT = 7 * 86400  # seconds
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -42,22 +42,13 @@ def opened(folder: Path, text: bytes) -> Iterator[Stage]:
         except FileNotFoundError:  # another run has just ended, and taken it away
             continue
         try:
-            if not _take(descriptor):
+            if not take(descriptor):
                 raise RefusedError("this bundle is being imported already", "wait for its end")
             if _is_there(descriptor, own):  # or another run has ended in between
                 yield Stage(own)
                 return
         finally:
             os.close(descriptor)
-
-
-def _take(descriptor: int) -> bool:
-    """Whether nobody else has this folder; then it is ours until it is closed."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is_there(descriptor: int, folder: Path) -> bool:
@@ -74,7 +65,7 @@ def _clear(folder: Path, own: Path) -> None:
                 continue
             descriptor = os.open(other, _FOLDER)
             try:
-                if _take(descriptor):
+                if take(descriptor):
                     shutil.rmtree(other)
             finally:
                 os.close(descriptor)
